@@ -1,0 +1,1 @@
+"""Clarion: WhatsApp marketing that a business can trust and host itself."""

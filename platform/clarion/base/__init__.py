@@ -1,0 +1,1 @@
+"""Settings, database, clock, errors, keys, servers: knows nothing of the product."""

@@ -1,0 +1,1 @@
+"""The platform's own staff screens, written as a plugin like any other."""

@@ -1,0 +1,1 @@
+"""One message out, one message in: the ledger and the engine."""

@@ -1,0 +1,273 @@
+"""The Transport protocol and the dataclasses that cross it.
+
+A transport knows one message: no loop, no sleep, no retry, no semaphore, no row.
+`wire.py` of a plugin is pure (bytes in, dataclass out), `answers.py` is data
+(provider code → verdict), the engine does everything else.
+"""
+
+import datetime as dt
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal, Protocol
+from uuid import UUID
+
+# --- what goes out
+
+
+@dataclass(frozen=True, slots=True)
+class Channel:
+    """One connection to a provider, opened for the engine.
+
+    Attributes:
+        id: our id of the connection.
+        config: what is not secret (`base_url`, `api_version`, `waba_id`).
+        secrets: opened secrets (`access_token`, `app_secret`, `verify_token`).
+    """
+
+    id: UUID
+    config: Mapping[str, str]
+    secrets: Mapping[str, str] = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One part of a template and its filled-in variables, name → text, in order."""
+
+    kind: Literal["header", "body", "button"]
+    variables: Mapping[str, str]
+    index: int = 0  # for buttons: position
+    button: Literal["url", "quick_reply", ""] = ""
+
+
+@dataclass(frozen=True, slots=True)
+class TemplateUse:
+    """An approved template and what is filled in. `language` as the provider names it."""
+
+    name: str
+    language: str
+    parts: tuple[Part, ...] = ()
+    parameter_format: Literal["named", "positional"] = "named"
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One message to one person.
+
+    Attributes:
+        id: the ledger's id.
+        reference: our callback token, echoed by the provider; no personal data.
+        sender: the provider's id of the sending number.
+        to: `+` and country code, or a business-scoped user id.
+        to_kind: which of the two.
+        template: set for template messages, else `text` is sent free-form.
+    """
+
+    id: UUID
+    reference: str
+    sender: str
+    to: str
+    to_kind: Literal["phone", "bsuid"] = "phone"
+    template: TemplateUse | None = None
+    text: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Accepted:
+    """The provider took the message; `held` when it says it holds it for review."""
+
+    provider_id: str
+    held: bool = False
+
+
+class Verdict(Exception):  # noqa: N818 -- a family of outcomes, not of mistakes
+    """How a transport says that a message was not accepted."""
+
+    code: str = ""
+
+
+class Rejected(Verdict):
+    """Refused for good. Never retried by a machine.
+
+    `reason` is a stable name the interface has words for; `suppress` asks the engine to
+    stop writing to this person (`marketing` or `all`).
+    """
+
+    def __init__(
+        self,
+        reason: str,
+        code: str = "",
+        *,
+        suppress: Literal["marketing", "all"] | None = None,
+        detail: str = "",
+    ) -> None:
+        super().__init__(f"{reason} ({code}) {detail}".strip())
+        self.reason, self.code, self.suppress, self.detail = reason, code, suppress, detail
+
+
+class Busy(Verdict):
+    """Not now. The row goes back to queued and the named scope slows down."""
+
+    def __init__(
+        self,
+        scope: Literal["sender", "pair", "token"],
+        retry_after: float,
+        code: str = "",
+    ) -> None:
+        super().__init__(f"{scope} busy, {retry_after}s ({code})")
+        self.scope, self.retry_after, self.code = scope, retry_after, code
+
+
+class Halted(Verdict):
+    """Something bigger than this message is wrong: row back to queued, scope pauses."""
+
+    def __init__(
+        self,
+        scope: Literal["template", "sender", "channel"],
+        reason: str,
+        code: str = "",
+        detail: str = "",
+    ) -> None:
+        super().__init__(f"{scope}: {reason} ({code}) {detail}".strip())
+        self.scope, self.reason, self.code, self.detail = scope, reason, code, detail
+
+
+# --- what comes in
+
+
+@dataclass(frozen=True, slots=True)
+class RawWebhook:
+    """A provider's request, untouched. Header names are lower case."""
+
+    body: bytes
+    headers: Mapping[str, str]
+    query: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """One event of a webhook, found by its unique key only.
+
+    `kind` decides the order of processing: replies before statuses before the rest.
+    `payload` is JSON-ready and all that `parse` needs.
+    """
+
+    key: str
+    kind: Literal["inbound", "status", "other"]
+    payload: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class StatusUpdate:
+    """What became of a message we sent. `reference` is our own token, echoed."""
+
+    provider_id: str
+    status: Literal["sent", "delivered", "read", "failed"]
+    at: dt.datetime
+    reference: str | None = None
+    verdict: Verdict | None = None  # for failed: the same table as synchronous answers
+    code: str = ""
+    pricing: Mapping[str, Any] | None = None
+    recipients: tuple[tuple[str, str], ...] = ()  # (kind, value) the event names
+
+
+@dataclass(frozen=True, slots=True)
+class Inbound:
+    """A message from a person. `identifiers`: every (kind, value) the event carries."""
+
+    provider_id: str
+    sender: str  # the provider's id of our number
+    identifiers: tuple[tuple[str, str], ...]
+    at: dt.datetime
+    text: str = ""
+    payload: str = ""  # of a quick-reply button
+    kind: str = "text"
+    profile_name: str = ""
+    reply_to: str | None = None  # provider id of the message it answers
+
+
+@dataclass(frozen=True, slots=True)
+class Preference:
+    """The person told the provider to stop or resume marketing from this business."""
+
+    identifiers: tuple[tuple[str, str], ...]
+    wants: Literal["stop", "resume"]
+    at: dt.datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Notice:
+    """Anything else, kept for display: quality, limits, template states."""
+
+    field: str
+    subject: str  # template id, phone number id …
+    event: str
+    detail: Mapping[str, Any]
+
+
+Update = StatusUpdate | Inbound | Preference | Notice
+
+
+class Forged(Exception):  # noqa: N818
+    """The webhook's signature or token is not the provider's. Nothing is believed."""
+
+
+class Http(Protocol):
+    """The outbound client the engine hands to a transport: declared hosts only.
+
+    Raises `clarion.base.http.NotSent` when it failed before the first byte of the
+    request left; anything else that escapes means the outcome is unknown.
+    """
+
+    async def post(
+        self,
+        url: str,
+        *,
+        json: Any = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> "Reply": ...
+
+    async def get(
+        self, url: str, *, headers: Mapping[str, str] | None = None
+    ) -> "Reply": ...
+
+
+class Reply(Protocol):
+    """An answer: status, headers (lower case) and whole body (size-limited)."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+
+class Transport(Protocol):
+    """A way to send and to hear back. One instance per process, without state."""
+
+    name: str
+    title: str
+    hosts: tuple[str, ...]
+    secret_fields: tuple[str, ...]
+    config_fields: tuple[str, ...]
+
+    async def send(self, channel: Channel, message: Message, http: Http) -> Accepted:
+        """Hand one message over. Return `Accepted` or raise a `Verdict`."""
+        ...
+
+    async def check(self, channel: Channel, sender: str, http: Http) -> Mapping[str, Any]:
+        """Ask the provider about a sending number: name, quality, limits. For `connect`."""
+        ...
+
+    def verify(self, channel: Channel, raw: RawWebhook) -> None:
+        """Raise `Forged` unless the raw bytes are signed with the channel's secret."""
+        ...
+
+    def challenge(self, channel: Channel, query: Mapping[str, str]) -> str:
+        """Answer the provider's subscription handshake, or raise `Forged`."""
+        ...
+
+    def split(self, raw: RawWebhook) -> Iterator[Piece]:
+        """Find the events and their unique keys, and nothing more."""
+        ...
+
+    def parse(self, piece: Mapping[str, Any], kind: str) -> Iterator[Update]:
+        """Read one piece's payload. Unknown events yield nothing, or a `Notice`."""
+        ...

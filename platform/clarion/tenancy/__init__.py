@@ -1,0 +1,1 @@
+"""Who is acting, and for whom: accounts, people, sessions, access, audit."""

@@ -1,0 +1,1 @@
+"""The test kit: shipped, so that strangers can test their plugins."""

@@ -1,0 +1,1 @@
+"""HTTP: the room that knows Flask and Flask-AppBuilder."""

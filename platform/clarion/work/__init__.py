@@ -1,0 +1,1 @@
+"""What happens later: outbox, jobs, schedule, incoming webhooks."""

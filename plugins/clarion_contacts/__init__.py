@@ -1,0 +1,1 @@
+"""People an account may write to, and proof that it may."""

@@ -1,0 +1,1 @@
+"""Approved wording, with named variables."""
