@@ -238,6 +238,8 @@ def _home(region: str) -> _Home | None:
 
 @cache
 def _plan_at(head: str) -> _Plan | None:
+    if head[0] == "0":
+        return None
     for size in (1, 2, 3):
         if plan := _plan(int(head[:size])):
             return plan
@@ -439,8 +441,9 @@ def _international(digits: str) -> str:
 def _national(digits: str, region: str | None) -> str:
     """Read digits without a country code: as the region's, or with the `+` forgotten.
 
-    Where both readings are real, the region's mobile number wins; a landline here that
-    is also a mobile phone abroad is refused, because it might be a stranger's.
+    Where both readings are real, the region's mobile number wins, with its country code
+    or without; a landline here that is also a mobile phone abroad is refused, because it
+    might be a stranger's.
     """
     if not region or region not in phonenumbers.SUPPORTED_REGIONS:
         raise BadPhone(
@@ -457,6 +460,8 @@ def _national(digits: str, region: str | None) -> str:
     abroad_type = phonenumbers.number_type(abroad) if abroad else _UNKNOWN
     if here and here_type != _UNKNOWN:
         if abroad and abroad_type in _MOBILE and _spelled(abroad) != _spelled(here):
+            if abroad.country_code == here.country_code:
+                return _spelled(abroad)
             raise _ambiguous(here, abroad)
         return _spelled(here)
     if abroad and abroad_type in _MOBILE:
