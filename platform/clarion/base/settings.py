@@ -1,0 +1,342 @@
+"""Every deployment setting: declared once, read once, checked at start.
+
+The only reader of `CLARION_*`. What a person would change while Clarion runs is a row,
+not a setting. Without any of them Clarion runs for development: its data lies under
+`home`, and `base.services` starts the servers.
+"""
+
+import json
+import os
+import secrets
+from functools import cached_property, lru_cache
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+from clarion.base.errors import Misconfigured
+
+PREFIX = "CLARION_"
+KEY_LENGTH = 32
+STATE = "servers.json"
+PUBLIC_URL = "http://127.0.0.1:8000"
+
+Words = Annotated[tuple[str, ...], NoDecode]
+Paths = Annotated[tuple[Path, ...], NoDecode]
+
+
+def checkout() -> Path | None:
+    """Return the top of the source checkout we run from, None when installed."""
+    top = Path(__file__).resolve().parents[3]
+    return top if (top / "pyproject.toml").is_file() else None
+
+
+def bundled(name: Literal["migrations", "themes"]) -> Path:
+    """Find a folder that is shipped beside the code: in the package, else the checkout."""
+    packaged = Path(__file__).resolve().parents[1] / f"_{name}"
+    top = checkout()
+    return packaged if packaged.is_dir() or top is None else top / name
+
+
+def _home() -> Path:
+    top = checkout()
+    return top / ".clarion" if top else Path.home() / ".clarion"
+
+
+class Settings(BaseSettings):
+    """What the operator decides, from the environment: `CLARION_` and the field's name."""
+
+    model_config = SettingsConfigDict(
+        env_prefix=PREFIX, frozen=True, extra="ignore", env_ignore_empty=True
+    )
+
+    env: Literal["development", "test", "production"] = Field(
+        default="development",
+        description="Production refuses what is convenient: built-in servers, default keys.",
+    )
+    home: Path = Field(
+        default_factory=_home,
+        description="Folder for data of this installation; `.clarion` in a checkout.",
+    )
+    database_url: str = Field(
+        default="",
+        description="PostgreSQL, signing in as the role `clarion`. Unset: Clarion's own.",
+    )
+    database_owner_url: str = Field(
+        default="",
+        description="The same database as `clarion_owner`, for migrations only.",
+    )
+    database_pool: int = Field(
+        default=5,
+        ge=1,
+        le=100,
+        description="Connections each process keeps; as many again at peaks.",
+    )
+    redis_url: str = Field(
+        default="", description="Redis or Valkey. Unset: Clarion's own Valkey."
+    )
+    secret_key: SecretStr = Field(
+        default=SecretStr(""),
+        description="Signs cookies and links; at least 32 characters.",
+    )
+    secret_key_fallbacks: Annotated[tuple[SecretStr, ...], NoDecode] = Field(
+        default=(),
+        description="Former secret keys, still accepted while you rotate; by commas.",
+    )
+    key_file: Path | None = Field(
+        default=None,
+        description="File with the key-encryption key, at least 32 bytes, mode 0600.",
+    )
+    key_store: Path = Field(
+        default=Path(),
+        description="Folder of the wrapped data keys; back it up for 7 days at most.",
+    )
+    public_url: str = Field(
+        default=PUBLIC_URL, description="Where people reach the portal; in all links."
+    )
+    callback_base_url: str = Field(
+        default="",
+        description="Where providers reach `/in/…`; the public address when unset.",
+    )
+    trusted_hosts: Words = Field(
+        default=(),
+        description="Host names that are answered besides that of the public address.",
+    )
+    console_host: str | None = Field(
+        default=None, description="Host name to which the console is bound; any when unset."
+    )
+    proxy_count: int = Field(
+        default=0,
+        ge=0,
+        le=5,
+        description="Proxies in front whose forwarded addresses are believed.",
+    )
+    http_allow: Words = Field(
+        default=(),
+        description="Private `host:port` that outbound calls may reach; never in production.",
+    )
+    smtp_url: str | None = Field(
+        default=None,
+        description="Mail server, `smtp://name:password@host:587`. Unset: files in home/mail.",
+    )
+    mail_from: str = Field(
+        default="Clarion <clarion@localhost>",
+        description="Sender of the mails Clarion writes.",
+    )
+    theme: str = Field(
+        default="plain", pattern=r"^[a-z][a-z0-9_]*$", description="Folder in themes/."
+    )
+    web_threads: int = Field(
+        default=8, ge=1, le=64, description="Threads of each web process."
+    )
+    worker_processes: int = Field(
+        default=1, ge=1, le=64, description="Processes that one `clarion worker` runs."
+    )
+    log_level: Literal["debug", "info", "warning", "error"] = Field(
+        default="info", description="The least important thing that is logged."
+    )
+    log_json: bool = Field(
+        default=False, description="One JSON object per log line; in production unless set."
+    )
+    epoch_paths: Paths = Field(
+        default=(),
+        description="Files that keep the instance epoch outside the database; by commas.",
+    )
+    journal_paths: Paths = Field(
+        default=(),
+        description="Files that keep suppressions and erasures outside the database.",
+    )
+    plugins_off: Words = Field(
+        default=(), description="Plugins that are not loaded, by commas."
+    )
+    trace: Words = Field(
+        default=(), description="`hooks` logs each call of a plugin's hook."
+    )
+
+    @field_validator(
+        "trusted_hosts",
+        "http_allow",
+        "epoch_paths",
+        "journal_paths",
+        "plugins_off",
+        "trace",
+        "secret_key_fallbacks",
+        mode="before",
+    )
+    @classmethod
+    def _split(cls, value: Any) -> Any:
+        if isinstance(value, str):
+            return tuple(part.strip() for part in value.split(",") if part.strip())
+        return value
+
+    @field_validator("database_url", "database_owner_url")
+    @classmethod
+    def _dialect(cls, value: str) -> str:
+        for scheme in ("postgres://", "postgresql://", "postgresql+psycopg2://"):
+            if value.startswith(scheme):
+                return "postgresql+psycopg://" + value.removeprefix(scheme)
+        if value and not value.startswith("postgresql+psycopg://"):
+            raise ValueError("must begin with postgresql://")
+        return value
+
+    @field_validator("redis_url")
+    @classmethod
+    def _broker(cls, value: str) -> str:
+        if value and not value.startswith(("redis://", "rediss://", "unix://")):
+            raise ValueError("must begin with redis://, rediss:// or unix://")
+        return value
+
+    @field_validator("public_url", "callback_base_url")
+    @classmethod
+    def _address(cls, value: str) -> str:
+        if value and not value.startswith(("http://", "https://")):
+            raise ValueError("must begin with http:// or https://")
+        return value.rstrip("/")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _defaults(cls, given: dict[str, Any]) -> dict[str, Any]:
+        """Fill in what follows from other settings."""
+        home = Path(given.get("home") or _home()).expanduser().absolute()
+        given["home"] = home
+        given.setdefault("key_store", home / "keys")
+        given.setdefault("epoch_paths", (home / "epoch",))
+        given.setdefault("journal_paths", (home / "journal",))
+        given.setdefault("log_json", given.get("env") == "production")
+        given.setdefault("callback_base_url", given.get("public_url") or PUBLIC_URL)
+        return given
+
+    @property
+    def production(self) -> bool:
+        """Whether strangers' data may be in here."""
+        return self.env == "production"
+
+    @property
+    def mail_folder(self) -> Path:
+        """Where mails are written while there is no mail server."""
+        return self.home / "mail"
+
+    def key_bytes(self) -> bytes:
+        """Return the key-encryption key, made on first use outside production."""
+        return self._key
+
+    @cached_property
+    def _key(self) -> bytes:
+        if self.key_file is None:
+            return _keep(self.home / "secrets" / "key_encryption_key").encode()
+        return self.key_file.read_bytes().strip()
+
+
+@lru_cache(maxsize=1)
+def settings() -> Settings:
+    """Return the settings of this process, read once; raises `Misconfigured`.
+
+    `settings.cache_clear()` makes the next call read them anew.
+    """
+    try:
+        read = Settings()
+    except ValidationError as e:
+        raise Misconfigured("settings_invalid", _sentence(_faults(e))) from e
+    if read.production:
+        faults = refusals(read)
+        if faults:
+            raise Misconfigured("settings_refused", _sentence(faults))
+        return read
+    return read.model_copy(update=_found(read))
+
+
+def refusals(conf: Settings) -> list[str]:
+    """List what production cannot run with, each with what to do about it."""
+    out = []
+    if len(conf.secret_key.get_secret_value()) < KEY_LENGTH:
+        out.append(f"set CLARION_SECRET_KEY to at least {KEY_LENGTH} random characters")
+    out += _key_file(conf.key_file)
+    if conf.http_allow:
+        out.append("unset CLARION_HTTP_ALLOW: calls to private addresses are for tests")
+    for name, value in (("DATABASE_URL", conf.database_url), ("REDIS_URL", conf.redis_url)):
+        if not value:
+            out.append(f"set CLARION_{name}: the built-in server is for development")
+    return out
+
+
+def _key_file(path: Path | None) -> list[str]:
+    if path is None:
+        return ["set CLARION_KEY_FILE to a file with the key-encryption key"]
+    try:
+        mode, key = path.stat().st_mode, path.read_bytes().strip()
+    except OSError as e:
+        return [f"CLARION_KEY_FILE cannot be read: {e.strerror}"]
+    out = []
+    if mode & 0o077:
+        out.append("make the file of CLARION_KEY_FILE readable by its owner only (0600)")
+    if len(key) < KEY_LENGTH:
+        out.append(f"CLARION_KEY_FILE needs at least {KEY_LENGTH} random bytes")
+    return out
+
+
+def _found(conf: Settings) -> dict[str, Any]:
+    """Make the secrets of a development installation, and find its running servers."""
+    update: dict[str, Any] = {}
+    if not conf.secret_key.get_secret_value():
+        update["secret_key"] = SecretStr(_keep(conf.home / "secrets" / "secret_key"))
+    running = running_servers(conf.home)
+    for field, key in (("database_url", "database_url"), ("redis_url", "redis_url")):
+        if not getattr(conf, field) and key in running:
+            update[field] = running[key]
+    if not conf.database_owner_url:
+        own = not conf.database_url and "owner_url" in running
+        update["database_owner_url"] = running["owner_url"] if own else conf.database_url
+    return update
+
+
+def running_servers(home: Path) -> dict[str, str]:
+    """Return the addresses of the embedded servers of a home, empty when there are none."""
+    try:
+        state = json.loads((home / STATE).read_text())
+    except (OSError, ValueError):
+        return {}
+    return {str(k): str(v) for k, v in state.items()}
+
+
+def _keep(path: Path) -> str:
+    """Read a secret of this installation; the first reader makes it, whole or not at all."""
+    if not path.exists():
+        make_home(path.parents[1])
+        path.parent.mkdir(mode=0o700, exist_ok=True)
+        part = path.with_suffix(f".{secrets.token_hex(4)}.part")
+        handle = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with os.fdopen(handle, "w") as file:
+            file.write(secrets.token_urlsafe(48))
+            file.flush()
+            os.fsync(file.fileno())
+        try:
+            path.hardlink_to(part)
+        except FileExistsError:
+            pass  # another process was first
+        finally:
+            part.unlink()
+    return path.read_text().strip()
+
+
+def make_home(home: Path) -> None:
+    """Create the home folder, open to look through; what is private in it has its own lock.
+
+    Servers that may not run as root must reach their folder below it. Folders that exist
+    keep their mode.
+    """
+    if not home.is_dir():
+        home.mkdir(parents=True, exist_ok=True)
+        home.chmod(0o755)
+
+
+def _faults(e: ValidationError) -> list[str]:
+    return [
+        f"{PREFIX}{'_'.join(str(part) for part in fault['loc'][:1]).upper()}: "
+        + fault["msg"].removeprefix("Value error, ")
+        for fault in e.errors(include_input=False)
+    ]
+
+
+def _sentence(faults: list[str]) -> str:
+    return "Clarion cannot start like this:\n" + "\n".join(f"- {fault}" for fault in faults)
