@@ -61,10 +61,12 @@ class Settings(BaseSettings):
     )
     database_url: str = Field(
         default="",
+        repr=False,
         description="PostgreSQL, signing in as the role `clarion`. Unset: Clarion's own.",
     )
     database_owner_url: str = Field(
         default="",
+        repr=False,
         description="The same database as `clarion_owner`, for migrations only.",
     )
     database_pool: int = Field(
@@ -74,7 +76,7 @@ class Settings(BaseSettings):
         description="Connections each process keeps; as many again at peaks.",
     )
     redis_url: str = Field(
-        default="", description="Redis or Valkey. Unset: Clarion's own Valkey."
+        default="", repr=False, description="Redis or Valkey. Unset: Clarion's own Valkey."
     )
     secret_key: SecretStr = Field(
         default=SecretStr(""),
@@ -118,6 +120,7 @@ class Settings(BaseSettings):
     )
     smtp_url: str | None = Field(
         default=None,
+        repr=False,
         description="Mail server, `smtp://name:password@host:587`. Unset: files in home/mail.",
     )
     mail_from: str = Field(

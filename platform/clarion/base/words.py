@@ -58,7 +58,7 @@ class Lazy:
         return len(str(self))
 
     def __mod__(self, values: Any) -> str:
-        return str(self) % values
+        return str(str(self) % values)
 
     def __add__(self, other: str) -> str:
         return str(self) + other

@@ -1,0 +1,95 @@
+"""The broker: the only Redis client. It rings bells; what must not be lost is a row.
+
+Whatever is in it may vanish. So ringing never fails: a bell that was not heard is made
+up for by the relay and the workers, which also look by themselves.
+"""
+
+import os
+import time
+from functools import lru_cache
+
+from redis import Redis
+from redis.backoff import ExponentialBackoff
+from redis.exceptions import RedisError
+from redis.retry import Retry
+
+from clarion.base.errors import Misconfigured
+from clarion.base.settings import settings
+from clarion.base.telemetry import logger
+
+log = logger(__name__)
+CALL_SECONDS = 5.0
+BELL_SECONDS = 3_600
+
+
+def redis() -> "Redis":
+    """Return the client of this process; a forked child gets one of its own."""
+    return _client(os.getpid(), _url())
+
+
+def ring(name: str) -> bool:
+    """Ring a bell for whoever `wait`s for it. Says whether the broker took it."""
+    try:
+        with redis().pipeline(transaction=True) as pipe:
+            pipe.lpush(_bell(name), 1)
+            pipe.ltrim(_bell(name), 0, 0)  # ten rings are one ring
+            pipe.expire(_bell(name), BELL_SECONDS)
+            pipe.execute()
+    except (RedisError, OSError) as e:
+        log.warning("broker.unheard", bell=name, error=type(e).__name__)
+        return False
+    return True
+
+
+def wait(name: str, seconds: float) -> bool:
+    """Wait for a bell, at most so long; with the broker gone, simply wait.
+
+    Returns whether it rang. One waiter hears one ring.
+    """
+    end = time.monotonic() + seconds
+    while (left := end - time.monotonic()) > 0:
+        try:
+            if redis().brpop([_bell(name)], timeout=min(left, CALL_SECONDS / 2)):
+                return True
+        except (RedisError, OSError):
+            time.sleep(min(1.0, max(0.0, end - time.monotonic())))
+    return False
+
+
+def reachable() -> bool:
+    """Say whether the broker answers now."""
+    try:
+        return bool(redis().ping())
+    except (RedisError, OSError):
+        return False
+
+
+def reset() -> None:
+    """Forget the client: the address has changed (tests, embedded servers)."""
+    _client.cache_clear()
+
+
+def _bell(name: str) -> str:
+    return f"clarion:bell:{name}"
+
+
+def _url() -> str:
+    url = settings().redis_url
+    if not url:
+        raise Misconfigured(
+            "broker_missing",
+            "No broker runs: set CLARION_REDIS_URL, or start Clarion with `clarion demo`.",
+        )
+    return url
+
+
+@lru_cache(maxsize=4)
+def _client(_pid: int, url: str) -> "Redis":
+    return Redis.from_url(
+        url,
+        socket_connect_timeout=CALL_SECONDS,
+        socket_timeout=CALL_SECONDS,
+        health_check_interval=30,
+        retry=Retry(ExponentialBackoff(cap=0.5, base=0.02), 3),
+        client_name="clarion",
+    )
