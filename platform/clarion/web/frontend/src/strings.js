@@ -1,11 +1,11 @@
 // Words shown to people come from the page (<script type="application/json" id="ui-strings">), so that
-// they are translated with everything else. `t('removeFilter', { name: 'City' })` fills %(name)s.
+// they are translated with everything else. `t('removeFilter', { name: 'City' })` fills {name}.
 const block = document.getElementById('ui-strings')
 const words = block ? JSON.parse(block.textContent) : {}
 
 export function t(key, fields = {}) {
   const text = words[key] ?? key
-  return text.replace(/%\((\w+)\)s/g, (whole, name) => String(fields[name] ?? whole))
+  return text.replace(/\{(\w+)\}/g, (whole, name) => String(fields[name] ?? whole))
 }
 
 // One polite sentence for screen readers.

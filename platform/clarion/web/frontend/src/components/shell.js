@@ -16,6 +16,9 @@ document.addEventListener('keydown', (e) => {
   if (e.key === 'Escape') setSide(false)
 })
 document.addEventListener('click', (e) => {
+  if (e.target.closest('[data-dismiss]')) e.target.closest('[data-dismissible]')?.remove()
+})
+document.addEventListener('click', (e) => {
   const button = e.target.closest('[data-view-toggle]')
   const chart = button && document.querySelector(button.dataset.target)
   if (!chart) return
