@@ -1,0 +1,245 @@
+"""The database: engine, sessions, columns, and the statement that enters a role.
+
+The application logs in as a role without rights. Each transaction begins by entering
+`clarion_app`, `clarion_staff` or `clarion_system`; nothing entered, nothing allowed.
+"""
+
+import os
+import secrets
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar, Token
+from dataclasses import dataclass
+from functools import cache
+from typing import Any, ClassVar, Literal
+from uuid import UUID
+
+from flask_appbuilder.models.sqla import Model as FabModel
+from sqlalchemy import Connection, Engine, create_engine, event, text
+from sqlalchemy.orm import (
+    DeclarativeBase,
+    MappedColumn,
+    Session,
+    mapped_column,
+    scoped_session,
+    sessionmaker,
+)
+
+from clarion.base.settings import settings
+
+NAMES = {
+    "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+    "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+    "ck": "ck_%(table_name)s_%(constraint_name)s",
+    "fk": "fk_%(table_name)s_%(column_0_N_name)s",
+    "pk": "pk_%(table_name)s",
+}
+FabModel.metadata.naming_convention = NAMES  # type: ignore[assignment]
+
+import flask_appbuilder.security.sqla.models  # noqa: E402, F401 -- ab_user, after the names
+
+Role = Literal["clarion_app", "clarion_staff", "clarion_system"]
+
+
+@dataclass(frozen=True, slots=True)
+class Wall:
+    """Who may touch a table, and why. Policies and grants are generated from it.
+
+    Attributes:
+        kind: `content` (a customer's), `operational` (needed to run the service) or
+            `platform` (no account; each with a reason).
+        app: privileges of `clarion_app`, always inside its own account.
+        staff: privileges of `clarion_staff`; on content none before a grant exists.
+        system: privileges of `clarion_system`, possibly by column: `SELECT (id, state)`.
+        why: for platform tables, the reason why the table has no account.
+    """
+
+    kind: Literal["content", "operational", "platform"]
+    app: tuple[str, ...] = ("SELECT", "INSERT", "UPDATE", "DELETE")
+    staff: tuple[str, ...] = ()
+    system: tuple[str, ...] = ()
+    why: str = ""
+
+
+class Base(DeclarativeBase):
+    """Our tables share FAB's metadata, so that foreign keys to ab_user resolve."""
+
+    metadata = FabModel.metadata
+    wall: ClassVar[Wall]
+
+
+def column(
+    *args: Any,
+    pd: str | None,
+    export: bool | None = None,
+    erase: str | None = None,
+    retention: str | None = None,
+    log: Literal["ok", "mask", "never"] | None = None,
+    to: str | None = None,
+    **kwargs: Any,
+) -> MappedColumn[Any]:
+    """Map a column and say what personal data it holds, or `pd=None` for none.
+
+    Args:
+        args: what `mapped_column` takes: a type, constraints.
+        pd: class of personal data (`contact.phone`), from `privacy.md` section 3.
+        export: whether it is part of an export.
+        erase: `delete`, `shred` or `keep:<ground>`.
+        retention: key of the retention table.
+        log: whether logs may show it.
+        to: table this points at inside the same account; the foreign key is composite.
+        kwargs: further arguments of `mapped_column`.
+    """
+    info = {
+        "pd": pd,
+        "export": (pd is not None) if export is None else export,
+        "erase": erase or ("delete" if pd else None),
+        "retention": retention or ("account" if pd else None),
+        "log": log or ("never" if pd else "ok"),
+        "to": to,
+    }
+    return mapped_column(*args, info=info, **kwargs)
+
+
+def new_id() -> UUID:
+    """Make a UUID version 7: unique, and near its neighbours in time in every index."""
+    ms = time.time_ns() // 1_000_000
+    rand = secrets.randbits(74)
+    value = (ms & ((1 << 48) - 1)) << 80 | 0x7 << 76 | (rand >> 62) << 64
+    return UUID(int=value | 0b10 << 62 | rand & ((1 << 62) - 1))
+
+
+# --- entering
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """What a transaction enters with: database role, account, who is acting."""
+
+    role: Role
+    account_id: UUID | None = None
+    actor_id: str = ""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Scope:
+    entry: Entry
+
+
+_scope: ContextVar[_Scope | None] = ContextVar("db_scope", default=None)
+ENTER = text(
+    "SELECT set_config('role', :role, true),"
+    " set_config('app.account_id', :account, true),"
+    " set_config('app.actor_id', :actor, true)"
+)
+
+
+def current_entry() -> Entry | None:
+    """Say what the next transaction of this context enters with."""
+    scope = _scope.get()
+    return scope.entry if scope else None
+
+
+def push_entry(entry: Entry) -> Token[_Scope | None]:
+    """Enter from here on, with an ORM session of its own. Use `tenancy.scope` instead."""
+    return _scope.set(_Scope(entry))
+
+
+def pop_entry(token: Token[_Scope | None]) -> None:
+    """Leave again; what was not committed is rolled back."""
+    session.remove()
+    _scope.reset(token)
+
+
+@cache
+def engine() -> Engine:
+    """Connect as the login role; one pool per process."""
+    conf = settings()
+    return create_engine(
+        conf.database_url,
+        pool_size=conf.database_pool,
+        max_overflow=conf.database_pool,
+        pool_pre_ping=False,
+        pool_recycle=900,
+        connect_args={"application_name": "clarion"},
+    )
+
+
+def reset_engine() -> None:
+    """Forget the pool: the database URL has changed (tests, embedded servers)."""
+    if engine.cache_info().currsize:
+        engine().dispose()
+    engine.cache_clear()
+
+
+class _Session(Session):
+    """A session that finds the engine late, so that importing needs no database."""
+
+    def get_bind(self, *_args: Any, **_kwargs: Any) -> Engine:
+        return engine()
+
+
+sessions = sessionmaker(class_=_Session, expire_on_commit=False)
+session: scoped_session[Session] = scoped_session(sessions, scopefunc=_scope.get)
+os.register_at_fork(
+    after_in_child=lambda: (
+        engine().dispose(close=False) if engine.cache_info().currsize else None
+    )
+)
+
+
+@event.listens_for(Session, "after_begin")
+def _enter(orm: Session, _transaction: Any, connection: Connection) -> None:
+    entry = orm.info.get("entry") or current_entry()
+    if entry is None or not isinstance(orm, _Session):
+        return  # the login role has no rights: every table refuses
+    connection.execute(
+        ENTER,
+        {
+            "role": entry.role,
+            "account": str(entry.account_id) if entry.account_id else "",
+            "actor": entry.actor_id,
+        },
+    )
+
+
+@contextmanager
+def transaction() -> Iterator[Session]:
+    """Run a block in one transaction of the present scope; inner blocks join the outer.
+
+    Commits when the outermost block ends, rolls back when it raises. The only place
+    besides `apart` that commits.
+    """
+    orm = session()
+    depth = orm.info.get("depth", 0)
+    if depth:
+        yield orm
+        return
+    orm.info["depth"] = 1
+    try:
+        yield orm
+        orm.commit()
+    except BaseException:
+        orm.rollback()
+        raise
+    finally:
+        orm.info["depth"] = 0
+
+
+@contextmanager
+def apart(entry: Entry) -> Iterator[Session]:
+    """Run a block in a session and transaction of its own, entered as told.
+
+    For what must not ride in the caller's transaction: sessions, limits, finding an
+    account before it is known. Commits at the end.
+    """
+    orm = sessions(info={"entry": entry})
+    try:
+        yield orm
+        orm.commit()
+    except BaseException:
+        orm.rollback()
+        raise
+    finally:
+        orm.close()

@@ -1,0 +1,585 @@
+"""The state machine: every transition of a message, as conditional SQL.
+
+A transition is one statement that names the old state; zero rows is an answer. A trigger
+refuses every pair that is not in `MOVES`. Database clock only. Rules: `sending.md`.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID, uuid4
+
+from sqlalchemy import Select, text
+from sqlalchemy.dialects import postgresql
+
+from clarion.base import db
+from clarion.tenancy.scope import current_account
+
+LEASE_SECONDS = 60
+MAX_CLAIMS = 3
+RANK = {"accepted": 1, "sent": 2, "failed": 3, "delivered": 4, "read": 5}
+DONE = ("read", "delivered", "failed", "suppressed", "expired", "cancelled")
+OPEN = ("queued", "claimed", "dispatching")
+
+LATE = "accepted sent delivered read failed"
+MOVES: dict[str, str] = {
+    "queued": f"claimed suppressed cancelled expired held {LATE}",
+    "claimed": f"queued dispatching suppressed cancelled expired failed held {LATE}",
+    "dispatching": f"queued held unknown {LATE}",
+    "unknown": f"needs_decision queued held {LATE}",
+    "held": f"needs_decision cancelled {LATE}",
+    "needs_decision": f"queued {LATE}",
+    "accepted": "sent delivered read failed expired held",
+    "sent": "delivered read failed expired",
+    "failed": "delivered read",
+    "expired": "delivered read",
+    "delivered": "read",
+    "read": "",
+    "suppressed": "delivered read",
+    "cancelled": "delivered read",
+}
+"""From → to. What stands after a state without an attempt is for late events only."""
+
+
+@dataclass(frozen=True, slots=True)
+class Intent:
+    """One message that may leave now: its intent is durable when this is returned."""
+
+    id: UUID
+    attempt: int
+    token: UUID
+    address: str
+    address_kind: str
+    variables: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What came of one call: the state it leads to, and what the provider said."""
+
+    id: UUID
+    attempt: int
+    state: str
+    reason: str = ""
+    code: str = ""
+    provider_id: str | None = None
+    wait_seconds: float = 0.0
+
+
+# --- snapshot
+
+
+def freeze(campaign_id: UUID, audience: Select[Any]) -> int:
+    """Store the audience: one row per contact, the excluded with their reason.
+
+    Args:
+        campaign_id: the send order; it must be `starting` and have no rows yet.
+        audience: a SELECT of contact_id, address_kind, address, address_idx, variables,
+            consent_id and reason (empty for those who may be sent to).
+
+    Returns:
+        how many rows now exist for the campaign.
+    """
+    picked = audience.subquery("audience")
+    compiled = picked.element.compile(
+        dialect=postgresql.dialect(), compile_kwargs={"render_postcompile": True}
+    )
+    orm = db.session()
+    statement = text(
+        f"""
+        INSERT INTO message (id, account_id, campaign_id, contact_id, sender_id,
+          address_kind, address, address_idx, purpose, lane, state, reason, variables,
+          consent_id, expires_at)
+        SELECT clarion_new_id(), c.account_id, c.id, a.contact_id, c.sender_id,
+          a.address_kind, a.address, a.address_idx, c.purpose, c.lane,
+          CASE WHEN coalesce(sup.reason, a.reason) = '' THEN 'queued' ELSE 'suppressed' END,
+          coalesce(sup.reason, a.reason), a.variables, a.consent_id, c.finish_by
+        FROM campaign c
+        CROSS JOIN ({_numbered(str(compiled))}) a
+        LEFT JOIN LATERAL (
+          SELECT 'opted_out' AS reason FROM suppression s
+          WHERE s.account_id = c.account_id
+            AND (s.idx = a.address_idx OR s.contact_id = a.contact_id)
+            AND (s.scope = 'all' OR c.purpose = 'marketing')
+            AND (s.until IS NULL OR s.until > clarion_now()) LIMIT 1) sup ON true
+        WHERE c.id = :campaign AND c.state = 'starting'
+        ON CONFLICT (account_id, campaign_id, contact_id) DO NOTHING
+        """  # noqa: S608 -- the inner text is SQLAlchemy's own, its values are bound
+    )
+    orm.execute(statement, {"campaign": campaign_id, **compiled.params})
+    count = text("SELECT count(*) FROM message WHERE campaign_id = :campaign")
+    return int(orm.scalar(count, {"campaign": campaign_id}) or 0)
+
+
+def _numbered(sql: str) -> str:
+    """Turn `%(name)s` of the compiled audience into `:name` of `text()`."""
+    import re
+
+    escaped = re.sub(r"(?<!:):(?=[A-Za-z_])", r"\\:", sql.replace("::", "\\:\\:"))
+    named = re.sub(r"%\((\w+)\)s(?:::([A-Z]+))?", r":\1", escaped)
+    return named.replace("%%", "%")
+
+
+# --- claim and intent
+
+
+def claim(campaign_id: UUID, size: int) -> tuple[UUID, list[UUID]]:
+    """Take a lease on up to `size` queued rows; returns the token and their ids."""
+    token = uuid4()
+    rows = db.session().execute(
+        text(
+            """
+            UPDATE message SET state = 'claimed', token = :token, claims = claims + 1,
+              lease_until = clarion_now() + make_interval(secs => :lease),
+              state_since = clarion_now()
+            WHERE account_id = :account AND id IN (
+              SELECT id FROM message
+              WHERE account_id = :account AND campaign_id = :campaign
+                AND state = 'queued' AND not_before <= clarion_now()
+              ORDER BY not_before LIMIT :size FOR UPDATE SKIP LOCKED)
+            RETURNING id
+            """
+        ),
+        {
+            "token": token,
+            "account": current_account(),
+            "campaign": campaign_id,
+            "size": size,
+            "lease": LEASE_SECONDS,
+        },
+    )
+    return token, list(rows.scalars())
+
+
+def lock_for_intent(campaign_id: UUID, ids: Sequence[UUID]) -> None:
+    """Take the locks that STOP, pause and suspension wait for; before every check.
+
+    Statements of their own: a check in the same statement keeps the snapshot taken
+    before it waited, and misses a STOP committed milliseconds earlier (measured).
+    """
+    orm = db.session()
+    orm.execute(
+        text(
+            "SELECT pg_advisory_xact_lock_shared(1, hashtext(:account)),"
+            " pg_advisory_xact_lock_shared(1, hashtext(:campaign))"
+        ),
+        {"account": str(current_account()), "campaign": str(campaign_id)},
+    )
+    orm.execute(
+        text(
+            """
+            SELECT count(pg_advisory_xact_lock(2, k)) FROM (
+              SELECT DISTINCT hashtext(contact_id::text) AS k FROM message
+              WHERE account_id = :account AND id = ANY(:ids) ORDER BY k) s
+            """
+        ),
+        {"account": current_account(), "ids": list(ids)},
+    )
+
+
+def lock_contacts(contact_ids: Iterable[UUID]) -> None:
+    """Take the exclusive lock of contacts, in order: STOP, erasure and merge do."""
+    db.session().execute(
+        text(
+            """
+            SELECT count(pg_advisory_xact_lock(2, k)) FROM (
+              SELECT DISTINCT hashtext(c::text) AS k FROM unnest(CAST(:ids AS uuid[])) c
+              ORDER BY k) s
+            """
+        ),
+        {"ids": list(contact_ids)},
+    )
+
+
+def lock_campaign(campaign_id: UUID) -> None:
+    """Take the exclusive lock of a campaign: waits for intents that are being committed."""
+    db.session().execute(
+        text("SELECT pg_advisory_xact_lock(1, hashtext(:campaign))"),
+        {"campaign": str(campaign_id)},
+    )
+
+
+def lock_account(account_id: UUID) -> None:
+    """Take the exclusive lock of an account: suspension does."""
+    db.session().execute(
+        text("SELECT pg_advisory_xact_lock(1, hashtext(:account))"),
+        {"account": str(account_id)},
+    )
+
+
+def intend(campaign_id: UUID, token: UUID, ids: Sequence[UUID]) -> list[Intent]:
+    """Move claimed rows to dispatching if everything still allows it; the gate.
+
+    The caller holds the locks and commits before the first byte leaves. Suppression,
+    campaign, sender, channel and account are asked in the same statement.
+    """
+    rows = db.session().execute(
+        text(
+            """
+            WITH gone AS (
+              UPDATE message m SET state = 'dispatching', attempt = m.attempt + 1,
+                claims = 0, state_since = clarion_now(), reason = '',
+                lease_until = clarion_now() + make_interval(secs => :lease)
+              FROM campaign c, sender s, channel h, account a
+              WHERE m.account_id = :account AND m.id = ANY(:ids)
+                AND m.state = 'claimed' AND m.token = :token
+                AND m.lease_until > clarion_now() AND m.not_before <= clarion_now()
+                AND (m.expires_at IS NULL OR m.expires_at > clarion_now())
+                AND c.account_id = m.account_id AND c.id = m.campaign_id
+                AND c.state = 'running'
+                AND s.account_id = m.account_id AND s.id = m.sender_id
+                AND s.state = 'active'
+                AND h.account_id = s.account_id AND h.id = s.channel_id
+                AND h.state = 'active'
+                AND a.id = m.account_id AND a.state = 'active'
+                AND NOT EXISTS (
+                  SELECT 1 FROM suppression x WHERE x.account_id = m.account_id
+                    AND (x.idx = m.address_idx OR x.contact_id = m.contact_id)
+                    AND (x.scope = 'all' OR m.purpose = 'marketing')
+                    AND (x.until IS NULL OR x.until > clarion_now()))
+              RETURNING m.id, m.attempt, m.token, m.address, m.address_kind, m.variables,
+                m.sender_id),
+            noted AS (
+              INSERT INTO attempt (id, account_id, message_id, number, sender_id)
+              SELECT clarion_new_id(), :account, id, attempt, sender_id FROM gone)
+            SELECT id, attempt, token, address, address_kind, variables FROM gone
+            """
+        ),
+        {
+            "account": current_account(),
+            "ids": list(ids),
+            "token": token,
+            "lease": LEASE_SECONDS,
+        },
+    )
+    return [Intent(*row) for row in rows]
+
+
+def veto(refusals: Select[Any], ids: Sequence[UUID], token: UUID) -> int:
+    """Suppress the claimed rows a plugin's SELECT of (message id, reason) names."""
+    compiled = refusals.compile(
+        dialect=postgresql.dialect(), compile_kwargs={"render_postcompile": True}
+    )
+    statement = text(
+        f"""
+        UPDATE message m SET state = 'suppressed', reason = left(v.why, 60),
+          state_since = clarion_now()
+        FROM ({_numbered(str(compiled))}) AS v(message_id, why)
+        WHERE m.account_id = :account AND m.id = v.message_id AND m.id = ANY(:ids)
+          AND m.state = 'claimed' AND m.token = :token
+        RETURNING m.id
+        """  # noqa: S608 -- the inner text is SQLAlchemy's own, its values are bound
+    )
+    own = {"account": current_account(), "ids": list(ids), "token": token}
+    return len(db.session().execute(statement, {**compiled.params, **own}).all())
+
+
+def refuse(token: UUID, ids: Sequence[UUID]) -> None:
+    """Settle claimed rows the gate did not let through: name the cause, or queue again."""
+    if not ids:
+        return
+    db.session().execute(
+        text(
+            """
+            UPDATE message m SET
+              state = CASE WHEN g.reason IN ('opted_out') THEN 'suppressed'
+                WHEN g.reason = 'not_started' THEN 'expired'
+                WHEN g.reason = 'cancelled' THEN 'cancelled' ELSE 'queued' END,
+              reason = CASE WHEN g.reason IN ('opted_out', 'not_started', 'cancelled')
+                THEN g.reason ELSE '' END,
+              claims = CASE WHEN g.reason = 'pause' THEN 0 ELSE m.claims END,
+              state_since = clarion_now(), token = NULL, lease_until = NULL
+            FROM (
+              SELECT m2.id, CASE
+                WHEN EXISTS (SELECT 1 FROM suppression x
+                  WHERE x.account_id = m2.account_id
+                    AND (x.idx = m2.address_idx OR x.contact_id = m2.contact_id)
+                    AND (x.scope = 'all' OR m2.purpose = 'marketing')
+                    AND (x.until IS NULL OR x.until > clarion_now())) THEN 'opted_out'
+                WHEN c.state = 'cancelled' THEN 'cancelled'
+                WHEN m2.expires_at <= clarion_now() THEN 'not_started'
+                WHEN c.state <> 'running' THEN 'pause' ELSE '' END AS reason
+              FROM message m2 JOIN campaign c
+                ON c.account_id = m2.account_id AND c.id = m2.campaign_id
+              WHERE m2.account_id = :account AND m2.id = ANY(:ids)) g
+            WHERE m.id = g.id AND m.account_id = :account
+              AND m.state = 'claimed' AND m.token = :token
+            """
+        ),
+        {"account": current_account(), "ids": list(ids), "token": token},
+    )
+
+
+def unclaim(token: UUID) -> None:
+    """Give back what was claimed but not intended: the worker stops or the slice ends."""
+    db.session().execute(
+        text(
+            """
+            UPDATE message SET state = 'queued', token = NULL, lease_until = NULL,
+              claims = greatest(claims - 1, 0), state_since = clarion_now()
+            WHERE account_id = :account AND state = 'claimed' AND token = :token
+            """
+        ),
+        {"account": current_account(), "token": token},
+    )
+
+
+# --- results
+
+
+def record(token: UUID, outcomes: Sequence[Outcome]) -> None:
+    """Write what came of calls: the rows (if still ours) and their attempts.
+
+    A status event may have overtaken the answer; then the row has moved on and only the
+    attempt is completed.
+    """
+    if not outcomes:
+        return
+    columns = {
+        "ids": [o.id for o in outcomes],
+        "numbers": [o.attempt for o in outcomes],
+        "states": [o.state for o in outcomes],
+        "reasons": [o.reason[:60] for o in outcomes],
+        "codes": [o.code[:20] for o in outcomes],
+        "provider_ids": [o.provider_id for o in outcomes],
+        "waits": [o.wait_seconds for o in outcomes],
+    }
+    db.session().execute(
+        text(
+            """
+            WITH o AS (
+              SELECT * FROM unnest(CAST(:ids AS uuid[]), CAST(:numbers AS int[]),
+                CAST(:states AS text[]), CAST(:reasons AS text[]), CAST(:codes AS text[]),
+                CAST(:provider_ids AS text[]), CAST(:waits AS float8[]))
+                AS t(id, number, state, reason, code, provider_id, wait)),
+            tried AS (
+              UPDATE attempt a SET outcome = o.state, code = o.code,
+                provider_id = coalesce(o.provider_id, a.provider_id),
+                ended_at = clarion_now()
+              FROM o WHERE a.account_id = :account AND a.message_id = o.id
+                AND a.number = o.number)
+            UPDATE message m SET state = o.state, reason = o.reason,
+              not_before = CASE WHEN o.state = 'queued'
+                THEN clarion_now() + make_interval(secs => o.wait) ELSE m.not_before END,
+              token = NULL, lease_until = NULL, state_since = clarion_now()
+            FROM o WHERE m.account_id = :account AND m.id = o.id
+              AND m.state = 'dispatching' AND m.token = :token AND m.attempt = o.number
+            """
+        ),
+        {"account": current_account(), "token": token, **columns},
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Advance:
+    """A status event, matched or not yet: our token if it was echoed, the provider's id."""
+
+    provider_id: str
+    status: str
+    at: Any
+    message_id: UUID | None = None
+    number: int | None = None
+    reason: str = ""
+    code: str = ""
+
+
+def advance(updates: Sequence[Advance]) -> list[tuple[UUID, str]]:
+    """Apply status events by rank, in any order, any number of times.
+
+    Matches by our token first, by the provider's id second, never by number. `failed`
+    counts for the current attempt only; `delivered` and `read` for any. Returns the
+    (message, state) pairs that moved.
+    """
+    if not updates:
+        return []
+    rows = db.session().execute(
+        text(ADVANCE),
+        {
+            "account": current_account(),
+            "refs": list(range(len(updates))),
+            "messages": [u.message_id for u in updates],
+            "numbers": [u.number for u in updates],
+            "provider_ids": [u.provider_id for u in updates],
+            "statuses": [u.status for u in updates],
+            "reasons": [u.reason[:60] for u in updates],
+            "codes": [u.code[:20] for u in updates],
+            "ats": [u.at for u in updates],
+        },
+    )
+    return [(row.id, row.state) for row in rows]
+
+
+RANKS = "CASE {0} WHEN 'accepted' THEN 1 WHEN 'sent' THEN 2 WHEN 'failed' THEN 3" \
+    " WHEN 'delivered' THEN 4 WHEN 'read' THEN 5 ELSE 0 END"  # fmt: skip
+ADVANCE = f"""
+WITH u AS (
+  SELECT * FROM unnest(CAST(:refs AS int[]), CAST(:messages AS uuid[]),
+    CAST(:numbers AS int[]), CAST(:provider_ids AS text[]), CAST(:statuses AS text[]),
+    CAST(:reasons AS text[]), CAST(:codes AS text[]), CAST(:ats AS timestamptz[]))
+    AS t(ref, message_id, number, provider_id, status, reason, code, at)),
+matched AS (
+  SELECT DISTINCT ON (u.ref) u.*, a.id AS attempt_id, a.message_id AS mid,
+    a.number AS anumber, {RANKS.format("u.status")} AS rank
+  FROM u JOIN attempt a ON a.account_id = :account AND (
+    (u.message_id IS NOT NULL AND a.message_id = u.message_id AND a.number = u.number)
+    OR (u.message_id IS NULL AND a.provider_id = u.provider_id))
+  ORDER BY u.ref),
+best_attempt AS (
+  SELECT DISTINCT ON (attempt_id) * FROM matched ORDER BY attempt_id, rank DESC),
+tried AS (
+  UPDATE attempt a SET status = b.status, status_at = b.at,
+    code = CASE WHEN b.status = 'failed' THEN b.code ELSE a.code END,
+    provider_id = coalesce(a.provider_id, b.provider_id)
+  FROM best_attempt b
+  WHERE a.account_id = :account AND a.id = b.attempt_id
+    AND b.rank > {RANKS.format("a.status")}),
+best AS (
+  SELECT DISTINCT ON (x.mid) x.* FROM matched x
+  JOIN message m ON m.account_id = :account AND m.id = x.mid
+  WHERE x.status <> 'failed' OR x.anumber = m.attempt
+  ORDER BY x.mid, x.rank DESC)
+UPDATE message m SET state = b.status,
+  reason = CASE WHEN b.status = 'failed' THEN b.reason ELSE '' END,
+  token = NULL, lease_until = NULL, state_since = clarion_now()
+FROM best b
+WHERE m.account_id = :account AND m.id = b.mid
+  AND b.rank > {RANKS.format("m.state")}
+  AND NOT (m.state IN ('suppressed', 'cancelled') AND b.rank < 4)
+  AND NOT (m.state = 'expired' AND b.rank < 4)
+RETURNING m.id, m.state
+"""  # noqa: S608 -- constants only
+
+
+def known(updates: Sequence[Advance]) -> set[int]:
+    """Say which of the updates (by position) match an attempt of ours."""
+    rows = db.session().execute(
+        text(
+            """
+            SELECT t.ref FROM unnest(CAST(:refs AS int[]), CAST(:messages AS uuid[]),
+              CAST(:numbers AS int[]), CAST(:provider_ids AS text[]))
+              AS t(ref, message_id, number, provider_id)
+            WHERE EXISTS (SELECT 1 FROM attempt a WHERE a.account_id = :account AND (
+              (t.message_id IS NOT NULL AND a.message_id = t.message_id
+                AND a.number = t.number)
+              OR (t.message_id IS NULL AND a.provider_id = t.provider_id)))
+            """
+        ),
+        {
+            "account": current_account(),
+            "refs": list(range(len(updates))),
+            "messages": [u.message_id for u in updates],
+            "numbers": [u.number for u in updates],
+            "provider_ids": [u.provider_id for u in updates],
+        },
+    )
+    return set(rows.scalars())
+
+
+# --- the reconciler, the person, the tally
+
+
+def reclaim() -> int:
+    """Settle leases that ran out in this account; return how many rows moved.
+
+    Claimed rows go back to queued (or are quarantined after the third time); a row whose
+    intent was committed becomes unknown, because its bytes may have left.
+    """
+    rows = db.session().execute(
+        text(
+            """
+            UPDATE message SET
+              state = CASE WHEN state = 'dispatching' THEN 'unknown'
+                WHEN claims >= :claims THEN 'failed' ELSE 'queued' END,
+              reason = CASE WHEN state = 'dispatching' THEN 'no_answer'
+                WHEN claims >= :claims THEN 'quarantined' ELSE '' END,
+              token = NULL, lease_until = NULL, state_since = clarion_now()
+            WHERE account_id = :account AND state IN ('claimed', 'dispatching')
+              AND lease_until < clarion_now()
+            RETURNING id
+            """
+        ),
+        {"account": current_account(), "claims": MAX_CLAIMS},
+    )
+    return len(rows.all())
+
+
+def cancel_rest(campaign_id: UUID) -> int:
+    """Cancel what has not left; the caller holds the campaign's lock."""
+    rows = db.session().execute(
+        text(
+            """
+            UPDATE message SET state = 'cancelled', reason = 'stopped', token = NULL,
+              lease_until = NULL, state_since = clarion_now()
+            WHERE account_id = :account AND campaign_id = :campaign
+              AND state IN ('queued', 'claimed') RETURNING id
+            """
+        ),
+        {"account": current_account(), "campaign": campaign_id},
+    )
+    return len(rows.all())
+
+
+def silence(contact_ids: Sequence[UUID], scope: str) -> int:
+    """Suppress what waits for contacts who said STOP; the caller holds their locks."""
+    rows = db.session().execute(
+        text(
+            """
+            UPDATE message SET state = 'suppressed', reason = 'opted_out', token = NULL,
+              lease_until = NULL, state_since = clarion_now()
+            WHERE account_id = :account AND contact_id = ANY(:contacts)
+              AND state IN ('queued', 'claimed')
+              AND (:scope = 'all' OR purpose = 'marketing') RETURNING id
+            """
+        ),
+        {"account": current_account(), "contacts": list(contact_ids), "scope": scope},
+    )
+    return len(rows.all())
+
+
+def tally(campaign_id: UUID) -> dict[str, int]:
+    """Count the rows of a campaign by state: computed, never incremented."""
+    rows = db.session().execute(
+        text(
+            "SELECT state, count(*) FROM message WHERE account_id = :account"
+            " AND campaign_id = :campaign GROUP BY state"
+        ),
+        {"account": current_account(), "campaign": campaign_id},
+    )
+    return {state: count for state, count in rows}  # noqa: C416 -- rows are not pairs
+
+
+def reasons(campaign_id: UUID, state: str) -> dict[tuple[str, str], int]:
+    """Count a campaign's rows in one state by (reason, provider code)."""
+    rows = db.session().execute(
+        text(
+            """
+            SELECT m.reason, coalesce(a.code, ''), count(*) FROM message m
+            LEFT JOIN attempt a ON a.account_id = m.account_id AND a.message_id = m.id
+              AND a.number = m.attempt
+            WHERE m.account_id = :account AND m.campaign_id = :campaign
+              AND m.state = :state GROUP BY 1, 2 ORDER BY 3 DESC
+            """
+        ),
+        {"account": current_account(), "campaign": campaign_id, "state": state},
+    )
+    return {(row[0], row[1]): row[2] for row in rows}
+
+
+def series(campaign_id: UUID, limit: int = 120) -> list[tuple[Any, int, int, int]]:
+    """Count sent, delivered and failed per minute: (minute, sent, delivered, failed)."""
+    rows = db.session().execute(
+        text(
+            """
+            SELECT date_trunc('minute', e.created_at) AS minute,
+              count(*) FILTER (WHERE to_state IN ('accepted', 'held')),
+              count(*) FILTER (WHERE to_state = 'delivered'),
+              count(*) FILTER (WHERE to_state = 'failed')
+            FROM message_event e JOIN message m
+              ON m.account_id = e.account_id AND m.id = e.message_id
+            WHERE m.account_id = :account AND m.campaign_id = :campaign
+            GROUP BY 1 ORDER BY 1 DESC LIMIT :limit
+            """
+        ),
+        {"account": current_account(), "campaign": campaign_id, "limit": limit},
+    )
+    return [(row[0], row[1], row[2], row[3]) for row in reversed(rows.all())]

@@ -1,0 +1,311 @@
+"""Channels, senders, the send order, the ledger and what surrounds it."""
+
+import datetime as dt
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import (
+    BigInteger,
+    CheckConstraint,
+    ForeignKeyConstraint,
+    Identity,
+    Index,
+    LargeBinary,
+    SmallInteger,
+    String,
+    Text,
+    UniqueConstraint,
+    Uuid,
+    text,
+)
+from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.orm import Mapped
+
+from clarion.base.db import Wall, column
+from clarion.tenancy.models import NOW, AccountBase, Time
+
+STATES = (
+    "queued", "claimed", "dispatching", "accepted", "sent", "delivered", "read", "failed",
+    "unknown", "needs_decision", "suppressed", "expired", "cancelled", "held",
+)  # fmt: skip
+CAMPAIGN_STATES = ("starting", "running", "pausing", "paused", "finished", "cancelled")
+
+
+def _one_of(column_name: str, values: tuple[str, ...]) -> CheckConstraint:
+    listed = ", ".join(f"'{v}'" for v in values)
+    return CheckConstraint(f"{column_name} IN ({listed})", name=column_name)
+
+
+class Channel(AccountBase):
+    """A connection to a provider: its secrets, its endpoint for webhooks, its health."""
+
+    __tablename__ = "channel"
+    __table_args__ = (UniqueConstraint("account_id", "transport", "name"),)
+    wall = Wall(
+        kind="operational",
+        staff=(
+            "SELECT (id, account_id, transport, name, config, state, state_reason,"
+            " created_at, created_by)",
+        ),
+        system=("SELECT",),
+    )
+
+    transport: Mapped[str] = column(String(40), pd=None)
+    name: Mapped[str] = column(String(120), pd=None)
+    config: Mapped[dict[str, Any]] = column(JSONB, pd=None)
+    secrets: Mapped[bytes] = column(
+        LargeBinary, pd="account.secret", export=False, erase="shred"
+    )
+    state: Mapped[str] = column(
+        String(12), _one_of("state", ("active", "paused")), pd=None, server_default="active"
+    )
+    state_reason: Mapped[str] = column(String(200), pd=None, server_default="")
+
+
+class Sender(AccountBase):
+    """A number messages are sent from."""
+
+    __tablename__ = "sender"
+    __table_args__ = (UniqueConstraint("account_id", "channel_id", "provider_id"),)
+    wall = Wall(kind="operational", staff=("SELECT",), system=("SELECT",))
+
+    channel_id: Mapped[UUID] = column(Uuid, pd=None, to="channel")
+    provider_id: Mapped[str] = column(String(60), pd=None)
+    number: Mapped[str] = column(String(20), pd="account.phone", log="mask")
+    name: Mapped[str] = column(String(120), pd="account.name", log="ok")
+    quality: Mapped[str] = column(String(12), pd=None, server_default="")
+    rate_per_s: Mapped[int] = column(
+        CheckConstraint("rate_per_s BETWEEN 1 AND 100000", name="rate"),
+        pd=None,
+        server_default="80",
+    )
+    state: Mapped[str] = column(
+        String(12), _one_of("state", ("active", "paused")), pd=None, server_default="active"
+    )
+    state_reason: Mapped[str] = column(String(200), pd=None, server_default="")
+    slow_until: Mapped[dt.datetime | None] = column(Time, pd=None)
+
+
+class SenderBucket(AccountBase):
+    """How much of a sender's rate the present tenth of a second has used."""
+
+    __tablename__ = "sender_bucket"
+    __table_args__ = (UniqueConstraint("account_id", "sender_id"),)
+    wall = Wall(kind="operational", staff=("SELECT",))
+
+    sender_id: Mapped[UUID] = column(Uuid, pd=None, to="sender")
+    slot: Mapped[int] = column(BigInteger, pd=None, server_default="0")
+    used: Mapped[int] = column(pd=None, server_default="0")
+
+
+class Campaign(AccountBase):
+    """The send order: what the gate reads in one statement. Never edited after launch."""
+
+    __tablename__ = "campaign"
+    __table_args__ = (
+        CheckConstraint(
+            "purpose <> 'marketing' OR delivery_mode = 'at_most_once'", name="never_twice"
+        ),
+        Index("ix_campaign_active", "state", "account_id"),
+    )
+    wall = Wall(
+        kind="operational",
+        staff=("SELECT",),
+        system=("SELECT",),
+    )
+
+    name: Mapped[str] = column(String(120), pd=None)
+    purpose: Mapped[str] = column(
+        String(12), _one_of("purpose", ("marketing", "utility", "auth", "service")), pd=None
+    )
+    delivery_mode: Mapped[str] = column(
+        String(16),
+        _one_of("delivery_mode", ("at_most_once", "at_least_once")),
+        pd=None,
+        server_default="at_most_once",
+    )
+    sender_id: Mapped[UUID] = column(Uuid, pd=None, to="sender")
+    template: Mapped[dict[str, Any]] = column(JSONB, pd="account.content", log="never")
+    state: Mapped[str] = column(
+        String(12), _one_of("state", CAMPAIGN_STATES), pd=None, server_default="starting"
+    )
+    state_reason: Mapped[str] = column(String(200), pd=None, server_default="")
+    lane: Mapped[int] = column(SmallInteger, pd=None, server_default="4")
+    started_at: Mapped[dt.datetime | None] = column(Time, pd=None)
+    finished_at: Mapped[dt.datetime | None] = column(Time, pd=None)
+    finish_by: Mapped[dt.datetime | None] = column(Time, pd=None)
+
+
+class Message(AccountBase):
+    """The ledger: one row per person and campaign, whatever becomes of it."""
+
+    __tablename__ = "message"
+    __table_args__ = (
+        UniqueConstraint("account_id", "campaign_id", "contact_id"),
+        _one_of("state", STATES),
+        Index(
+            "ix_message_queue",
+            "account_id",
+            "campaign_id",
+            "not_before",
+            postgresql_where=text("state = 'queued'"),
+        ),
+        Index(
+            "ix_message_lease",
+            "lease_until",
+            postgresql_where=text("state IN ('claimed', 'dispatching')"),
+        ),
+        Index("ix_message_campaign_state", "account_id", "campaign_id", "state"),
+        Index("ix_message_contact", "account_id", "contact_id"),
+        ForeignKeyConstraint(
+            ["account_id", "campaign_id"], ["campaign.account_id", "campaign.id"]
+        ),
+    )
+    wall = Wall(
+        kind="content",
+        app=("SELECT", "INSERT", "UPDATE"),
+        system=(
+            "SELECT (id, account_id, campaign_id, sender_id, lane, state, not_before,"
+            " lease_until, state_since)",
+        ),
+    )
+
+    campaign_id: Mapped[UUID | None] = column(Uuid, pd=None)
+    contact_id: Mapped[UUID] = column(Uuid, pd="contact.id", export=True)
+    sender_id: Mapped[UUID] = column(Uuid, pd=None, to="sender")
+    address_kind: Mapped[str] = column(String(12), pd=None, server_default="phone")
+    address: Mapped[str] = column(String(160), pd="contact.phone", log="mask")
+    address_idx: Mapped[bytes] = column(LargeBinary, pd="contact.index", export=False)
+    purpose: Mapped[str] = column(String(12), pd=None)
+    lane: Mapped[int] = column(SmallInteger, pd=None, server_default="4")
+    state: Mapped[str] = column(String(16), pd=None)
+    reason: Mapped[str] = column(String(60), pd=None, server_default="")
+    attempt: Mapped[int] = column(SmallInteger, pd=None, server_default="0")
+    claims: Mapped[int] = column(SmallInteger, pd=None, server_default="0")
+    token: Mapped[UUID | None] = column(Uuid, pd=None)
+    lease_until: Mapped[dt.datetime | None] = column(Time, pd=None)
+    not_before: Mapped[dt.datetime] = column(Time, pd=None, server_default=NOW)
+    expires_at: Mapped[dt.datetime | None] = column(Time, pd=None)
+    state_since: Mapped[dt.datetime] = column(Time, pd=None, server_default=NOW)
+    variables: Mapped[dict[str, Any]] = column(
+        JSONB, pd="message.body", erase="shred", retention="message_body"
+    )
+    consent_id: Mapped[UUID | None] = column(Uuid, pd=None)
+
+
+class Attempt(AccountBase):
+    """One intent: committed before the first byte left, completed by what came back."""
+
+    __tablename__ = "attempt"
+    __table_args__ = (
+        UniqueConstraint("account_id", "message_id", "number"),
+        Index("ix_attempt_provider", "account_id", "provider_id"),
+    )
+    wall = Wall(kind="content", app=("SELECT", "INSERT", "UPDATE"))
+
+    message_id: Mapped[UUID] = column(Uuid, pd=None, to="message")
+    number: Mapped[int] = column(SmallInteger, pd=None)
+    sender_id: Mapped[UUID] = column(Uuid, pd=None, to="sender")
+    intent_at: Mapped[dt.datetime] = column(Time, pd=None, server_default=NOW)
+    ended_at: Mapped[dt.datetime | None] = column(Time, pd=None)
+    outcome: Mapped[str] = column(String(16), pd=None, server_default="")
+    code: Mapped[str] = column(String(20), pd=None, server_default="")
+    provider_id: Mapped[str | None] = column(String(160), pd=None)
+    status: Mapped[str] = column(String(12), pd=None, server_default="")
+    status_at: Mapped[dt.datetime | None] = column(Time, pd=None)
+
+
+class MessageEvent(AccountBase):
+    """What became of a message, step by step; written by a trigger, never changed."""
+
+    __tablename__ = "message_event"
+    __table_args__ = (Index("ix_message_event_message", "account_id", "message_id", "seq"),)
+    wall = Wall(kind="content", app=("SELECT", "INSERT"))
+    owner_unique = False
+
+    seq: Mapped[int] = column(BigInteger, Identity(), pd=None)
+    message_id: Mapped[UUID] = column(Uuid, pd=None)
+    from_state: Mapped[str] = column(String(16), pd=None)
+    to_state: Mapped[str] = column(String(16), pd=None)
+    reason: Mapped[str] = column(String(60), pd=None, server_default="")
+
+
+class Identifier(AccountBase):
+    """An address that belongs to a contact: phone, provider's id. Found by blind index."""
+
+    __tablename__ = "identifier"
+    __table_args__ = (
+        Index("ix_identifier_contact", "account_id", "contact_id"),
+        Index(
+            "uq_identifier_current",
+            "account_id",
+            "idx",
+            unique=True,
+            postgresql_where=text("valid_to IS NULL"),
+        ),
+    )
+    wall = Wall(kind="content")
+
+    contact_id: Mapped[UUID] = column(Uuid, pd="contact.id")
+    kind: Mapped[str] = column(String(12), pd=None)
+    value: Mapped[str] = column(String(160), pd="contact.phone", log="mask")
+    idx: Mapped[bytes] = column(LargeBinary, pd="contact.index", export=False)
+    source: Mapped[str] = column(String(20), pd=None, server_default="")
+    valid_to: Mapped[dt.datetime | None] = column(Time, pd=None)
+
+
+class Suppression(AccountBase):
+    """Do not write to this identifier. Stronger than everything; keyed, not readable."""
+
+    __tablename__ = "suppression"
+    __table_args__ = (
+        UniqueConstraint("account_id", "idx", "scope"),
+        Index("ix_suppression_contact", "account_id", "contact_id"),
+        _one_of("scope", ("marketing", "all")),
+    )
+    wall = Wall(kind="content", app=("SELECT", "INSERT", "UPDATE (contact_id, until)"))
+
+    contact_id: Mapped[UUID | None] = column(Uuid, pd="contact.id")
+    kind: Mapped[str] = column(String(12), pd=None)
+    idx: Mapped[bytes] = column(
+        LargeBinary, pd="contact.index", export=False, erase="keep:suppression"
+    )
+    scope: Mapped[str] = column(String(12), pd=None)
+    reason: Mapped[str] = column(String(20), pd=None)
+    until: Mapped[dt.datetime | None] = column(Time, pd=None)
+
+
+class InboundMessage(AccountBase):
+    """What a person wrote to one of our numbers; sealed."""
+
+    __tablename__ = "inbound_message"
+    __table_args__ = (
+        UniqueConstraint("account_id", "provider_id"),
+        Index("ix_inbound_contact", "account_id", "contact_id", "created_at"),
+    )
+    wall = Wall(kind="content", app=("SELECT", "INSERT", "UPDATE", "DELETE"))
+
+    provider_id: Mapped[str] = column(String(160), pd=None)
+    sender_id: Mapped[UUID | None] = column(Uuid, pd=None, to="sender")
+    contact_id: Mapped[UUID | None] = column(Uuid, pd="contact.id")
+    address_idx: Mapped[bytes] = column(LargeBinary, pd="contact.index", export=False)
+    kind: Mapped[str] = column(String(20), pd=None)
+    body: Mapped[bytes] = column(
+        LargeBinary, pd="message.body", erase="shred", retention="message_body"
+    )
+    meaning: Mapped[str] = column(String(12), pd=None, server_default="")
+    sent_at: Mapped[dt.datetime] = column(Time, pd=None)
+
+
+class Orphan(AccountBase):
+    """A status nobody can match: counted, shown, never guessed. No personal data."""
+
+    __tablename__ = "orphan"
+    __table_args__ = (UniqueConstraint("account_id", "provider_id", "status"),)
+    wall = Wall(kind="operational", app=("SELECT", "INSERT"), staff=("SELECT",))
+
+    provider_id: Mapped[str] = column(String(160), pd=None)
+    status: Mapped[str] = column(String(12), pd=None)
+    note: Mapped[str] = column(Text, pd=None, server_default="")
+
+

@@ -1,0 +1,280 @@
+"""Find the plugins, check their shape, call their hooks, remember what failed."""
+
+import importlib.metadata
+import time
+from collections.abc import Callable, Collection, Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pluggy
+from packaging.specifiers import SpecifierSet
+from packaging.version import Version
+
+from clarion.base.errors import ClarionError
+from clarion.base.telemetry import logger
+from clarion.plugging import hookspecs
+from clarion.plugging.manifest import NavItem, Permission, Plugin
+
+log = logger(__name__)
+GROUP, API = "clarion.plugins", Version("1.0")
+
+
+class PluginError(Exception):
+    """A plugin cannot be loaded or registered; names the plugin and says why."""
+
+
+class Shut(ClarionError):
+    """A plugin that guards this act is on but cannot be asked: the act does not happen."""
+
+    status = 503
+    retry = True
+
+
+@dataclass
+class Found:
+    """One entry point and what became of it: found, off, loaded or failed."""
+
+    name: str
+    dist: str
+    target: str
+    state: str = "found"
+    error: str = ""
+    load_ms: float = 0.0
+    module: ModuleType | None = None
+    plugin: Plugin | None = None
+    hooks: tuple[str, ...] = field(default=())
+
+    @property
+    def about(self) -> str:
+        """Say what the plugin is: the docstring of its `plugin.py`."""
+        return (self.module.__doc__ or "").strip() if self.module else ""
+
+
+class Plugins:
+    """The plugins of this process, in the order of `requires`."""
+
+    def __init__(
+        self,
+        off: Collection[str] = (),
+        *,
+        strict: bool = False,
+        guards: Mapping[str, Collection[str]] | None = None,
+    ) -> None:
+        self.pm = pluggy.PluginManager("clarion")
+        self.pm.add_hookspecs(hookspecs)
+        self.found: dict[str, Found] = {}
+        self.off, self.strict = frozenset(off), strict
+        self._find()
+        for name in self._ordered():
+            self._check(self.found[name])
+        # `guards`: plugin → its before_* hooks, stored at its last good start
+        self.shut = {
+            name: hooks
+            for name, hooks in (guards or {}).items()
+            if name not in self.off and not self.on(name)
+        }
+
+    def on(self, name: str) -> bool:
+        """Say whether a plugin is loaded and not switched off for the deployment."""
+        one = self.found.get(name)
+        return one is not None and one.state == "loaded" and name not in self.off
+
+    def loaded(self) -> list[Found]:
+        """List the loaded plugins in the order of `requires`."""
+        names = [name for name, _ in self.pm.list_name_plugin()]
+        return [self.found[n] for n in names if self.on(n)]
+
+    def guards(self) -> dict[str, list[str]]:
+        """List the `before_…` hooks of each loaded plugin, to be stored at a good start."""
+        pairs = ((f.name, [h for h in f.hooks if h.startswith("before_")]) for f in self.loaded())
+        return {name: hooks for name, hooks in pairs if hooks}
+
+    def permissions(self, realm: str = "portal") -> dict[str, Permission]:
+        """List every permission of a realm by its full name, `plugin.verb`."""
+        return {
+            f"{one.name}.{p.name}": p
+            for one in self.loaded()
+            if one.plugin
+            for p in one.plugin.permissions
+            if p.realm == realm
+        }
+
+    def nav(self, realm: str = "portal") -> list[tuple[str, NavItem]]:
+        """List the menu entries of a realm as (plugin, item), in their order."""
+        items = [
+            (one.name, item)
+            for one in self.loaded()
+            if one.plugin
+            for item in one.plugin.nav
+            if item.realm == realm
+        ]
+        return sorted(items, key=lambda pair: pair[1].order)
+
+    # --- calling: what an exception means depends on the kind of hook
+
+    def register(self, hook: str, **given: Any) -> Iterator[tuple[str, Any]]:
+        """At boot. A half-registered plugin cannot be undone: stop, with its name."""
+        for name, call in self._calls(f"register_{hook}", lambda _: True, given):
+            try:
+                answer = call()
+            except Exception as e:
+                raise PluginError(f"{name}: register_{hook}: {e}") from e
+            if answer is not None:
+                yield name, answer
+
+    def before(
+        self, hook: str, who: Callable[[str], bool], **given: Any
+    ) -> Iterator[tuple[str, Any]]:
+        """In the transaction. What cannot be asked has not agreed."""
+        for name, hooks in self.shut.items():
+            if f"before_{hook}" in hooks and who(name):
+                raise Shut("plugin_shut", f"The plugin {name} is on, but is not loaded.")
+        for name, call in self._calls(f"before_{hook}", who, given):
+            yield name, call()
+
+    def render(
+        self, place: str, who: Callable[[str], bool], context: dict[str, Any]
+    ) -> Iterator[tuple[str, str]]:
+        """While a page is drawn. What raises draws nothing and is logged."""
+        given = {"place": place, "context": context}
+        for name, call in self._calls("render_slot", who, given):
+            try:
+                answer = call()
+            except Exception:
+                log.exception("plugin.slot_failed", plugin=name, place=place)
+                continue
+            if answer:
+                yield name, answer
+
+    def _calls(
+        self, hook: str, who: Callable[[str], bool], given: dict[str, Any]
+    ) -> Iterator[tuple[str, Callable[[], Any]]]:
+        # pluggy lists the last registered last; that is the order of `requires`
+        for impl in getattr(self.pm.hook, hook).get_hookimpls():
+            name = impl.plugin_name
+            if self.on(name) and who(name):
+                yield name, _bound(impl, given, hook)
+
+    # --- loading: a broken plugin is recorded, the site starts
+
+    def _find(self) -> None:
+        points = importlib.metadata.entry_points(group=GROUP)
+        for ep in sorted(points, key=lambda e: e.name):
+            dist = ep.dist.name if ep.dist else "?"
+            one = self.found.get(ep.name)
+            if one is None:
+                one = self.found[ep.name] = Found(ep.name, dist, ep.value)
+                if ep.name in self.off:
+                    one.state = "off"
+                else:
+                    self._read(one, ep.load)
+            elif (one.dist, one.target) != (dist, ep.value):  # else an old build
+                one.error += f"a second one, from {dist}, is ignored"
+
+    def _read(self, one: Found, load: Callable[[], ModuleType]) -> None:
+        start = time.perf_counter()
+        try:
+            module = load()
+            plugin = module.plugin
+            if plugin.name != one.name:
+                raise PluginError(f"calls itself {plugin.name!r}")
+            if API not in SpecifierSet(plugin.api):
+                raise PluginError(f"wants plugin API {plugin.api}, this is {API}")
+            one.module, one.plugin = module, plugin
+        except KeyboardInterrupt:
+            raise
+        except BaseException as e:  # SystemExit at import included
+            self._failed(one, e)
+        one.load_ms = (time.perf_counter() - start) * 1e3
+
+    def _ordered(self) -> list[str]:
+        order: list[str] = []
+        visiting: set[str] = set()
+
+        def visit(name: str, path: tuple[str, ...]) -> None:
+            one = self.found.get(name)
+            if one is None or one.plugin is None or name in order:
+                return
+            if name in visiting:
+                self._failed(one, PluginError(f"needs itself: {' → '.join((*path, name))}"))
+                return
+            visiting.add(name)
+            for need in one.plugin.requires:
+                visit(need, (*path, name))
+            visiting.discard(name)
+            if one.state == "found":
+                order.append(name)
+
+        for name in self.found:
+            visit(name, ())
+        return order
+
+    def _check(self, one: Found) -> None:
+        assert one.plugin is not None  # noqa: S101 -- _ordered lists read plugins only
+        try:
+            missing = [n for n in one.plugin.requires if not self.on(n)]
+            if missing:
+                raise PluginError(f"needs {', '.join(missing)}")
+            self.pm.register(one.module, name=one.name)  # refuses wrong argument names
+            callers = self.pm.get_hookcallers(one.module) or []
+            unknown = [
+                c.name
+                for c in callers
+                if not c.has_spec() and not all(i.optionalhook for i in c.get_hookimpls())
+            ]
+            if unknown:
+                raise PluginError(f"implements hooks that do not exist: {', '.join(unknown)}")
+            one.hooks = tuple(c.name for c in callers)
+            one.state = "loaded"
+        except Exception as e:
+            if self.pm.has_plugin(one.name):
+                self.pm.unregister(name=one.name)
+            self._failed(one, e)
+
+    def _failed(self, one: Found, error: BaseException) -> None:
+        if self.strict:
+            raise PluginError(f"{one.name}: {error}") from error
+        one.state, one.error = "failed", f"{type(error).__name__}: {error}"
+        log.error("plugin.failed", plugin=one.name, error=one.error)
+
+
+def _bound(impl: Any, given: dict[str, Any], hook: str) -> Callable[[], Any]:
+    def call() -> Any:
+        start = time.perf_counter()
+        try:
+            return impl.function(*(given[a] for a in impl.argnames))
+        finally:
+            if _tracing():
+                micros = round((time.perf_counter() - start) * 1e6)
+                log.info("hook.called", hook=hook, plugin=impl.plugin_name, us=micros)
+
+    return call
+
+
+@cache
+def _tracing() -> bool:
+    from clarion.base.settings import settings
+
+    return "hooks" in settings().trace
+
+
+def histories() -> dict[str, Path]:
+    """Find the migrations of each loaded plugin that has any, in dependency order."""
+    places = {}
+    for one in plugins().loaded():
+        if one.module is not None and one.module.__file__:
+            folder = Path(one.module.__file__).parent / "migrations"
+            if folder.is_dir():
+                places[one.name] = folder
+    return places
+
+
+@cache
+def plugins() -> Plugins:
+    """Load the plugins of this process, once."""
+    from clarion.base.settings import settings
+
+    return Plugins(off=settings().plugins_off)

@@ -1,0 +1,290 @@
+"""The log of deeds: signed when written, chained a few seconds later, never changed."""
+
+import datetime as dt
+import hmac
+import json
+from collections.abc import Iterable, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import Connection, Engine, event, exists, func, insert, inspect, select
+from sqlalchemy.orm import Session
+
+from clarion.base import clock, crypto, db
+from clarion.base.errors import ClarionError
+from clarion.tenancy.models import (
+    Account,
+    AuditEntry,
+    AuditLink,
+    Invitation,
+    Membership,
+    Person,
+    Preference,
+    StaffProfile,
+)
+from clarion.tenancy.scope import current_actor
+
+_watched: dict[type, tuple[frozenset[str], frozenset[str]]] = {}
+_writing: ContextVar[bool] = ContextVar("audit_writing", default=False)
+_labels: dict[str, str] = {}
+SEALER_LOCK = 7001
+
+
+class Unaudited(ClarionError):
+    """Somebody tried to change the log, which nobody may."""
+
+
+def record(name: str, row: Any = None, **facts: Any) -> None:
+    """Log a deed: `audit.record("campaigns.campaign.launched", draft, estimate=3)`.
+
+    Args:
+        name: `plugin.noun.verbed`; `label` gives it words.
+        row: the row it happened to; its table and id are kept.
+        facts: numbers and ids worth keeping; no names, addresses or texts.
+    """
+    orm = db.session()
+    orm.flush()  # so that the row has its key
+    changes = {key: [None, _plain(value)] for key, value in facts.items()}
+    _write(orm, [_entry(name, _ident(row), _account_of(row), changes)])
+
+
+def label(name: str, words: str) -> None:
+    """Give an audit name words a person can read."""
+    _labels[name] = words
+
+
+def words(name: str) -> str:
+    """Return the words for an audit name; the name itself when it has none."""
+    return _labels.get(name) or name.replace(".", " · ").replace("_", " ")
+
+
+def watch(model: type, *, skip: Iterable[str] = (), mask: Iterable[str] = ()) -> None:
+    """Log every change of this model's rows from now on, before and after."""
+    _watched[model] = (frozenset(skip), frozenset(mask))
+
+
+watch(Account, skip=("updated_at",))
+watch(Membership)
+watch(Invitation, mask=("token_hash", "email"))
+watch(Person, skip=("last_seen_at",), mask=("password_hash", "email", "name"))
+watch(StaffProfile)
+watch(Preference)
+
+
+# --- what a change leaves behind
+
+
+@event.listens_for(Session, "before_flush")
+def _collect(orm: Session, *_: Any) -> None:
+    pending = orm.info.setdefault("audit", [])
+    for verb, rows in (("changed", orm.dirty), ("added", orm.new), ("removed", orm.deleted)):
+        for row in rows:
+            rule = _watched.get(type(row))
+            if rule and (verb != "changed" or orm.is_modified(row)):
+                before = _changes(orm, row, rule, verb) if verb != "added" else {}
+                pending.append((verb, row, rule, before))
+
+
+@event.listens_for(Session, "after_flush")
+def _store(orm: Session, *_: Any) -> None:
+    entries = []
+    for verb, row, rule, before in orm.info.pop("audit", []):
+        # defaults and keys of new rows exist only now
+        changes = _changes(orm, row, rule, verb) if verb == "added" else before
+        if changes or verb != "changed":
+            entries.append(_entry(f"row.{verb}", _ident(row), _account_of(row), changes))
+    _write(orm, entries)
+
+
+@event.listens_for(Engine, "before_execute")
+def _guard(_conn: Connection, statement: Any, *_: Any) -> None:
+    """Refuse any change of the log, whoever asks."""
+    if not getattr(statement, "is_dml", False):
+        return
+    name = getattr(statement.table, "name", "")
+    if name in ("audit_entry", "audit_link") and not (statement.is_insert and _writing.get()):
+        raise Unaudited("audit_append_only", "The log is append-only.")
+
+
+def _changes(
+    orm: Session, row: Any, rule: tuple[frozenset[str], frozenset[str]], verb: str
+) -> dict[str, list[Any]]:
+    skip, mask = rule
+    state, out, stored = inspect(row), {}, None
+    for attr in state.mapper.column_attrs:
+        key, history = attr.key, state.attrs[attr.key].history
+        if key in skip or key in ("id", "created_at", "created_by"):
+            continue
+        if verb == "added":
+            old, new = None, state.dict.get(key)
+        elif verb == "removed":
+            old, new = getattr(row, key), None
+        elif not history.has_changes():
+            continue
+        else:
+            new = history.added[0] if history.added else None
+            if history.deleted:
+                old = history.deleted[0]
+            else:  # set while expired: SQLAlchemy never saw the old value
+                stored = stored or _stored(orm, state)
+                old = stored.get(attr.columns[0].name)
+        if old != new:
+            hide = key in mask
+            out[key] = [v if v is None else "•••" if hide else _plain(v) for v in (old, new)]
+    return out
+
+
+def _stored(orm: Session, state: Any) -> Mapping[str, Any]:
+    table = state.mapper.local_table
+    keys = [c == v for c, v in zip(table.primary_key, state.identity, strict=True)]
+    with orm.no_autoflush:
+        found = orm.connection().execute(select(table).where(*keys)).mappings().first()
+    return found or {}
+
+
+def _entry(
+    name: str, row: str | None, account_id: UUID | None, changes: dict[str, Any]
+) -> dict[str, Any]:
+    who = current_actor()
+    entry = {
+        "id": db.new_id(),
+        "account_id": who.account_id or account_id,
+        "at": clock.now(),
+        "name": name,
+        "row": row,
+        "actor": who.label,
+        "actor_name": who.name,
+        "behind": who.behind,
+        "reason": who.reason,
+        "address": who.address,
+        "request_id": who.request_id,
+        "changes": changes,
+    }
+    entry["mac"] = mac(entry)
+    return entry
+
+
+def _write(orm: Session, entries: list[dict[str, Any]]) -> None:
+    if not entries:
+        return
+    with _allowed():
+        orm.connection().execute(insert(AuditEntry.__table__), entries)
+
+
+@contextmanager
+def _allowed() -> Any:
+    token = _writing.set(True)
+    try:
+        yield
+    finally:
+        _writing.reset(token)
+
+
+def _ident(row: Any) -> str | None:
+    if row is None:
+        return None
+    state = inspect(row)
+    key = state.identity or state.mapper.primary_key_from_instance(row)
+    return f"{state.mapper.local_table.name}:{'/'.join(map(str, key))}"
+
+
+def _account_of(row: Any) -> UUID | None:
+    if isinstance(row, Account):
+        return row.id
+    return getattr(row, "account_id", None)
+
+
+def _plain(value: Any) -> Any:
+    """Make a value fit for JSON, always alike."""
+    if value is None or isinstance(value, bool | int | str):
+        return value
+    if isinstance(value, bytes):
+        return value.hex()
+    if isinstance(value, dt.datetime):
+        return value.astimezone(dt.UTC).isoformat(timespec="microseconds")
+    if isinstance(value, Mapping):
+        return {str(k): _plain(v) for k, v in value.items()}
+    if isinstance(value, list | tuple | set | frozenset):
+        return [_plain(v) for v in value]
+    return str(value)
+
+
+def mac(entry: Mapping[str, Any]) -> bytes:
+    """Sign an entry's columns in their canonical form."""
+    names = [c for c in AuditEntry.__table__.columns.keys() if c != "mac"]  # noqa: SIM118
+    body = json.dumps([_plain(entry[n]) for n in names], sort_keys=True, separators=(",", ":"))
+    return hmac.digest(crypto.signing_key("audit"), body.encode(), "sha256")
+
+
+# --- the chain, a few seconds later
+
+
+def seal(window: dt.timedelta | None = dt.timedelta(days=1)) -> int:
+    """Append to each account's chain what is in none yet; return how many.
+
+    One sealer at a time; writers never wait for it. New entries are found by anti-join,
+    never by "after the last", because a slow transaction commits behind its successors.
+    """
+    with db.apart(db.Entry("clarion_system", None, "job:audit.seal")) as orm:
+        if not orm.scalar(select(func.pg_try_advisory_xact_lock(SEALER_LOCK))):
+            return 0
+        loose = select(AuditEntry.id, AuditEntry.account_id, AuditEntry.mac).where(
+            ~exists().where(AuditLink.entry_id == AuditEntry.id)
+        )
+        if window:  # the daily run looks without one
+            loose = loose.where(AuditEntry.at > clock.now() - window)
+        chains: dict[UUID, list[Any]] = {}
+        for row in orm.execute(loose.order_by(AuditEntry.at, AuditEntry.id)):
+            chains.setdefault(row.account_id or crypto.PLATFORM, []).append(row)
+        for chain, rows in chains.items():
+            _append(orm, chain, rows)
+        return sum(map(len, chains.values()))
+
+
+def _append(orm: Session, chain: UUID, rows: list[Any]) -> None:
+    (seq, last), links = head(orm, chain), []
+    for row in rows:
+        seq, last = seq + 1, _link(last, chain, seq + 1, row.mac)
+        links.append({"chain": chain, "seq": seq, "entry_id": row.id, "hash": last})
+    with _allowed():
+        orm.connection().execute(insert(AuditLink.__table__), links)
+
+
+def head(orm: Session, chain: UUID) -> tuple[int, bytes]:
+    """Return the end of a chain: its length and last hash."""
+    links = select(AuditLink.seq, AuditLink.hash).where(AuditLink.chain == chain)
+    last = orm.execute(links.order_by(AuditLink.seq.desc()).limit(1)).first()
+    return (last.seq, last.hash) if last else (0, bytes(32))
+
+
+def broken(orm: Session, chain: UUID) -> str | None:
+    """Walk a chain and name the first place that is not as it was written, or None."""
+    last, expected = bytes(32), 0
+    query = (
+        select(AuditLink.seq, AuditLink.hash, AuditEntry)
+        .outerjoin(AuditEntry, AuditEntry.id == AuditLink.entry_id)
+        .where(AuditLink.chain == chain)
+        .order_by(AuditLink.seq)
+    )
+    for seq, stored, entry in orm.execute(query):
+        expected += 1
+        if seq != expected:
+            return f"entry {expected} is missing"
+        if entry is None:
+            return f"entry {seq} was deleted"
+        values = {c.name: getattr(entry, c.name) for c in AuditEntry.__table__.columns}
+        if not hmac.compare_digest(mac(values), entry.mac):
+            return f"entry {seq} was changed"
+        last = _link(last, chain, seq, entry.mac)
+        if not hmac.compare_digest(last, stored):
+            return f"entry {seq} is not where it was"
+    return None
+
+
+def _link(previous: bytes, chain: UUID, seq: int, entry_mac: bytes) -> bytes:
+    place = chain.bytes + seq.to_bytes(8, "big")
+    return hmac.digest(
+        crypto.signing_key("audit chain"), previous + place + entry_mac, "sha256"
+    )

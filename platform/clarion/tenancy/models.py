@@ -1,0 +1,333 @@
+"""Accounts, people, memberships, sessions, one-time tokens, the audit log and its chain."""
+
+import datetime as dt
+from typing import Any, ClassVar
+from uuid import UUID
+
+from sqlalchemy import (
+    BigInteger,
+    CheckConstraint,
+    DateTime,
+    ForeignKey,
+    ForeignKeyConstraint,
+    Identity,
+    LargeBinary,
+    String,
+    UniqueConstraint,
+    Uuid,
+    text,
+)
+from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.orm import Mapped
+
+from clarion.base.db import Base, Wall, column, new_id
+
+Time = DateTime(timezone=True)
+NOW = text("clarion_now()")
+
+
+class AccountBase(Base):
+    """What every row of an account has: id, account, when and by whom it was made.
+
+    Adds `UNIQUE (account_id, id)` and composite foreign keys for `column(to=…)`.
+    """
+
+    __abstract__ = True
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        if cls.__dict__.get("__abstract__"):
+            return
+        table: Any = cls.__table__
+        if cls.owner_unique:
+            table.append_constraint(UniqueConstraint("account_id", "id"))
+        for col in list(table.columns):
+            if target := col.info.get("to"):
+                table.append_constraint(
+                    ForeignKeyConstraint(
+                        ["account_id", col.name],
+                        [f"{target}.account_id", f"{target}.id"],
+                    )
+                )
+
+    owner_unique: ClassVar[bool] = True
+    id: Mapped[UUID] = column(Uuid, pd=None, primary_key=True, default=new_id, sort_order=-9)
+    account_id: Mapped[UUID] = column(
+        Uuid,
+        ForeignKey("account.id"),
+        pd=None,
+        nullable=False,
+        server_default=text("clarion_account()"),
+        sort_order=-8,
+    )
+    created_at: Mapped[dt.datetime] = column(Time, pd=None, server_default=NOW, sort_order=90)
+    created_by: Mapped[str] = column(
+        String(80),
+        pd=None,
+        server_default=text("coalesce(current_setting('app.actor_id', true), '')"),
+        sort_order=91,
+    )
+
+
+class Account(Base):
+    """A customer organisation: the tenant."""
+
+    __tablename__ = "account"
+    wall = Wall(
+        kind="platform",
+        app=("SELECT", "UPDATE (name, country, timezone, language, updated_at)"),
+        staff=("SELECT", "INSERT", "UPDATE"),
+        system=("SELECT", "INSERT"),
+        why="the tenant itself; its members see their own row by policy",
+    )
+
+    id: Mapped[UUID] = column(Uuid, pd=None, primary_key=True, default=new_id)
+    name: Mapped[str] = column(String(120), pd="account.name", log="ok")
+    country: Mapped[str] = column(String(2), pd=None, server_default="")
+    timezone: Mapped[str] = column(String(60), pd=None, server_default="UTC")
+    language: Mapped[str] = column(String(10), pd=None, server_default="en")
+    state: Mapped[str] = column(
+        String(12),
+        CheckConstraint("state IN ('active', 'suspended', 'closed')", name="state"),
+        pd=None,
+        server_default="active",
+    )
+    state_reason: Mapped[str] = column(String(300), pd=None, server_default="")
+    created_at: Mapped[dt.datetime] = column(Time, pd=None, server_default=NOW)
+    updated_at: Mapped[dt.datetime | None] = column(Time, pd=None)
+
+    def __repr__(self) -> str:
+        return self.name
+
+
+class Person(Base):
+    """Somebody who signs in to the portal; may belong to several accounts."""
+
+    __tablename__ = "person"
+    wall = Wall(
+        kind="platform",
+        app=("SELECT (id, name, email, confirmed_at, state, language, created_at)",),
+        staff=(
+            "SELECT (id, name, email, confirmed_at, state, language, created_at,"
+            " last_seen_at, session_epoch)",
+            "UPDATE (name, state, session_epoch)",
+        ),
+        system=("SELECT", "INSERT", "UPDATE"),
+        why="a person may belong to several accounts, so no account owns the row;"
+        " clarion_app never sees password hashes",
+    )
+
+    id: Mapped[UUID] = column(Uuid, pd=None, primary_key=True, default=new_id)
+    email: Mapped[str] = column(String(254), pd="person.email", unique=True, log="mask")
+    name: Mapped[str] = column(String(120), pd="person.name", log="mask")
+    password_hash: Mapped[str] = column(
+        String(200), pd="person.credential", export=False, server_default=""
+    )
+    language: Mapped[str] = column(String(10), pd=None, server_default="")
+    confirmed_at: Mapped[dt.datetime | None] = column(Time, pd=None)
+    state: Mapped[str] = column(
+        String(12),
+        CheckConstraint("state IN ('active', 'disabled')", name="state"),
+        pd=None,
+        server_default="active",
+    )
+    session_epoch: Mapped[int] = column(pd=None, server_default="0")
+    last_seen_at: Mapped[dt.datetime | None] = column(Time, pd="person.activity")
+    created_at: Mapped[dt.datetime] = column(Time, pd=None, server_default=NOW)
+
+    def __repr__(self) -> str:
+        return self.name
+
+
+class Membership(AccountBase):
+    """A person's place and role in one account."""
+
+    __tablename__ = "membership"
+    __table_args__ = (UniqueConstraint("account_id", "person_id"),)
+    wall = Wall(
+        kind="operational",
+        staff=("SELECT", "INSERT", "UPDATE"),
+        system=("SELECT", "INSERT"),
+    )
+
+    person_id: Mapped[UUID] = column(Uuid, ForeignKey("person.id"), pd=None, index=True)
+    role: Mapped[str] = column(
+        String(12),
+        CheckConstraint("role IN ('owner', 'manager', 'member')", name="role"),
+        pd=None,
+    )
+
+
+class Invitation(AccountBase):
+    """A place in an account offered to an e-mail address; bound to that address."""
+
+    __tablename__ = "invitation"
+    wall = Wall(kind="operational", staff=("SELECT",), system=("SELECT", "UPDATE"))
+
+    email: Mapped[str] = column(String(254), pd="person.email", log="mask")
+    role: Mapped[str] = column(
+        String(12),
+        CheckConstraint("role IN ('owner', 'manager', 'member')", name="role"),
+        pd=None,
+    )
+    token_hash: Mapped[bytes] = column(LargeBinary, pd=None, unique=True)
+    expires_at: Mapped[dt.datetime] = column(Time, pd=None)
+    accepted_at: Mapped[dt.datetime | None] = column(Time, pd=None)
+    withdrawn_at: Mapped[dt.datetime | None] = column(Time, pd=None)
+
+
+class OneTimeToken(Base):
+    """A link sent by e-mail or printed once: confirm, reset, first staff member."""
+
+    __tablename__ = "one_time_token"
+    wall = Wall(
+        kind="platform",
+        system=("SELECT", "INSERT", "UPDATE"),
+        why="used before anybody is signed in",
+    )
+
+    id: Mapped[UUID] = column(Uuid, pd=None, primary_key=True, default=new_id)
+    purpose: Mapped[str] = column(String(20), pd=None)
+    subject: Mapped[str] = column(String(254), pd="person.email", retention="token")
+    token_hash: Mapped[bytes] = column(LargeBinary, pd=None, unique=True)
+    expires_at: Mapped[dt.datetime] = column(Time, pd=None)
+    used_at: Mapped[dt.datetime | None] = column(Time, pd=None)
+    created_at: Mapped[dt.datetime] = column(Time, pd=None, server_default=NOW)
+
+
+class _StoredSession(Base):
+    """A server-side session: the cookie holds a random key, the row everything else."""
+
+    __abstract__ = True
+
+    id: Mapped[UUID] = column(Uuid, pd=None, primary_key=True, default=new_id)
+    id_hash: Mapped[bytes] = column(LargeBinary, pd=None, unique=True)
+    subject: Mapped[str | None] = column(String(60), pd="person.session", index=True)
+    data: Mapped[dict[str, Any]] = column(
+        JSONB, pd="person.session", export=False, retention="session"
+    )
+    device: Mapped[str] = column(
+        String(60), pd="person.device", retention="session", server_default=""
+    )
+    address: Mapped[str] = column(
+        String(45), pd="person.address", retention="session", server_default=""
+    )
+    seen_at: Mapped[dt.datetime] = column(Time, pd="person.activity", retention="session")
+    created_at: Mapped[dt.datetime] = column(Time, pd=None, server_default=NOW)
+    revoked_at: Mapped[dt.datetime | None] = column(Time, pd=None)
+
+
+class PortalSession(_StoredSession):
+    """A customer's session. `behind` names the staff member acting as the person."""
+
+    __tablename__ = "portal_session"
+    wall = Wall(
+        kind="platform",
+        system=("SELECT", "INSERT", "UPDATE", "DELETE"),
+        why="exists before the account is known",
+    )
+
+    behind: Mapped[str | None] = column(String(60), pd=None)
+    reason: Mapped[str | None] = column(String(300), pd=None)
+
+
+class ConsoleSession(_StoredSession):
+    """A staff member's session."""
+
+    __tablename__ = "console_session"
+    wall = Wall(
+        kind="platform",
+        system=("SELECT", "INSERT", "UPDATE", "DELETE"),
+        why="staff belong to no account",
+    )
+
+
+class StaffProfile(Base):
+    """What FAB's user does not have: the session epoch. No profile, no way in."""
+
+    __tablename__ = "staff_profile"
+    wall = Wall(
+        kind="platform",
+        staff=("SELECT", "INSERT", "UPDATE"),
+        system=("SELECT", "INSERT", "UPDATE"),
+        why="staff belong to no account",
+    )
+
+    user_id: Mapped[int] = column(ForeignKey("ab_user.id"), pd=None, primary_key=True)
+    session_epoch: Mapped[int] = column(pd=None, server_default="0")
+    created_at: Mapped[dt.datetime] = column(Time, pd=None, server_default=NOW)
+
+
+class Preference(AccountBase):
+    """A plugin's setting, chosen by one account; and whether the plugin is on."""
+
+    __tablename__ = "preference"
+    __table_args__ = (UniqueConstraint("account_id", "plugin", "name"),)
+    wall = Wall(kind="operational", staff=("SELECT",))
+
+    plugin: Mapped[str] = column(String(40), pd=None)
+    name: Mapped[str] = column(String(60), pd=None)
+    value: Mapped[Any] = column(JSONB, pd=None)
+
+
+class AuditEntry(Base):
+    """One deed, signed when written, never changed. Both names under impersonation."""
+
+    __tablename__ = "audit_entry"
+    wall = Wall(
+        kind="operational",
+        app=("SELECT", "INSERT"),
+        staff=("SELECT", "INSERT"),
+        system=("SELECT", "INSERT"),
+    )
+
+    id: Mapped[UUID] = column(Uuid, pd=None, primary_key=True, default=new_id)
+    account_id: Mapped[UUID | None] = column(
+        Uuid, ForeignKey("account.id"), pd=None, index=True
+    )
+    at: Mapped[dt.datetime] = column(Time, pd=None, index=True)
+    name: Mapped[str] = column(String(80), pd=None)
+    row: Mapped[str | None] = column(String(120), pd=None)
+    actor: Mapped[str] = column(String(80), pd="person.activity", retention="audit")
+    actor_name: Mapped[str] = column(String(120), pd="person.name", retention="audit")
+    behind: Mapped[str | None] = column(String(80), pd=None)
+    reason: Mapped[str | None] = column(String(300), pd=None)
+    address: Mapped[str] = column(String(45), pd="person.address", retention="audit")
+    request_id: Mapped[str] = column(String(40), pd=None)
+    changes: Mapped[dict[str, Any]] = column(JSONB, pd="person.activity", retention="audit")
+    mac: Mapped[bytes] = column(LargeBinary, pd=None)
+
+
+class AuditLink(Base):
+    """An entry's place in its account's chain; added by the sealer, later."""
+
+    __tablename__ = "audit_link"
+    wall = Wall(
+        kind="platform",
+        staff=("SELECT",),
+        system=("SELECT", "INSERT"),
+        why="hashes only; the platform's own chain belongs to no account",
+    )
+
+    chain: Mapped[UUID] = column(Uuid, pd=None, primary_key=True)
+    seq: Mapped[int] = column(BigInteger, pd=None, primary_key=True)
+    entry_id: Mapped[UUID] = column(Uuid, ForeignKey("audit_entry.id"), pd=None, unique=True)
+    hash: Mapped[bytes] = column(LargeBinary, pd=None)
+    sealed_at: Mapped[dt.datetime] = column(Time, pd=None, server_default=NOW)
+
+
+class PluginGuard(Base):
+    """The `before_…` hooks a plugin had at its last good start; keeps its gate shut."""
+
+    __tablename__ = "plugin_guard"
+    wall = Wall(
+        kind="platform",
+        app=("SELECT",),
+        staff=("SELECT",),
+        system=("SELECT", "INSERT", "UPDATE", "DELETE"),
+        why="about the deployment, not about an account",
+    )
+
+    plugin: Mapped[str] = column(String(40), pd=None, primary_key=True)
+    hooks: Mapped[list[str]] = column(JSONB, pd=None)
+    seq: Mapped[int] = column(BigInteger, Identity(), pd=None)

@@ -1,0 +1,215 @@
+"""Jobs on RQ: rows are the work, the broker is the bell. The only door to RQ."""
+
+import datetime as dt
+import functools
+import importlib
+import random
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, Generic, Literal, ParamSpec
+from uuid import UUID
+
+from rq import Queue
+from rq.job import Job as RQJob
+
+from clarion.base import broker, db, telemetry
+from clarion.base.errors import ClarionError
+from clarion.base.telemetry import counter, logger
+from clarion.tenancy.actor import Actor
+from clarion.tenancy.scope import account_scope, system_scope
+from clarion.work import outbox
+from clarion.work.models import DeadJob
+
+log = logger(__name__)
+P = ParamSpec("P")
+QueueName = Literal["dispatch", "intake", "default", "bulk"]
+QUEUES: tuple[QueueName, ...] = ("dispatch", "intake", "default", "bulk")
+TRIES = 5
+done = counter("jobs_total", "Jobs that ended", ("job", "result"))
+_stopping: Callable[[], bool] = lambda: False  # noqa: E731 -- replaced by the worker
+
+
+class Job(Generic[P]):
+    """A function that runs later, in a worker, with the account and actor of its caller.
+
+    Attributes:
+        path: `module:function`, what travels in the payload.
+        queue: lane it waits in.
+        alone: True when it opens its own transactions; else it runs inside one.
+        system: True when it finds across accounts as `clarion_system`.
+    """
+
+    def __init__(
+        self, function: Callable[P, None], queue: QueueName, *, alone: bool, system: bool
+    ) -> None:
+        functools.update_wrapper(self, function)
+        self.function = function
+        self.path = f"{function.__module__}:{function.__name__}"
+        self.queue, self.alone, self.system = queue, alone, system
+
+    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> None:
+        self.function(*args, **kwargs)
+
+    def later(self, *args: P.args, **kwargs: P.kwargs) -> None:
+        """Write the call to the outbox; nothing is rung before this commits."""
+        outbox.put(self.queue, self.path, self._named(args, kwargs))
+
+    def after(self, delay: dt.timedelta, *args: P.args, **kwargs: P.kwargs) -> None:
+        """Like `later`, but not before `delay` has passed."""
+        outbox.put(self.queue, self.path, self._named(args, kwargs), after=delay)
+
+    def _named(self, args: Any, kwargs: Mapping[str, Any]) -> dict[str, Any]:
+        code = self.function.__code__
+        names = code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]
+        given = dict(zip(names, args, strict=False)) | dict(kwargs)
+        return {k: str(v) if isinstance(v, UUID) else v for k, v in given.items()}
+
+
+def job(
+    *,
+    queue: QueueName = "default",
+    idempotent: Literal[True],
+    alone: bool = False,
+    system: bool = False,
+) -> Callable[[Callable[P, None]], Job[P]]:
+    """Declare a job. `idempotent` must be said: every job may run twice, or be cut off.
+
+    Args:
+        queue: `dispatch` (sending), `intake` (webhooks), `default`, `bulk` (imports).
+        idempotent: always True; there is no other kind.
+        alone: the job opens its own transactions (it talks to the network).
+        system: the job finds across accounts; what it finds runs per account.
+    """
+    if not idempotent:
+        raise TypeError("a job that may not run twice cannot be a job")
+
+    def wrap(function: Callable[P, None]) -> Job[P]:
+        return Job(function, queue, alone=alone, system=system)
+
+    return wrap
+
+
+def ring(rows: Iterable[Any]) -> None:
+    """Hand outbox rows to the broker, each lane in one round trip."""
+    lanes: dict[str, list[Any]] = {}
+    for row in rows:
+        lanes.setdefault(row.queue, []).append(row)
+    for lane, waiting in lanes.items():
+        queue = _queue(lane)
+        queue.enqueue_many(
+            [
+                Queue.prepare_data(
+                    "clarion.work.jobs.run",
+                    args=(row.job, row.payload),
+                    result_ttl=0,
+                    failure_ttl=86_400,
+                    timeout=900,
+                )
+                for row in waiting
+            ]
+        )
+
+
+def run(path: str, payload: Mapping[str, Any], attempt: int = 1) -> None:
+    """Run one job in the scope it was published in. What RQ calls; ids in, nothing out."""
+    one = resolve(path)
+    who = Actor.from_json(payload["actor"])
+    args = _typed(one, payload["args"])
+    scope = (
+        system_scope(who)
+        if one.system or who.account_id is None
+        else account_scope(who.account_id, who)
+    )
+    with scope, telemetry.bound(job=path):
+        try:
+            if one.alone:
+                one.function(**args)
+            else:
+                with db.transaction():
+                    one.function(**args)
+            done.labels(path, "done").inc()
+        except Exception as error:
+            done.labels(path, "failed").inc()
+            _again(one, path, payload, attempt, error)
+
+
+def _again(
+    one: Job[Any], path: str, payload: Mapping[str, Any], attempt: int, error: Exception
+) -> None:
+    """Ring once more with back-off, or bury the job where staff can see it."""
+    log.exception("job.failed", path=path, attempt=attempt)
+    hopeless = isinstance(error, ClarionError) and not error.retry
+    if attempt >= TRIES or hopeless:
+        account = payload["actor"].get("account_id")
+        with db.apart(outbox.SYSTEM) as orm:
+            text = f"{type(error).__name__}: {error}"[:500]
+            orm.add(DeadJob(job=path, account_id=account, error=text))
+        return
+    wait = min(300.0, 2.0**attempt) * (0.5 + random.random())  # noqa: S311 -- jitter
+    with db.apart(outbox.SYSTEM) as orm:
+        orm.execute(
+            outbox.Outbox.__table__.insert().values(
+                queue=one.queue,
+                job="clarion.work.jobs:retry",
+                payload={
+                    "actor": payload["actor"],
+                    "args": {"path": path, "payload": dict(payload), "attempt": attempt + 1},
+                },
+                not_before=outbox.func.clarion_now() + dt.timedelta(seconds=wait),
+            )
+        )
+
+
+@job(queue="default", idempotent=True, alone=True, system=True)
+def retry(path: str, payload: dict[str, Any], attempt: int) -> None:
+    """Run a job that failed before, with its own actor and account."""
+    run(path, payload, attempt)
+
+
+def resolve(path: str) -> Job[Any]:
+    """Find a job by `module:function`; refuses anything that is not declared as one."""
+    module, _, name = path.partition(":")
+    found = getattr(importlib.import_module(module), name, None)
+    if not isinstance(found, Job):
+        raise LookupError(f"{path} is not a job")
+    return found
+
+
+def _typed(one: Job[Any], given: Mapping[str, Any]) -> dict[str, Any]:
+    hints = one.function.__annotations__
+    wanted = {"UUID": UUID, UUID: UUID, UUID | None: UUID, "UUID | None": UUID}
+    return {
+        k: wanted[hints[k]](v) if v is not None and hints.get(k) in wanted else v
+        for k, v in given.items()
+        if k in hints  # an event may have grown a field
+    }
+
+
+def _queue(name: str) -> Queue:
+    return Queue(name, connection=broker.redis(), serializer="json")
+
+
+# --- what the worker and the console ask
+
+
+def stopping() -> bool:
+    """Say whether this worker was asked to stop: long jobs look, finish and return."""
+    return _stopping()
+
+
+def on_stop(asked: Callable[[], bool]) -> None:
+    """Tell `stopping` whom to ask; called once by the worker."""
+    global _stopping
+    _stopping = asked
+
+
+def lengths() -> dict[str, int]:
+    """Say how many jobs wait in each lane of the broker."""
+    return {name: _queue(name).count for name in QUEUES}
+
+
+def queues() -> list[Queue]:
+    """List the lanes, highest first."""
+    return [_queue(name) for name in QUEUES]
+
+
+__all__ = ["Job", "RQJob", "job", "lengths", "on_stop", "queues", "resolve", "run", "stopping"]

@@ -1,0 +1,111 @@
+"""Rows that make things happen later: outbox, raw webhooks, schedule slots, dead jobs."""
+
+import datetime as dt
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import (
+    BigInteger,
+    Identity,
+    Index,
+    LargeBinary,
+    String,
+    UniqueConstraint,
+    Uuid,
+    text,
+)
+from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.orm import Mapped
+
+from clarion.base.db import Base, Wall, column, new_id
+from clarion.tenancy.models import NOW, AccountBase, Time
+
+
+class Outbox(Base):
+    """A job to ring, written in the transaction that made it true."""
+
+    __tablename__ = "outbox"
+    __table_args__ = (Index("ix_outbox_due", "not_before", "seq"),)
+    wall = Wall(
+        kind="platform",
+        app=("INSERT",),
+        staff=("INSERT",),
+        system=("SELECT", "INSERT", "DELETE"),
+        why="ids only; written by every role, read by the relay alone",
+    )
+
+    seq: Mapped[int] = column(BigInteger, Identity(), pd=None, primary_key=True)
+    queue: Mapped[str] = column(String(20), pd=None)
+    job: Mapped[str] = column(String(120), pd=None)
+    unique_key: Mapped[str | None] = column(String(120), pd=None)
+    payload: Mapped[dict[str, Any]] = column(JSONB, pd=None)
+    not_before: Mapped[dt.datetime] = column(Time, pd=None, server_default=NOW)
+
+
+class DeadJob(Base):
+    """A job that failed for good: what it was, and why, without its data."""
+
+    __tablename__ = "dead_job"
+    wall = Wall(
+        kind="platform",
+        staff=("SELECT",),
+        system=("SELECT", "INSERT"),
+        why="about the machinery; ids only",
+    )
+
+    id: Mapped[UUID] = column(Uuid, pd=None, primary_key=True, default=new_id)
+    job: Mapped[str] = column(String(120), pd=None)
+    account_id: Mapped[UUID | None] = column(Uuid, pd=None)
+    error: Mapped[str] = column(String(500), pd=None)
+    at: Mapped[dt.datetime] = column(Time, pd=None, server_default=NOW)
+
+
+class ScheduleSlot(Base):
+    """One run of a periodic job; the key makes two schedulers one."""
+
+    __tablename__ = "schedule_slot"
+    wall = Wall(
+        kind="platform",
+        system=("SELECT", "INSERT", "DELETE"),
+        why="about the machinery",
+    )
+
+    name: Mapped[str] = column(String(120), pd=None, primary_key=True)
+    slot: Mapped[dt.datetime] = column(Time, pd=None, primary_key=True)
+
+
+class WebhookInbox(AccountBase):
+    """One event a provider sent, sealed as it came, until it is applied."""
+
+    __tablename__ = "webhook_inbox"
+    __table_args__ = (
+        UniqueConstraint("account_id", "endpoint_id", "key"),
+        Index(
+            "ix_webhook_inbox_todo",
+            "account_id",
+            "kind",
+            "seq",
+            postgresql_where=text("applied_at IS NULL"),
+        ),
+    )
+    wall = Wall(
+        kind="content",
+        app=("SELECT", "UPDATE", "DELETE"),
+        system=(
+            "SELECT (id, account_id, endpoint_id, key, kind, seq, applied_at, created_at)",
+            "INSERT",
+            "DELETE",
+        ),
+    )
+
+    seq: Mapped[int] = column(BigInteger, Identity(), pd=None)
+    endpoint_id: Mapped[UUID] = column(Uuid, pd=None)
+    handler: Mapped[str] = column(String(40), pd=None)
+    key: Mapped[str] = column(String(200), pd=None)
+    kind: Mapped[str] = column(String(10), pd=None)
+    payload: Mapped[bytes] = column(
+        LargeBinary, pd="message.event", export=False, erase="shred", retention="raw_event"
+    )
+    applied_at: Mapped[dt.datetime | None] = column(Time, pd=None)
+    tries: Mapped[int] = column(pd=None, server_default="0")
+    result: Mapped[str] = column(String(200), pd=None, server_default="")

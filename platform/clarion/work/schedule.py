@@ -1,0 +1,68 @@
+"""Periodic jobs, declared once; a row per slot makes many schedulers one."""
+
+import datetime as dt
+from dataclasses import dataclass
+from typing import Any
+
+from croniter import croniter
+from sqlalchemy import delete
+from sqlalchemy.dialects.postgresql import insert
+
+from clarion.base import clock, db
+from clarion.tenancy.actor import SYSTEM_JOB
+from clarion.work import outbox
+from clarion.work.models import ScheduleSlot
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One periodic job: its name, cron expression (UTC, seconds last) and the job."""
+
+    name: str
+    cron: str
+    job: Any
+
+
+_entries: dict[str, Entry] = {}
+
+
+def every(name: str, cron: str, job: Any) -> None:
+    """Run a job by the clock. `cron` has five fields, or six with seconds at the end."""
+    if not croniter.is_valid(cron):
+        raise ValueError(f"{name}: {cron!r} is not a cron expression")
+    _entries[name] = Entry(name, cron, job)
+
+
+def entries() -> list[Entry]:
+    """List what runs by the clock."""
+    return list(_entries.values())
+
+
+def tick(now: dt.datetime | None = None) -> int:
+    """Ring each slot that `now` lies in, unless somebody has; return how many."""
+    now = now or clock.now()
+    rung = 0
+    for entry in _entries.values():
+        slot = croniter(entry.cron, now + dt.timedelta(microseconds=1)).get_prev(dt.datetime)
+        with db.apart(outbox.SYSTEM) as orm:
+            row = insert(ScheduleSlot).values(name=entry.name, slot=slot)
+            mine = orm.execute(
+                row.on_conflict_do_nothing().returning(ScheduleSlot.name)
+            ).first()
+            if not mine:
+                continue
+            payload = {"actor": SYSTEM_JOB.to_json(), "args": {}}
+            orm.execute(
+                insert(outbox.Outbox).values(
+                    queue=entry.job.queue, job=entry.job.path, payload=payload
+                )
+            )
+            rung += 1
+    return rung
+
+
+def purge() -> None:
+    """Forget slots older than two days."""
+    with db.apart(outbox.SYSTEM) as orm:
+        past = clock.now() - dt.timedelta(days=2)
+        orm.execute(delete(ScheduleSlot).where(ScheduleSlot.slot < past))
