@@ -61,7 +61,7 @@ class Page:
         body = (
             '<!doctype html><html lang="en"><meta charset="utf-8">'
             '<meta name="viewport" content="width=device-width, initial-scale=1">'
-            "<title>Simulated phones</title><link rel="stylesheet" href="/style.css">"
+            '<title>Simulated phones</title><link rel="stylesheet" href="/style.css">'
             "<header><h1>Simulated phones</h1><p>"
             f"{self._receipts.count} messages received. These phones are not real: nothing "
             'here leaves this computer. <a href="/">Look again</a></p></header>'
