@@ -566,6 +566,8 @@ def _email(value: str) -> str:
     value = value.lower().removeprefix("mailto:")
     if len(value) > 254 or not _EMAIL.fullmatch(value) or ".." in value:
         raise Invalid("email_malformed", _("This is not an e-mail address."))
+    if value.isascii():
+        return value
     name, _at, domain = value.rpartition("@")
     try:
         return f"{name}@{domain.encode('idna').decode()}"
