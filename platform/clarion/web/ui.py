@@ -151,7 +151,7 @@ def percent(part: float, whole: float) -> str:
         return NOTHING
     share = part / whole
     if _translated():
-        return flask_babel.format_percent(share, "#,##0.#%")
+        return str(flask_babel.format_percent(share, "#,##0.#%"))
     return f"{100 * share:.1f}%".replace(".0%", "%")
 
 
