@@ -557,7 +557,9 @@ def upgrade() -> None:
     sa.Column('account_id', sa.Uuid(), server_default=sa.text('clarion_account()'), nullable=False),
     sa.Column('provider_id', sa.String(length=160), nullable=False),
     sa.Column('status', sa.String(length=12), nullable=False),
-    sa.Column('note', sa.Text(), server_default='', nullable=False),
+    sa.Column('at', sa.DateTime(timezone=True), nullable=False),
+    sa.Column('reason', sa.String(length=60), server_default='', nullable=False),
+    sa.Column('code', sa.String(length=20), server_default='', nullable=False),
     sa.Column('created_at', sa.DateTime(timezone=True), server_default=sa.text('clarion_now()'), nullable=False),
     sa.Column('created_by', sa.String(length=80), server_default=sa.text("coalesce(current_setting('app.actor_id', true), '')"), nullable=False),
     sa.ForeignKeyConstraint(['account_id'], ['account.id'], name=op.f('fk_orphan_account_id')),
@@ -565,8 +567,10 @@ def upgrade() -> None:
     sa.UniqueConstraint('account_id', 'id', name=op.f('uq_orphan_account_id_id')),
     sa.UniqueConstraint('account_id', 'provider_id', 'status', name=op.f('uq_orphan_account_id_provider_id_status'))
     )
-    op.execute('GRANT SELECT, INSERT ON orphan TO clarion_app')
+    op.execute('GRANT SELECT, INSERT, DELETE ON orphan TO clarion_app')
     op.execute('GRANT SELECT ON orphan TO clarion_staff')
+    op.execute('GRANT SELECT (id, account_id, created_at) ON orphan TO clarion_system')
+    op.execute('CREATE POLICY system ON orphan TO clarion_system USING (true) WITH CHECK (true)')
     op.execute('ALTER TABLE orphan ENABLE ROW LEVEL SECURITY')
     op.execute('ALTER TABLE orphan FORCE ROW LEVEL SECURITY')
     op.execute('CREATE POLICY app ON orphan TO clarion_app USING (account_id = (SELECT clarion_account())) WITH CHECK (account_id = (SELECT clarion_account()))')
@@ -617,7 +621,7 @@ def upgrade() -> None:
     sa.UniqueConstraint('account_id', 'id', name=op.f('uq_suppression_account_id_id')),
     sa.UniqueConstraint('account_id', 'idx', 'scope', name=op.f('uq_suppression_account_id_idx_scope'))
     )
-    op.execute('GRANT SELECT, INSERT, UPDATE (contact_id, until) ON suppression TO clarion_app')
+    op.execute('GRANT SELECT, INSERT, UPDATE (contact_id, until, reason) ON suppression TO clarion_app')
     op.execute('ALTER TABLE suppression ENABLE ROW LEVEL SECURITY')
     op.execute('ALTER TABLE suppression FORCE ROW LEVEL SECURITY')
     op.execute('CREATE POLICY app ON suppression TO clarion_app USING (account_id = (SELECT clarion_account())) WITH CHECK (account_id = (SELECT clarion_account()))')

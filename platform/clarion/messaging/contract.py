@@ -8,7 +8,7 @@ A transport knows one message: no loop, no sleep, no retry, no semaphore, no row
 import datetime as dt
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, Protocol, runtime_checkable
 from uuid import UUID
 
 # --- what goes out
@@ -47,6 +47,47 @@ class TemplateUse:
     language: str
     parts: tuple[Part, ...] = ()
     parameter_format: Literal["named", "positional"] = "named"
+
+
+@dataclass(frozen=True, slots=True)
+class TemplateButton:
+    """A button of a template. The address of a `url` button may end in a variable."""
+
+    kind: Literal["quick_reply", "url"]
+    text: str
+    url: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class TemplateText:
+    """The wording of a template, to be judged by the provider. `{{name}}` is a variable.
+
+    `samples` gives each variable a value that a reviewer can read.
+    """
+
+    name: str
+    language: str
+    category: Literal["marketing", "utility"]
+    body: str
+    header: str = ""
+    footer: str = ""
+    buttons: tuple[TemplateButton, ...] = ()
+    samples: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class TemplateVerdict:
+    """What the provider says about a template now.
+
+    `category` is the provider's own, which may differ from the one asked for; `body` is
+    the text it keeps, empty when it does not say.
+    """
+
+    provider_id: str
+    status: Literal["in_review", "approved", "rejected", "paused", "disabled"]
+    reason: str = ""
+    category: str = ""
+    body: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -270,4 +311,21 @@ class Transport(Protocol):
 
     def parse(self, piece: Mapping[str, Any], kind: str) -> Iterator[Update]:
         """Read one piece's payload. Unknown events yield nothing, or a `Notice`."""
+        ...
+
+
+@runtime_checkable
+class TemplateCatalogue(Protocol):
+    """What a transport also offers when its provider judges templates before use."""
+
+    async def submit_template(
+        self, channel: Channel, template: TemplateText, http: Http
+    ) -> TemplateVerdict:
+        """Hand a template in for review. Raises a `Verdict` when it is refused at once."""
+        ...
+
+    async def template_status(
+        self, channel: Channel, name: str, language: str, http: Http
+    ) -> TemplateVerdict | None:
+        """Ask what became of a template. `None`: the provider does not know it."""
         ...

@@ -4,6 +4,8 @@ A transition is one statement that names the old state; zero rows is an answer. 
 refuses every pair that is not in `MOVES`. Database clock only. Rules: `sending.md`.
 """
 
+import datetime as dt
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -59,6 +61,7 @@ class Outcome:
 
     id: UUID
     attempt: int
+    token: UUID
     state: str
     reason: str = ""
     code: str = ""
@@ -113,8 +116,6 @@ def freeze(campaign_id: UUID, audience: Select[Any]) -> int:
 
 def _numbered(sql: str) -> str:
     """Turn `%(name)s` of the compiled audience into `:name` of `text()`."""
-    import re
-
     escaped = re.sub(r"(?<!:):(?=[A-Za-z_])", r"\\:", sql.replace("::", "\\:\\:"))
     named = re.sub(r"%\((\w+)\)s(?:::([A-Z]+))?", r":\1", escaped)
     return named.replace("%%", "%")
@@ -310,24 +311,25 @@ def refuse(token: UUID, ids: Sequence[UUID]) -> None:
     )
 
 
-def unclaim(token: UUID) -> None:
-    """Give back what was claimed but not intended: the worker stops or the slice ends."""
+def unclaim(token: UUID, wait_seconds: float = 0.0) -> None:
+    """Give back what was claimed but not intended: nothing of it has left."""
     db.session().execute(
         text(
             """
             UPDATE message SET state = 'queued', token = NULL, lease_until = NULL,
-              claims = greatest(claims - 1, 0), state_since = clarion_now()
+              claims = greatest(claims - 1, 0), state_since = clarion_now(),
+              not_before = clarion_now() + make_interval(secs => :wait)
             WHERE account_id = :account AND state = 'claimed' AND token = :token
             """
         ),
-        {"account": current_account(), "token": token},
+        {"account": current_account(), "token": token, "wait": wait_seconds},
     )
 
 
 # --- results
 
 
-def record(token: UUID, outcomes: Sequence[Outcome]) -> None:
+def record(outcomes: Sequence[Outcome]) -> None:
     """Write what came of calls: the rows (if still ours) and their attempts.
 
     A status event may have overtaken the answer; then the row has moved on and only the
@@ -338,6 +340,7 @@ def record(token: UUID, outcomes: Sequence[Outcome]) -> None:
     columns = {
         "ids": [o.id for o in outcomes],
         "numbers": [o.attempt for o in outcomes],
+        "tokens": [o.token for o in outcomes],
         "states": [o.state for o in outcomes],
         "reasons": [o.reason[:60] for o in outcomes],
         "codes": [o.code[:20] for o in outcomes],
@@ -349,9 +352,9 @@ def record(token: UUID, outcomes: Sequence[Outcome]) -> None:
             """
             WITH o AS (
               SELECT * FROM unnest(CAST(:ids AS uuid[]), CAST(:numbers AS int[]),
-                CAST(:states AS text[]), CAST(:reasons AS text[]), CAST(:codes AS text[]),
+                CAST(:tokens AS uuid[]), CAST(:states AS text[]), CAST(:reasons AS text[]), CAST(:codes AS text[]),
                 CAST(:provider_ids AS text[]), CAST(:waits AS float8[]))
-                AS t(id, number, state, reason, code, provider_id, wait)),
+                AS t(id, number, token, state, reason, code, provider_id, wait)),
             tried AS (
               UPDATE attempt a SET outcome = o.state, code = o.code,
                 provider_id = coalesce(o.provider_id, a.provider_id),
@@ -363,10 +366,10 @@ def record(token: UUID, outcomes: Sequence[Outcome]) -> None:
                 THEN clarion_now() + make_interval(secs => o.wait) ELSE m.not_before END,
               token = NULL, lease_until = NULL, state_since = clarion_now()
             FROM o WHERE m.account_id = :account AND m.id = o.id
-              AND m.state = 'dispatching' AND m.token = :token AND m.attempt = o.number
+              AND m.state = 'dispatching' AND m.token = o.token AND m.attempt = o.number
             """
         ),
-        {"account": current_account(), "token": token, **columns},
+        {"account": current_account(), **columns},
     )
 
 
@@ -583,3 +586,26 @@ def series(campaign_id: UUID, limit: int = 120) -> list[tuple[Any, int, int, int
         {"account": current_account(), "campaign": campaign_id, "limit": limit},
     )
     return [(row[0], row[1], row[2], row[3]) for row in reversed(rows.all())]
+
+
+def count(campaign_id: UUID) -> int:
+    """Count all rows of a campaign."""
+    query = text(
+        "SELECT count(*) FROM message WHERE account_id = :account AND campaign_id = :campaign"
+    )
+    found = db.session().scalar(
+        query, {"account": current_account(), "campaign": campaign_id}
+    )
+    return int(found or 0)
+
+
+def next_due(campaign_id: UUID) -> dt.timedelta | None:
+    """Say how long until a queued row of a campaign may leave; None when none waits."""
+    query = text(
+        "SELECT min(not_before) - clarion_now() FROM message WHERE account_id = :account"
+        " AND campaign_id = :campaign AND state = 'queued'"
+    )
+    found: dt.timedelta | None = db.session().scalar(
+        query, {"account": current_account(), "campaign": campaign_id}
+    )
+    return found

@@ -13,7 +13,6 @@ from sqlalchemy import (
     LargeBinary,
     SmallInteger,
     String,
-    Text,
     UniqueConstraint,
     Uuid,
     text,
@@ -263,7 +262,7 @@ class Suppression(AccountBase):
         Index("ix_suppression_contact", "account_id", "contact_id"),
         _one_of("scope", ("marketing", "all")),
     )
-    wall = Wall(kind="content", app=("SELECT", "INSERT", "UPDATE (contact_id, until)"))
+    wall = Wall(kind="content", app=("SELECT", "INSERT", "UPDATE (contact_id, until, reason)"))
 
     contact_id: Mapped[UUID | None] = column(Uuid, pd="contact.id")
     kind: Mapped[str] = column(String(12), pd=None)
@@ -302,10 +301,17 @@ class Orphan(AccountBase):
 
     __tablename__ = "orphan"
     __table_args__ = (UniqueConstraint("account_id", "provider_id", "status"),)
-    wall = Wall(kind="operational", app=("SELECT", "INSERT"), staff=("SELECT",))
+    wall = Wall(
+        kind="operational",
+        app=("SELECT", "INSERT", "DELETE"),
+        staff=("SELECT",),
+        system=("SELECT (id, account_id, created_at)",),
+    )
 
     provider_id: Mapped[str] = column(String(160), pd=None)
     status: Mapped[str] = column(String(12), pd=None)
-    note: Mapped[str] = column(Text, pd=None, server_default="")
+    at: Mapped[dt.datetime] = column(Time, pd=None)
+    reason: Mapped[str] = column(String(60), pd=None, server_default="")
+    code: Mapped[str] = column(String(20), pd=None, server_default="")
 
 

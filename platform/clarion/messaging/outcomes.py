@@ -195,7 +195,7 @@ REASONS: Mapping[tuple[str, str], _Row] = {
     ("needs_decision", "restored"): STATES["needs_decision"],
     # a pause somebody chose
     ("paused", "by_person"): STATES["paused"],
-    ("paused", "person"): STATES["paused"],
+    ("paused", "paused_by_person"): STATES["paused"],
 }
 
 CAUSES: Mapping[str, _Row] = {
@@ -452,6 +452,18 @@ CAUSES: Mapping[str, _Row] = {
             "Nearly every message was refused for its content, so we stopped to protect you."
         ),
         _("Compare the variables with the approved template, then resume."),
+        retry=True,
+    ),
+    "waba_missing": _Row(
+        _("Business account missing"),
+        _("The connection does not name the WhatsApp business account (WABA)."),
+        _("Open Senders and add the id of the WhatsApp business account."),
+        retry=True,
+    ),
+    "unreachable": _Row(
+        _("Provider not reached"),
+        _("The provider could not be reached; nothing was sent meanwhile."),
+        _("Wait a little. If it lasts, check the connection under Senders."),
         retry=True,
     ),
     "account_suspended": _Row(

@@ -109,8 +109,13 @@ def ring(rows: Iterable[Any]) -> None:
         )
 
 
-def run(path: str, payload: Mapping[str, Any], attempt: int = 1) -> None:
-    """Run one job in the scope it was published in. What RQ calls; ids in, nothing out."""
+def run(
+    path: str, payload: Mapping[str, Any], attempt: int = 1, *, raises: bool = False
+) -> None:
+    """Run one job in the scope it was published in. What RQ calls; ids in, nothing out.
+
+    `raises` lets an error out instead of trying again later; tests want that.
+    """
     one = resolve(path)
     who = Actor.from_json(payload["actor"])
     args = _typed(one, payload["args"])
@@ -129,6 +134,8 @@ def run(path: str, payload: Mapping[str, Any], attempt: int = 1) -> None:
             done.labels(path, "done").inc()
         except Exception as error:
             done.labels(path, "failed").inc()
+            if raises:
+                raise
             _again(one, path, payload, attempt, error)
 
 

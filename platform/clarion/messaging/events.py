@@ -1,0 +1,65 @@
+"""What the messaging room tells others, after commit."""
+
+from dataclasses import dataclass
+from typing import ClassVar
+from uuid import UUID
+
+from clarion.work.events import Event
+
+
+@dataclass(frozen=True, slots=True)
+class CampaignFinished(Event):
+    """Nothing of a send order is left to be sent."""
+
+    name: ClassVar[str] = "messaging.campaign.finished"
+    public: ClassVar[bool] = True
+    campaign_id: UUID
+
+
+@dataclass(frozen=True, slots=True)
+class CampaignPaused(Event):
+    """A send order was paused, by a person or because something is wrong."""
+
+    name: ClassVar[str] = "messaging.campaign.paused"
+    campaign_id: UUID
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class AddressSuppressed(Event):
+    """A person must not be written to any more; every identifier is silent already."""
+
+    name: ClassVar[str] = "messaging.address.suppressed"
+    public: ClassVar[bool] = True
+    contact_id: UUID
+    scope: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class AddressResumed(Event):
+    """The person asked to hear from the business again."""
+
+    name: ClassVar[str] = "messaging.address.resumed"
+    contact_id: UUID
+
+
+@dataclass(frozen=True, slots=True)
+class MessageReceived(Event):
+    """A person wrote to one of our numbers."""
+
+    name: ClassVar[str] = "messaging.message.received"
+    public: ClassVar[bool] = True
+    inbound_id: UUID
+
+
+@dataclass(frozen=True, slots=True)
+class ProviderNotice(Event):
+    """A provider said something about a template, number or account."""
+
+    name: ClassVar[str] = "messaging.provider.noticed"
+    channel_id: UUID
+    field: str
+    subject: str
+    event: str
+    detail: str

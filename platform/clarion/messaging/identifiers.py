@@ -1,0 +1,95 @@
+"""Whose address is it: identifiers of contacts, found by blind index."""
+
+from collections.abc import Iterable, Sequence
+from uuid import UUID
+
+from sqlalchemy import select, text
+
+from clarion.base import crypto, db
+from clarion.messaging import address
+from clarion.messaging.models import Identifier
+from clarion.tenancy.scope import current_account
+
+
+def index(kind: str, value: str) -> bytes:
+    """Return this account's blind index of an identifier; equal for phone and WhatsApp id."""
+    return address.index(crypto.index_key(current_account()), kind, value)  # type: ignore[arg-type]
+
+
+def attach(contact_id: UUID, identifiers: Iterable[tuple[str, str]], source: str) -> None:
+    """Say that addresses belong to a contact; one that was another's stays another's.
+
+    A new identifier of a suppressed contact is suppressed in the same transaction.
+    """
+    attach_many([(contact_id, kind, value) for kind, value in identifiers], source)
+
+
+def attach_many(rows: Sequence[tuple[UUID, str, str]], source: str) -> None:
+    """Attach many (contact, kind, value) at once, set-based; repeated calls are harmless."""
+    if not rows:
+        return
+    values = {
+        "ids": [db.new_id() for _ in rows],
+        "contacts": [contact for contact, _, _ in rows],
+        "kinds": [kind for _, kind, _ in rows],
+        "values": [value for _, _, value in rows],
+        "idxs": [index(kind, value) for _, kind, value in rows],
+        "source": source,
+        "account": current_account(),
+    }
+    orm = db.session()
+    orm.execute(_ATTACH, values)
+    orm.execute(_INHERIT, {"contacts": values["contacts"], "account": values["account"]})
+
+
+def find(kind: str, value: str) -> UUID | None:
+    """Return the contact an identifier belongs to now, or None."""
+    query = select(Identifier.contact_id).where(
+        Identifier.account_id == current_account(),
+        Identifier.idx == index(kind, value),
+        Identifier.valid_to.is_(None),
+    )
+    return db.session().scalar(query)
+
+
+def find_many(idxs: Iterable[bytes]) -> dict[bytes, UUID]:
+    """Return the contacts of many blind indexes at once."""
+    query = select(Identifier.idx, Identifier.contact_id).where(
+        Identifier.account_id == current_account(),
+        Identifier.idx.in_(list(idxs)),
+        Identifier.valid_to.is_(None),
+    )
+    return {bytes(row.idx): row.contact_id for row in db.session().execute(query)}
+
+
+def of(contact_id: UUID) -> list[Identifier]:
+    """List a contact's present identifiers, oldest first."""
+    query = select(Identifier).where(
+        Identifier.account_id == current_account(),
+        Identifier.contact_id == contact_id,
+        Identifier.valid_to.is_(None),
+    )
+    return list(db.session().scalars(query.order_by(Identifier.created_at, Identifier.id)))
+
+
+_ATTACH = text(
+    """
+    INSERT INTO identifier (id, account_id, contact_id, kind, value, idx, source)
+    SELECT id, :account, contact, kind, value, idx, :source
+    FROM unnest(CAST(:ids AS uuid[]), CAST(:contacts AS uuid[]), CAST(:kinds AS text[]),
+      CAST(:values AS text[]), CAST(:idxs AS bytea[])) AS t(id, contact, kind, value, idx)
+    ON CONFLICT (account_id, idx) WHERE valid_to IS NULL DO NOTHING
+    """
+)
+_INHERIT = text(
+    """
+    INSERT INTO suppression (id, account_id, contact_id, kind, idx, scope, reason)
+    SELECT DISTINCT ON (i.idx, s.scope) clarion_new_id(), :account, i.contact_id, i.kind,
+      i.idx, s.scope, s.reason
+    FROM identifier i JOIN suppression s
+      ON s.account_id = i.account_id AND s.contact_id = i.contact_id
+    WHERE i.account_id = :account AND i.contact_id = ANY(:contacts)
+      AND i.valid_to IS NULL AND (s.until IS NULL OR s.until > clarion_now())
+    ON CONFLICT (account_id, idx, scope) DO NOTHING
+    """
+)

@@ -1,0 +1,329 @@
+"""Send orders: create, start, pause, resume, cancel, and how far they are."""
+
+import datetime as dt
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import Select, func, select, update
+
+from clarion.base import db
+from clarion.base.errors import Conflict, NotFound
+from clarion.base.words import _
+from clarion.messaging import ledger, outcomes
+from clarion.messaging.events import CampaignFinished, CampaignPaused
+from clarion.messaging.models import Attempt, Campaign, Message
+from clarion.tenancy import audit
+from clarion.tenancy.scope import current_account
+from clarion.work import outbox
+
+audit.label("messaging.campaign.started", "Sending began")
+audit.label("messaging.campaign.paused", "Sending was paused")
+audit.label("messaging.campaign.resumed", "Sending went on")
+audit.label("messaging.campaign.cancelled", "Sending was stopped for good")
+audit.label("messaging.campaign.finished", "Sending finished")
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far an order is, in people. `on_the_way` covers accepted and sent."""
+
+    state: str
+    state_reason: str
+    started_at: dt.datetime | None
+    finished_at: dt.datetime | None
+    total: int
+    queued: int
+    on_the_way: int
+    in_flight: int
+    delivered: int
+    read: int
+    failed: int
+    unknown: int
+    needs_decision: int
+    suppressed: int
+    cancelled: int
+    expired: int
+    held: int
+
+    @property
+    def audience(self) -> int:
+        """How many people may be sent to: the total without those left out."""
+        return self.total - self.suppressed
+
+    @property
+    def sent(self) -> int:
+        """How many messages left, whatever became of them."""
+        return self.on_the_way + self.delivered + self.read + self.held
+
+    @property
+    def waiting(self) -> int:
+        """How many are still to be sent."""
+        return self.queued + self.in_flight
+
+    @property
+    def done(self) -> bool:
+        """Whether nothing will change any more, short of late status events."""
+        return self.state in ("finished", "cancelled") and not self.on_the_way
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """One reason why messages failed, in words, and what to do about it."""
+
+    reason: str
+    code: str
+    count: int
+    title: str
+    why: str
+    todo: str
+    retry: bool
+
+
+@dataclass(frozen=True, slots=True)
+class PersonRow:
+    """One person of an order, as the list shows them."""
+
+    message_id: UUID
+    contact_id: UUID
+    address: str
+    state: str
+    reason: str
+    code: str
+    since: dt.datetime
+
+
+def create(
+    name: str,
+    purpose: str,
+    sender_id: UUID,
+    template: Mapping[str, Any],
+    *,
+    finish_by: dt.datetime | None = None,
+) -> Campaign:
+    """Write a send order. From here on nothing about it can be edited."""
+    row = Campaign(
+        id=db.new_id(),
+        name=name,
+        purpose=purpose,
+        sender_id=sender_id,
+        template=dict(template),
+        finish_by=finish_by,
+        state="starting",
+    )
+    db.session().add(row)
+    db.session().flush()
+    return row
+
+
+def start(campaign_id: UUID, audience: Select[Any]) -> int:
+    """Freeze the audience and let the order run; return how many rows it has.
+
+    One transaction: the list that is counted is the list that is sent to. Harmless when
+    called twice: the second finds the order running.
+    """
+    from clarion.messaging import dispatch
+
+    order = _locked(campaign_id)
+    if order.state != "starting":
+        return ledger.count(campaign_id)
+    rows = ledger.freeze(campaign_id, audience)
+    order.state = "running"
+    order.started_at = func.clarion_now()
+    audit.record("messaging.campaign.started", order, people=rows)
+    dispatch.drain.later(campaign_id)
+    return rows
+
+
+def pause(campaign_id: UUID, reason: str = "paused_by_person") -> str:
+    """Stop an order: nothing new leaves once this has committed.
+
+    Returns `pausing` while messages are on the wire, `paused` otherwise.
+    """
+    ledger.lock_campaign(campaign_id)
+    order = _locked(campaign_id)
+    if order.state not in ("running", "starting"):
+        raise Conflict("campaign_not_running", _("This campaign is not being sent."))
+    in_flight = ledger.tally(campaign_id).get("dispatching", 0)
+    order.state = "pausing" if in_flight else "paused"
+    order.state_reason = reason
+    audit.record("messaging.campaign.paused", order, in_flight=in_flight, why=reason)
+    outbox.publish(CampaignPaused(campaign_id=campaign_id, reason=reason))
+    return order.state
+
+
+def resume(campaign_id: UUID) -> None:
+    """Let a paused order go on."""
+    from clarion.messaging import dispatch
+
+    ledger.lock_campaign(campaign_id)
+    order = _locked(campaign_id)
+    if order.state not in ("paused", "pausing"):
+        raise Conflict("campaign_not_paused", _("This campaign is not paused."))
+    order.state, order.state_reason = "running", ""
+    audit.record("messaging.campaign.resumed", order)
+    dispatch.drain.later(campaign_id)
+
+
+def cancel(campaign_id: UUID) -> int:
+    """Stop an order for good; return how many people will not be messaged."""
+    ledger.lock_campaign(campaign_id)
+    order = _locked(campaign_id)
+    if order.state in ("finished", "cancelled"):
+        raise Conflict("campaign_over", _("This campaign is over already."))
+    order.state, order.state_reason = "cancelled", "stopped"
+    order.finished_at = func.clarion_now()
+    db.session().flush()
+    stopped = ledger.cancel_rest(campaign_id)
+    audit.record("messaging.campaign.cancelled", order, not_messaged=stopped)
+    return stopped
+
+
+def settle(campaign_id: UUID) -> str:
+    """Move an order on when its rows allow: pausing → paused, running → finished."""
+    order = _locked(campaign_id)
+    counts = ledger.tally(campaign_id)
+    waiting = sum(counts.get(state, 0) for state in ledger.OPEN)
+    if order.state == "pausing" and not counts.get("dispatching"):
+        order.state = "paused"
+    elif order.state == "running" and not waiting:
+        order.state = "finished"
+        order.finished_at = func.clarion_now()
+        audit.record("messaging.campaign.finished", order)
+        outbox.publish(CampaignFinished(campaign_id=campaign_id))
+    db.session().flush()
+    return order.state
+
+
+def progress(campaign_id: UUID) -> Progress:
+    """Count an order's people by what became of them: computed from the rows."""
+    order = _found(campaign_id)
+    n = ledger.tally(campaign_id)
+    return Progress(
+        state=order.state,
+        state_reason=order.state_reason,
+        started_at=order.started_at,
+        finished_at=order.finished_at,
+        total=sum(n.values()),
+        queued=n.get("queued", 0) + n.get("claimed", 0),
+        in_flight=n.get("dispatching", 0),
+        on_the_way=n.get("accepted", 0) + n.get("sent", 0),
+        delivered=n.get("delivered", 0),
+        read=n.get("read", 0),
+        failed=n.get("failed", 0),
+        unknown=n.get("unknown", 0),
+        needs_decision=n.get("needs_decision", 0),
+        suppressed=n.get("suppressed", 0),
+        cancelled=n.get("cancelled", 0),
+        expired=n.get("expired", 0),
+        held=n.get("held", 0),
+    )
+
+
+def left_out(campaign_id: UUID) -> dict[str, int]:
+    """Count the people the order leaves out, by reason."""
+    found: dict[str, int] = {}
+    for (reason, _code), count in ledger.reasons(campaign_id, "suppressed").items():
+        found[reason] = found.get(reason, 0) + count
+    return found
+
+
+def failures(campaign_id: UUID) -> list[Failure]:
+    """List why messages failed, most frequent first, each with words and a next step."""
+    out = []
+    for (reason, code), count in ledger.reasons(campaign_id, "failed").items():
+        said = outcomes.explain("failed", reason, code)
+        out.append(Failure(reason, code, count, said.title, said.why, said.todo, said.retry))
+    return out
+
+
+def people(
+    campaign_id: UUID,
+    *,
+    state: str | None = None,
+    reason: str | None = None,
+    after: UUID | None = None,
+    limit: int = 50,
+) -> list[PersonRow]:
+    """List an order's people by key, filtered by state and reason."""
+    query = (
+        select(
+            Message.id,
+            Message.contact_id,
+            Message.address,
+            Message.state,
+            Message.reason,
+            func.coalesce(Attempt.code, ""),
+            Message.state_since,
+        )
+        .outerjoin(
+            Attempt,
+            (Attempt.account_id == Message.account_id)
+            & (Attempt.message_id == Message.id)
+            & (Attempt.number == Message.attempt),
+        )
+        .where(Message.account_id == current_account(), Message.campaign_id == campaign_id)
+        .order_by(Message.id)
+        .limit(limit)
+    )
+    if state:
+        query = query.where(Message.state == state)
+    if reason:
+        query = query.where(Message.reason == reason)
+    if after:
+        query = query.where(Message.id > after)
+    return [PersonRow(*row) for row in db.session().execute(query)]
+
+
+def series(campaign_id: UUID) -> list[tuple[Any, int, int, int]]:
+    """Count sent, delivered and failed per minute, oldest first."""
+    _found(campaign_id)
+    return ledger.series(campaign_id)
+
+
+def ring_sender(sender_id: UUID) -> None:
+    """Ring the running orders of a number that may send again."""
+    from clarion.messaging import dispatch
+
+    query = select(Campaign.id).where(
+        Campaign.account_id == current_account(),
+        Campaign.sender_id == sender_id,
+        Campaign.state == "running",
+    )
+    for campaign_id in db.session().scalars(query):
+        dispatch.drain.later(campaign_id)
+
+
+def halt(campaign_id: UUID, reason: str) -> bool:
+    """Pause an order because of what the provider says; say whether that is news.
+
+    Called by the engine: the owner is told once, the second caller finds it paused.
+    """
+    query = (
+        update(Campaign)
+        .where(Campaign.account_id == current_account(), Campaign.id == campaign_id)
+        .where(Campaign.state == "running")
+        .values(state="pausing", state_reason=reason[:200])
+        .returning(Campaign.id)
+    )
+    news = db.session().execute(query).first() is not None
+    if news:
+        audit.record("messaging.campaign.paused", None, id=campaign_id, why=reason)
+        outbox.publish(CampaignPaused(campaign_id=campaign_id, reason=reason))
+    return news
+
+
+def _found(campaign_id: UUID) -> Campaign:
+    row = db.session().scalar(select(Campaign).where(Campaign.id == campaign_id))
+    if row is None:
+        raise NotFound("campaign_unknown", _("There is no such campaign."))
+    return row
+
+
+def _locked(campaign_id: UUID) -> Campaign:
+    query = select(Campaign).where(Campaign.id == campaign_id).with_for_update()
+    row = db.session().scalar(query.execution_options(populate_existing=True))
+    if row is None:
+        raise NotFound("campaign_unknown", _("There is no such campaign."))
+    return row

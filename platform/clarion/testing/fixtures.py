@@ -1,0 +1,127 @@
+"""The pytest plugin: real servers, a migrated database, accounts, jobs run to the end."""
+
+import os
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+if TYPE_CHECKING:
+    from clarion.base.services import Running
+    from clarion.testing.factories import Tenant
+
+NAME = "clarion_test"
+
+
+@pytest.fixture(scope="session")
+def servers() -> Iterator["Running"]:
+    """PostgreSQL and Valkey of this test session, in a home of its own."""
+    with tempfile.TemporaryDirectory(prefix="clarion-") as folder:
+        home = Path(folder)
+        home.chmod(0o755)
+        os.environ["CLARION_HOME"] = str(home / "home")
+        os.environ["CLARION_ENV"] = "test"
+        for name in ("CLARION_DATABASE_URL", "CLARION_DATABASE_OWNER_URL"):
+            os.environ.pop(name, None)
+        from clarion.base import services, settings
+
+        settings.settings.cache_clear()
+        running = services.start(home / "home")
+        try:
+            yield running
+        finally:
+            running.remove()
+
+
+@pytest.fixture(scope="session")
+def database(servers: "Running") -> "Running":
+    """A migrated database, with every plugin loaded; the process is set up like a worker."""
+    from clarion import boot
+    from clarion.base import db, migrate, settings
+    from clarion.plugging.manager import histories
+
+    settings.settings.cache_clear()
+    db.reset_engine()
+    engine = migrate.owner_engine()
+    migrate.Histories(histories()).upgrade(engine)
+    engine.dispose()
+    boot.boot()
+    return servers
+
+
+@pytest.fixture
+def clean(database: "Running") -> None:
+    """Empty what tests would leave to each other: outbox, limits, the broker."""
+    from sqlalchemy import delete
+
+    from clarion.base import broker, db
+    from clarion.base.limits import LimitCounter
+    from clarion.work.models import Outbox
+    from clarion.work.outbox import SYSTEM
+
+    broker.redis().flushall()
+    with db.apart(SYSTEM) as orm:
+        orm.execute(delete(Outbox))
+        orm.execute(delete(LimitCounter))
+
+
+@pytest.fixture
+def account(clean: None) -> Iterator["Tenant"]:
+    """An account, entered as its owner for the length of the test."""
+    from clarion.tenancy.scope import account_scope
+    from clarion.testing.factories import make_account
+
+    tenant = make_account()
+    with account_scope(tenant.id, tenant.actor):
+        yield tenant
+
+
+@pytest.fixture
+def other_account(clean: None) -> "Tenant":
+    """Another account, with the same kind of rows; not entered."""
+    from clarion.testing.factories import make_account
+
+    return make_account("Loja Norte")
+
+
+@pytest.fixture
+def run_jobs(clean: None) -> Callable[[], int]:
+    """Run the jobs in the outbox in this process until none is due; errors are raised."""
+
+    def run(limit: int = 1_000) -> int:
+        done = 0
+        while done < limit:
+            batch = _due()
+            if not batch:
+                return done
+            for path, payload in batch:
+                _run(path, payload)
+                done += 1
+        raise AssertionError(f"more than {limit} jobs: something rings itself for ever")
+
+    return run
+
+
+def _due() -> list[tuple[str, Any]]:
+    from sqlalchemy import delete, func, select
+
+    from clarion.base import db
+    from clarion.work.models import Outbox
+    from clarion.work.outbox import SYSTEM
+
+    with db.apart(SYSTEM) as orm:
+        rows = orm.execute(
+            select(Outbox.seq, Outbox.job, Outbox.payload)
+            .where(Outbox.not_before <= func.clarion_now())
+            .order_by(Outbox.seq)
+        ).all()
+        orm.execute(delete(Outbox).where(Outbox.seq.in_([r.seq for r in rows])))
+    return [(r.job, r.payload) for r in rows]
+
+
+def _run(path: str, payload: dict[str, Any]) -> None:
+    from clarion.work import jobs
+
+    jobs.run(path, payload, raises=True)
