@@ -23,7 +23,10 @@ from clarion.messaging.contract import (
     Preference,
     Rejected,
     StatusUpdate,
+    TemplateButton,
+    TemplateText,
     TemplateUse,
+    TemplateVerdict,
     Update,
     Verdict,
 )
@@ -46,6 +49,25 @@ _STATUSES: Mapping[str, Literal["sent", "delivered", "read", "failed"]] = {
     "read": "read",
     "played": "read",  # a voice message that was listened to
     "failed": "failed",
+}
+_VARIABLE = re.compile(r"\{\{([a-z0-9_]+)\}\}")
+_TEMPLATE_STATES: Mapping[
+    str, Literal["in_review", "approved", "rejected", "paused", "disabled"]
+] = {
+    "APPROVED": "approved",
+    "FLAGGED": "approved",  # at risk, but it may be sent
+    "LOCKED": "approved",  # not to be edited
+    "REINSTATED": "approved",
+    "UNARCHIVED": "approved",
+    "PENDING": "in_review",
+    "IN_APPEAL": "in_review",
+    "REJECTED": "rejected",
+    "PAUSED": "paused",
+    "DISABLED": "disabled",
+    "ARCHIVED": "disabled",
+    "LIMIT_EXCEEDED": "disabled",
+    "PENDING_DELETION": "disabled",
+    "DELETED": "disabled",
 }
 # Other people's conversations from the owner's phone: counted, never kept.
 _PRIVATE_FIELDS = frozenset({"history", "smb_message_echoes", "smb_app_state_sync"})
@@ -114,6 +136,87 @@ def _component(part: Part, *, named: bool) -> dict[str, Json]:
             for name, text in part.variables.items()
         ],
     }
+
+
+# --- templates
+
+
+def encode_template(template: TemplateText) -> dict[str, Json]:
+    """Write the request that hands a template in for review."""
+    components: list[dict[str, Json]] = []
+    for kind, words in (("HEADER", template.header), ("BODY", template.body)):
+        if words:
+            components.append(_wording(kind, words, template.samples))
+    if template.footer:
+        components.append({"type": "FOOTER", "text": template.footer})
+    if template.buttons:
+        buttons = [_template_button(each, template.samples) for each in template.buttons]
+        components.append({"type": "BUTTONS", "buttons": buttons})
+    return {
+        "name": template.name,
+        "language": template.language,
+        "category": template.category.upper(),
+        "parameter_format": "NAMED",
+        "components": components,
+    }
+
+
+def _wording(kind: str, words: str, samples: Mapping[str, str]) -> dict[str, Json]:
+    names = dict.fromkeys(_VARIABLE.findall(words))
+    examples = [{"param_name": n, "example": samples.get(n, "")} for n in names]
+    written: dict[str, Json] = {"type": kind, "text": words}
+    if kind == "HEADER":
+        written["format"] = "TEXT"
+    if examples:
+        written["example"] = {f"{kind.lower()}_text_named_params": examples}
+    return written
+
+
+def _template_button(button: TemplateButton, samples: Mapping[str, str]) -> dict[str, Json]:
+    if button.kind == "quick_reply":
+        return {"type": "QUICK_REPLY", "text": button.text}
+    written: dict[str, Json] = {"type": "URL", "text": button.text}
+    # The provider counts variables of addresses, also where texts have named ones.
+    written["url"] = _VARIABLE.sub("{{1}}", button.url)
+    if written["url"] != button.url:
+        filled = _VARIABLE.sub(lambda found: samples.get(found[1], ""), button.url)
+        written["example"] = [filled]
+    return written
+
+
+def template_verdict(answer: Object) -> TemplateVerdict | None:
+    """Read what the provider says about a template. `None`: the answer names none.
+
+    A status we do not know is no permission: it counts as under review.
+    """
+    provider_id = _text(answer.get("id"))
+    if not provider_id:
+        return None
+    body = next(
+        (
+            _text(part.get("text"))
+            for part in map(_dict, _list(answer.get("components")))
+            if _text(part.get("type")).upper() == "BODY"
+        ),
+        "",
+    )
+    reason = _text(answer.get("rejected_reason"))
+    return TemplateVerdict(
+        provider_id=provider_id,
+        status=_TEMPLATE_STATES.get(_text(answer.get("status")).upper(), "in_review"),
+        reason="" if reason == "NONE" else reason,
+        category=_text(answer.get("category")).lower(),
+        body=body,
+    )
+
+
+def find_template(answer: Object, name: str, language: str) -> TemplateVerdict | None:
+    """Find one template in a list: names are searched by their beginning."""
+    for found in map(_dict, _list(answer.get("data"))):
+        same = _text(found.get("language")).replace("-", "_") == language
+        if same and _text(found.get("name")) == name:
+            return template_verdict(found)
+    return None
 
 
 # --- answers
@@ -442,7 +545,7 @@ def _text(value: Json) -> str:
 
 def _code(value: Json) -> int | None:
     if isinstance(value, str) and value.isascii() and value.isdigit():
-        return int(value[:12])
+        return int(value) if len(value) < 19 else None
     return value if isinstance(value, int) and not isinstance(value, bool) else None
 
 
