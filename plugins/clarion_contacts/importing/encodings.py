@@ -297,7 +297,7 @@ def _korean(sign: str) -> float:
     if not "가" <= sign <= "힣":
         return 0.2
     try:
-        return 1.0 if sign.encode("euc_kr") else 0.3
+        return 1.0 if len(sign.encode("euc_kr")) == 2 else 0.3
     except UnicodeEncodeError:
         return 0.3
 
