@@ -18,6 +18,8 @@ from clarion.messaging.contract import (
     Piece,
     RawWebhook,
     Reply,
+    TemplateText,
+    TemplateVerdict,
     Update,
 )
 from clarion_whatsapp_cloud import answers, wire
@@ -28,6 +30,7 @@ NUMBER_FIELDS = (
     "verified_name,display_phone_number,quality_rating,name_status,"
     "code_verification_status,throughput,whatsapp_business_manager_messaging_limit"
 )
+TEMPLATE_FIELDS = "id,name,language,status,category,rejected_reason,components"
 _TOKEN = re.compile(r"[\x21-\x7e]+")
 
 
@@ -76,6 +79,40 @@ class WhatsAppCloud:
             return answer
         raise _refusal(reply, answer)
 
+    async def submit_template(
+        self, channel: Channel, template: TemplateText, http: Http
+    ) -> TemplateVerdict:
+        """Hand a template in for review.
+
+        Raises a `Verdict` when Meta refuses it (`Rejected` with Meta's own sentence as
+        detail), `Unclear` when its answer says neither.
+        """
+        reply = await http.post(
+            _url(channel, _waba(channel), "/message_templates"),
+            json=wire.encode_template(template),
+            headers=_bearer(channel),
+        )
+        answer = wire.decode(reply.body)
+        if reply.status == 200 and answer is not None:
+            found = wire.template_verdict(answer)
+            if found is not None:
+                return found
+        raise _refusal(reply, answer)
+
+    async def template_status(
+        self, channel: Channel, name: str, language: str, http: Http
+    ) -> TemplateVerdict | None:
+        """Ask what Meta keeps under a name and language, and what it thinks of it."""
+        asked = f"?name={quote(name, safe='')}&limit=100&fields={TEMPLATE_FIELDS}"
+        reply = await http.get(
+            _url(channel, _waba(channel), f"/message_templates{asked}"),
+            headers=_bearer(channel),
+        )
+        answer = wire.decode(reply.body)
+        if reply.status == 200 and answer is not None and "data" in answer:
+            return wire.find_template(answer, name, language)
+        raise _refusal(reply, answer)
+
     def verify(self, channel: Channel, raw: RawWebhook) -> None:
         """Raise `Forged` unless the raw bytes are signed with the app's secret."""
         secret = channel.secrets.get("app_secret", "")
@@ -106,6 +143,14 @@ def _url(channel: Channel, sender: str, rest: str) -> str:
     base = channel.config.get("base_url") or BASE_URL
     version = channel.config.get("api_version") or API_VERSION
     return f"{base.rstrip('/')}/{quote(version, safe='')}/{quote(sender, safe='')}{rest}"
+
+
+def _waba(channel: Channel) -> str:
+    """Name the WhatsApp business account templates belong to, or halt without one."""
+    found = channel.config.get("waba_id", "").strip()
+    if not found:
+        raise Halted("channel", "waba_missing")
+    return found
 
 
 def _bearer(channel: Channel) -> dict[str, str]:

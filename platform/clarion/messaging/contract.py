@@ -120,7 +120,7 @@ class Accepted:
     held: bool = False
 
 
-class Verdict(Exception):  # noqa: N818 -- a family of outcomes, not of mistakes
+class Verdict(Exception):
     """How a transport says that a message was not accepted."""
 
     code: str = ""
@@ -248,7 +248,7 @@ class Notice:
 Update = StatusUpdate | Inbound | Preference | Notice
 
 
-class Forged(Exception):  # noqa: N818
+class Forged(Exception):
     """The webhook's signature or token is not the provider's. Nothing is believed."""
 
 
