@@ -1,0 +1,58 @@
+# Two commands: `make demo` shows Clarion, `make test` proves it. `make help` lists the rest.
+
+.DEFAULT_GOAL := help
+.ONESHELL:
+.SILENT:
+MAKEFLAGS += --no-print-directory
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+
+# The first Python that is new enough; PYTHON=… chooses another.
+PYTHON ?= $(shell for p in python3.11 python3.12 python3.13 python3.14 python3; do \
+	command -v $$p >/dev/null && $$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+	&& echo $$p && break; done)
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/installed
+
+.PHONY: help env frontend demo test check bench plugin lock
+
+help: ## list what can be made
+	awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
+
+env: $(STAMP) ## make the environment in .venv from the lock file
+
+$(STAMP): requirements.lock pyproject.toml dev/environment.py
+	if [ -z "$(PYTHON)" ]; then echo "Clarion needs Python 3.11 or newer on the PATH." >&2; exit 1; fi
+	$(PYTHON) dev/environment.py $(VENV) >&2
+
+frontend: $(STAMP) ## build the front end when its sources have changed
+	$(BIN)/python dev/frontend.py >&2
+
+demo: frontend ## show Clarion on this machine; FRESH=1 begins anew, CHECK=1 runs the whole job once and prints JSON
+	exec $(BIN)/clarion demo $(if $(FRESH),--fresh) $(if $(CHECK),--check) $(ARGS)
+
+test: frontend ## run the whole suite; ARGS="…" goes to pytest
+	$(BIN)/python dev/browser.py >&2
+	exec $(BIN)/python -m pytest $(ARGS)
+
+check: $(STAMP) ## lint, types, import contracts, architecture
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	exec $(BIN)/python -m pytest -q tests/architecture
+
+bench: frontend ## measure the promised figures; NAME=… takes one
+	exec $(BIN)/python bench/__main__.py $(NAME)
+
+plugin: $(STAMP) ## make a new plugin, a copy of the example: name=…
+	if [ -z "$(name)" ]; then echo "Say which: make plugin name=reminders" >&2; exit 1; fi
+	$(BIN)/clarion plugin new $(name)
+	$(PYTHON) dev/environment.py $(VENV) --again >&2
+
+lock: $(STAMP) ## write requirements.lock anew from pyproject.toml (needs pip-tools)
+	$(BIN)/pip-compile --quiet --all-extras --generate-hashes --no-emit-index-url \
+		--no-emit-trusted-host --no-emit-options --no-header --no-annotate --strip-extras \
+		--allow-unsafe pyproject.toml --output-file requirements.lock
+	sed -i '1i # What `make` installs, exactly. Made by `make lock`; any package index will do.' requirements.lock
