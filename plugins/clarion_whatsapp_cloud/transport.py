@@ -66,7 +66,7 @@ class WhatsAppCloud:
         raise _refusal(reply, answer)
 
     async def check(self, channel: Channel, sender: str, http: Http) -> Mapping[str, Any]:
-        """Ask what Meta says about a sending number: name, quality, throughput, limit.
+        """Ask what Meta says about a sending number: name, phone, quality, limit and more.
 
         Raises the same verdicts as `send`: a wrong token is `Halted("channel", …)`, an
         unknown number `Rejected("bad_content", "100")` or `Halted("sender", …)`.
@@ -76,7 +76,7 @@ class WhatsAppCloud:
         )
         answer = wire.decode(reply.body)
         if reply.status == 200 and answer is not None and str(answer.get("id")) == sender:
-            return answer
+            return wire.number(answer)
         raise _refusal(reply, answer)
 
     async def submit_template(

@@ -5,6 +5,7 @@ import json
 import re
 import time
 from collections import Counter
+from json.encoder import encode_basestring_ascii as _quoted
 from typing import Any
 from urllib.parse import parse_qs
 
@@ -254,7 +255,7 @@ class Graph:
 
 
 def _acceptance(outgoing: Outgoing, wamid: str, fate: Fate) -> bytes:
-    given = json.dumps(outgoing.given)
+    given = _quoted(outgoing.given)
     who = f'"user_id":{given}' if outgoing.bsuid else f'"wa_id":"{outgoing.person}"'
     status = ""
     if outgoing.template is not None:
@@ -270,7 +271,7 @@ def _acceptance(outgoing: Outgoing, wamid: str, fate: Fate) -> bytes:
 
 
 def _sent(outgoing: Outgoing, number: Number, wamid: str) -> Sent:
-    reference = json.dumps(outgoing.reference)
+    reference = _quoted(outgoing.reference)
     template = outgoing.template
     return Sent(
         number=number,

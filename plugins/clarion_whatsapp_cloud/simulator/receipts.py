@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 Receipt = dict[str, Any]
+_write = json.JSONEncoder(separators=(",", ":")).encode  # one, instead of one per line
 
 
 class Receipts:
@@ -29,7 +30,7 @@ class Receipts:
         """Write a receipt down; its number is its place in the log, from 1."""
         self.count += 1
         receipt["n"] = self.count
-        line = json.dumps(receipt, separators=(",", ":")).encode() + b"\n"
+        line = _write(receipt).encode() + b"\n"
         if self._file >= 0:
             os.write(self._file, line)
         else:

@@ -224,9 +224,15 @@ def test_a_number_is_described(simulator):
     )
     found = check(simulator, "77")
 
-    assert found["verified_name"] == "Lucky Shrub"
-    assert found["quality_rating"] == "GREEN"
-    assert found["whatsapp_business_manager_messaging_limit"] == "TIER_2K"
+    assert found == {
+        "name": "Lucky Shrub",
+        "phone": "+15550001",
+        "quality": "green",
+        "name_status": "approved",
+        "verification": "verified",
+        "throughput": "standard",
+        "limit": "TIER_2K",
+    }
 
 
 def test_a_number_cannot_be_described_with_a_wrong_token(simulator):
