@@ -304,6 +304,7 @@ _WHOLE = re.compile(r"(\+?[0-9]{6,})[.,]0+")
 _FRACTION = re.compile(r"\+?[0-9]{7,}[.,][0-9]+")
 _SIGNS = re.compile(r"[-0-9+()\[\]./, ~‐‑‒–—―−]*")
 _ZERO = re.compile(r"(\+?\s*[0-9]{1,3}\s*)\(0\)")
+_LONGEST = 120  # signs; a cell may hold 32 KB, and the patterns below need not see that
 _NOTHING = frozenset({"", "-", "--", "n/a", "na", "null", "none", "nan", "#n/a", "."})
 _KEEPS_ZERO = frozenset({"39", "378", "379"})  # Italy dials the 0 from abroad, too
 
@@ -312,6 +313,8 @@ def _read(text: str, region: str | None) -> Phone:
     said = _unwrap(_plain(text))
     if said.casefold() in _NOTHING:
         raise BadPhone("phone_empty", _("There is no phone number."))
+    if len(said) > _LONGEST:
+        raise _too_long(said)
     if _SCIENTIFIC.fullmatch(said):
         raise BadPhone(
             "phone_scientific",
@@ -535,7 +538,7 @@ def _too_short(digits: str) -> BadPhone:
 def _too_long(digits: str) -> BadPhone:
     return BadPhone(
         "phone_too_long",
-        _("“%(text)s” has too many digits for a phone number.", text=_short(digits)),
+        _("“%(text)s” is too long for a phone number.", text=_short(digits)),
     )
 
 

@@ -68,6 +68,7 @@ REFUSED = [
     ("+", "IN", "phone_too_short"),
     ("+9198765432101", None, "phone_too_long"),
     ("1" * 40, "IN", "phone_too_long"),
+    (",;" * 16_000 + "x1", "IN", "phone_too_long"),
     ("0151 23456789 / 0171 9876543", "DE", "phone_two_numbers"),
     ("98765 43210/11", "IN", "phone_two_numbers"),
     ("9876543210, 9876543211", "IN", "phone_two_numbers"),
