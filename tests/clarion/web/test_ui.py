@@ -9,7 +9,9 @@ from pathlib import Path
 import pytest
 
 from clarion.base.errors import Misconfigured
+from clarion.messaging import models as messaging
 from clarion.web import ui
+from clarion.web.states import STATES
 from clarion.web.themes import chain, themes, themes_home
 
 ROOT = Path(__file__).parents[3]
@@ -111,6 +113,18 @@ def test_pills_name_states_and_let_others_pass(client):
         assert ui.pill("GREEN") == '<span class="pill ok">High quality</span>'
         assert ui.pill("new_thing") == '<span class="pill idle">New thing</span>'
         assert ui.pill("x", "<b>", "bad") == '<span class="pill bad">&lt;b&gt;</span>'
+
+
+def test_every_state_of_the_ledger_has_a_word_and_a_tone():
+    for state in (*messaging.STATES, *messaging.CAMPAIGN_STATES):
+        assert state in STATES, state
+    assert {tone.split()[0] for tone, _ in STATES.values()} == {
+        "ok",
+        "info",
+        "warn",
+        "bad",
+        "idle",
+    }
 
 
 def test_times_and_numbers_speak_the_readers_language():
