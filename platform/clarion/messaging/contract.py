@@ -275,9 +275,12 @@ class Http(Protocol):
 class Reply(Protocol):
     """An answer: status, headers (lower case) and whole body (size-limited)."""
 
-    status: int
-    headers: Mapping[str, str]
-    body: bytes
+    @property
+    def status(self) -> int: ...
+    @property
+    def headers(self) -> Mapping[str, str]: ...
+    @property
+    def body(self) -> bytes: ...
 
 
 class Transport(Protocol):
