@@ -68,7 +68,7 @@ class Client:
         *,
         connect_timeout: float = 5.0,
         total_timeout: float = 20.0,
-        limit: int = 256,
+        limit: int = 512,
         max_body: int = 1 << 20,
     ) -> None:
         if connect_timeout >= total_timeout:

@@ -134,7 +134,10 @@ class Control:
             message["context"] = {"from": number.display, "id": given["reply_to"]}
         button = given.get("button")
         if isinstance(button, str):
-            button = {"text": button, "payload": given.get("payload", button)}
+            button = {"text": button, "payload": given.get("payload")}
+            button["payload"] = button["payload"] or self._page.payload(
+                number.id, phone or user_id, button["text"]
+            )
         if button:
             message |= {"type": "button", "button": button}
         else:

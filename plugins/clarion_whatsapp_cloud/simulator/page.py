@@ -93,22 +93,30 @@ class Page:
             '<button name="wants" value="resume">Resume</button></form></section>'
         )
 
+    def payload(self, sender: str, person: str, text: str) -> str:
+        """What pressing this button says: what the sender filled in, else its label."""
+        return self._quick_replies(sender, person).get(text) or text
+
     def _buttons(self, sender: str, person: str) -> str:
-        """Quick replies of the last template this person got."""
+        return "".join(
+            f'<button name="button" value="{escape(text)}">{escape(text)}</button>'
+            for text in self._quick_replies(sender, person)
+        )
+
+    def _quick_replies(self, sender: str, person: str) -> dict[str, str]:
+        """Labels and payloads of the last message this person got."""
         for receipt in reversed(self._receipts.recent):
             if (receipt["sender"], receipt["to"].lstrip("+")) != (sender, person):
                 continue
             template = self._template(receipt)
-            texts = [
-                str(button.get("text", ""))
-                for button in (template.buttons if template else [])
+            return {
+                str(button.get("text", "")): receipt["params"]
+                .get(f"button{at}", {})
+                .get("payload", "")
+                for at, button in enumerate(template.buttons if template else [])
                 if str(button.get("type", "")).upper() == "QUICK_REPLY"
-            ]
-            return "".join(
-                f'<button name="button" value="{escape(text)}">{escape(text)}</button>'
-                for text in texts
-            )
-        return ""
+            }
+        return {}
 
     def _message(self, receipt: dict[str, Any]) -> str:
         template = self._template(receipt)

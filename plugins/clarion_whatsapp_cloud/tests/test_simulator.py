@@ -162,8 +162,8 @@ def test_a_person_writes(simulator, receiver):
 
 def test_a_person_presses_a_button_of_a_message(simulator, receiver, send):
     wamid = send(offer(TO)).provider_id
-    button = {"text": "Stop promotions", "payload": "stop-promotions"}
-    simulator.ask("/_sim/inbound", {"from": TO, "button": button, "reply_to": wamid})
+    pressed = {"from": TO, "button": "Stop promotions", "reply_to": wamid}
+    simulator.ask("/_sim/inbound", pressed)
     (inbound,) = receiver.expect(Inbound, 1)
 
     assert (inbound.kind, inbound.payload) == ("button", "stop-promotions")

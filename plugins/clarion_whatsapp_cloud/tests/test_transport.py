@@ -3,6 +3,7 @@
 import asyncio
 import hashlib
 import hmac
+from dataclasses import replace
 from uuid import uuid4
 
 import pytest
@@ -14,9 +15,12 @@ from clarion.messaging.contract import (
     Forged,
     Halted,
     Message,
+    Notice,
     Part,
     RawWebhook,
     Rejected,
+    TemplateButton,
+    TemplateText,
     TemplateUse,
 )
 from clarion_whatsapp_cloud.tests.kit import SENDER, WABA, channel, offer, text
@@ -244,6 +248,100 @@ def test_a_number_cannot_be_described_with_a_wrong_token(simulator):
 def test_what_is_no_number_leads_nowhere_else(simulator, sender):
     with pytest.raises((Rejected, Unclear)):
         check(simulator, sender)
+
+
+# --- templates
+
+
+SALE = TemplateText(
+    name="sale",
+    language="en",
+    category="utility",
+    header="For {{who}}",
+    body="Hello {{first_name}}, a discount of {{percent}} today!",
+    footer="Reply STOP to end this",
+    buttons=(
+        TemplateButton("url", "Shop", "https://shop.example/{{path}}"),
+        TemplateButton("quick_reply", "Stop promotions"),
+    ),
+    samples={"who": "friends", "first_name": "Asha", "percent": "20 %", "path": "spring"},
+)
+
+
+def ask(simulator, act, base_url=None, **config):
+    async def main():
+        where = channel(base_url or simulator.url)
+        where = replace(where, config={**where.config, **config})
+        async with Client((), (f"127.0.0.1:{simulator.port}",)) as http:
+            return await act(WhatsAppCloud(), where, http)
+
+    return asyncio.run(main())
+
+
+def submit(simulator, template, **config):
+    return ask(simulator, lambda t, c, h: t.submit_template(c, template, h), **config)
+
+
+def status(simulator, name, language="en"):
+    return ask(simulator, lambda t, c, h: t.template_status(c, name, language, h))
+
+
+def test_a_template_is_handed_in_judged_and_found(simulator, receiver):
+    handed_in = submit(simulator, SALE)
+    receiver.expect(Notice, 1)
+    found = status(simulator, "sale")
+
+    assert (handed_in.status, handed_in.category) == ("in_review", "utility")
+    assert found.provider_id == handed_in.provider_id
+    assert found.status == "approved"
+    assert found.category == "marketing"  # the provider saw what it is
+    assert found.body == SALE.body
+
+
+def test_a_template_that_was_handed_in_can_be_sent(simulator, receiver, send):
+    submit(simulator, SALE)
+    receiver.expect(Notice, 1)
+    template = replace(offer(TO).template, name="sale")
+    send(replace(offer(TO), template=template))
+
+    assert simulator.receipts()[0]["template"] == "sale"
+
+
+def test_a_rejected_template_says_why(simulator, receiver):
+    submit(simulator, replace(SALE, name="to_reject"))
+    receiver.expect(Notice, 1)
+    found = status(simulator, "to_reject")
+
+    assert (found.status, found.reason) == ("rejected", "INVALID_FORMAT")
+
+
+def test_a_template_nobody_handed_in_is_not_there(simulator):
+    assert status(simulator, "offer", "fr") is None
+    assert status(simulator, "nowhere") is None
+
+
+def test_an_impossible_template_is_refused_with_the_providers_sentence(simulator):
+    with pytest.raises(Rejected) as refused:
+        submit(simulator, replace(SALE, body="{{first_name}} comes first"))
+
+    assert refused.value.reason == "bad_content"
+    assert "start or end" in refused.value.detail
+
+
+def test_templates_need_a_business_account(simulator):
+    with pytest.raises(Halted) as halted:
+        submit(simulator, SALE, waba_id=" ")
+
+    assert halted.value.reason == "waba_missing"
+
+
+def test_a_template_list_that_is_none_is_unclear(simulator):
+    with pytest.raises(Unclear):
+        ask(
+            simulator,
+            lambda t, c, h: t.template_status(c, "offer", "en", h),
+            base_url=simulator.url + "/_sim",
+        )
 
 
 # --- signatures

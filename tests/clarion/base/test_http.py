@@ -9,6 +9,7 @@ from collections.abc import Awaitable, Callable
 from contextlib import asynccontextmanager
 
 import pytest
+import uvloop
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -80,8 +81,11 @@ def to(server: Server, **options) -> Client:
     return Client(hosts=(), allow=(f"127.0.0.1:{server.port}",), **options)
 
 
-def run(main) -> None:
-    asyncio.run(asyncio.wait_for(main(), 30))
+@pytest.fixture(params=["asyncio", "uvloop"])
+def run(request):
+    """Run a test in either loop: workers use uvloop, the console asks with asyncio."""
+    runner = uvloop.run if request.param == "uvloop" else asyncio.run
+    return lambda main: runner(asyncio.wait_for(main(), 30))
 
 
 async def answering(server: Server, wire: Wire) -> None:
@@ -90,7 +94,7 @@ async def answering(server: Server, wire: Wire) -> None:
         await wire.say(ANSWER)
 
 
-def test_a_post_arrives_once_as_compact_json_and_connections_are_reused():
+def test_a_post_arrives_once_as_compact_json_and_connections_are_reused(run):
     async def main():
         async with serving(answering) as server, to(server) as http:
             first = await http.post(server.url, json={"a": [1, "é"]}, headers={"X-A": "1"})
@@ -108,7 +112,7 @@ def test_a_post_arrives_once_as_compact_json_and_connections_are_reused():
     run(main)
 
 
-def test_a_form_can_be_posted():
+def test_a_form_can_be_posted(run):
     async def main():
         async with serving(answering) as server, to(server) as http:
             await http.post(server.url, data={"To": "+1 555"})
@@ -121,7 +125,7 @@ def test_a_form_can_be_posted():
 # --- certainly not sent
 
 
-def test_a_refused_connection_was_not_sent():
+def test_a_refused_connection_was_not_sent(run):
     async def main():
         with socket.socket() as unused:
             unused.bind(("127.0.0.1", 0))
@@ -133,7 +137,7 @@ def test_a_refused_connection_was_not_sent():
     run(main)
 
 
-def test_a_name_without_an_address_was_not_sent():
+def test_a_name_without_an_address_was_not_sent(run):
     async def main():
         async with Client(hosts=("name.invalid",)) as http:
             with pytest.raises(NotSent):
@@ -142,7 +146,7 @@ def test_a_name_without_an_address_was_not_sent():
     run(main)
 
 
-def test_a_certificate_nobody_vouches_for_was_not_sent(tmp_path):
+def test_a_certificate_nobody_vouches_for_was_not_sent(tmp_path, run):
     async def main():
         async with serving(answering, tls=_own_certificate(tmp_path)) as server:
             async with to(server) as http:
@@ -154,7 +158,7 @@ def test_a_certificate_nobody_vouches_for_was_not_sent(tmp_path):
     run(main)
 
 
-def test_a_handshake_that_never_ends_was_not_sent():
+def test_a_handshake_that_never_ends_was_not_sent(run):
     async def silent(server, wire):
         await wire.reader.read()
 
@@ -169,7 +173,7 @@ def test_a_handshake_that_never_ends_was_not_sent():
     run(main)
 
 
-def test_waiting_in_vain_for_a_free_connection_was_not_sent():
+def test_waiting_in_vain_for_a_free_connection_was_not_sent(run):
     busy = asyncio.Event()
 
     async def hanging(server, wire):
@@ -191,7 +195,7 @@ def test_waiting_in_vain_for_a_free_connection_was_not_sent():
     run(main)
 
 
-def test_a_closed_client_sends_nothing():
+def test_a_closed_client_sends_nothing(run):
     async def main():
         async with serving(answering) as server:
             async with to(server) as http:
@@ -216,7 +220,7 @@ async def _unknown(http: Client, url: str) -> BaseException:
 
 @pytest.mark.parametrize("read_first", [True, False])
 @pytest.mark.parametrize("with_reset", [True, False])
-def test_a_lost_connection_after_the_request_is_unknown(read_first, with_reset):
+def test_a_lost_connection_after_the_request_is_unknown(read_first, with_reset, run):
     async def losing(server, wire):
         if read_first:
             await wire.request()
@@ -236,7 +240,7 @@ def test_a_lost_connection_after_the_request_is_unknown(read_first, with_reset):
 
 
 @pytest.mark.parametrize("with_reset", [True, False])
-def test_a_kept_connection_that_is_lost_is_never_used_to_send_again(with_reset):
+def test_a_kept_connection_that_is_lost_is_never_used_to_send_again(with_reset, run):
     async def losing_the_second(server, wire):
         await wire.request()
         await wire.say(ANSWER)
@@ -256,7 +260,7 @@ def test_a_kept_connection_that_is_lost_is_never_used_to_send_again(with_reset):
     run(main)
 
 
-def test_a_kept_connection_closed_before_it_could_read_is_not_retried():
+def test_a_kept_connection_closed_before_it_could_read_is_not_retried(run):
     """The server answers and is gone in the same moment as the next request is written."""
 
     async def answering_once(server, wire):
@@ -291,7 +295,7 @@ def test_a_kept_connection_closed_before_it_could_read_is_not_retried():
     "begin",
     [b"", b"HTTP/1.1 200 OK\r\n", b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhalf"],
 )
-def test_an_answer_that_does_not_end_in_time_is_unknown(begin):
+def test_an_answer_that_does_not_end_in_time_is_unknown(begin, run):
     async def hanging(server, wire):
         await wire.request()
         await wire.say(begin)
@@ -307,7 +311,7 @@ def test_an_answer_that_does_not_end_in_time_is_unknown(begin):
     run(main)
 
 
-def test_an_endless_answer_is_cut():
+def test_an_endless_answer_is_cut(run):
     async def endless(server, wire):
         await wire.request()
         await wire.say(b"HTTP/1.1 200 OK\r\n\r\n")
@@ -321,7 +325,7 @@ def test_an_endless_answer_is_cut():
     run(main)
 
 
-def test_a_large_answer_with_a_length_is_cut_and_its_connection_dropped():
+def test_a_large_answer_with_a_length_is_cut_and_its_connection_dropped(run):
     async def large(server, wire):
         while True:
             await wire.request()
@@ -339,7 +343,7 @@ def test_a_large_answer_with_a_length_is_cut_and_its_connection_dropped():
 
 
 @pytest.mark.parametrize("answer", [b"nonsense\r\n\r\n", b"HTTP/1.1 abc\r\n\r\n"])
-def test_an_answer_that_is_not_http_is_unknown(answer):
+def test_an_answer_that_is_not_http_is_unknown(answer, run):
     async def babbling(server, wire):
         await wire.request()
         await wire.say(answer)
@@ -353,7 +357,7 @@ def test_an_answer_that_is_not_http_is_unknown(answer):
     run(main)
 
 
-def test_a_compressed_answer_is_not_unpacked():
+def test_a_compressed_answer_is_not_unpacked(run):
     async def squeezing(server, wire):
         await wire.request()
         await wire.say(
@@ -371,7 +375,7 @@ def test_a_compressed_answer_is_not_unpacked():
 # --- where it may go
 
 
-def test_a_redirect_is_an_answer_and_not_followed():
+def test_a_redirect_is_an_answer_and_not_followed(run):
     async def main():
         async with serving(answering) as target:
 
@@ -410,7 +414,7 @@ def test_a_redirect_is_an_answer_and_not_followed():
         "/v23.0/1/messages",
     ],
 )
-def test_only_declared_hosts_are_called(url):
+def test_only_declared_hosts_are_called(url, run):
     async def main():
         async with Client(hosts=("graph.facebook.com",)) as http:
             with pytest.raises(NotAllowed):
@@ -420,7 +424,7 @@ def test_only_declared_hosts_are_called(url):
 
 
 @pytest.mark.parametrize("name", ["localhost", "127.0.0.1", "2130706433", "0x7f.1"])
-def test_a_declared_host_inside_the_own_network_is_not_reached(name):
+def test_a_declared_host_inside_the_own_network_is_not_reached(name, run):
     async def main():
         async with serving(answering) as server:
             async with Client(hosts=(f"{name}:{server.port}",)) as http:
