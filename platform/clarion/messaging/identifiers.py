@@ -1,9 +1,11 @@
 """Whose address is it: identifiers of contacts, found by blind index."""
 
 from collections.abc import Iterable, Sequence
+from typing import Any
 from uuid import UUID
 
-from sqlalchemy import select, text
+from sqlalchemy import Select, delete, func, literal, select, text, update
+from sqlalchemy.dialects.postgresql import insert
 
 from clarion.base import crypto, db
 from clarion.messaging import address
@@ -40,6 +42,56 @@ def attach_many(rows: Sequence[tuple[UUID, str, str]], source: str) -> None:
     orm = db.session()
     orm.execute(_ATTACH, values)
     orm.execute(_INHERIT, {"contacts": values["contacts"], "account": values["account"]})
+
+
+def attach_selected(rows: Select[Any], source: str) -> None:
+    """Attach what a SELECT of (contact_id, kind, value, idx) names: for whole lists.
+
+    The caller has made sure that none of these contacts is suppressed.
+    """
+    given = rows.subquery("given")
+    query = select(
+        func.clarion_new_id(),
+        func.clarion_account(),
+        given.c.contact_id,
+        given.c.kind,
+        given.c.value,
+        given.c.idx,
+        literal(source),
+    )
+    names = ["id", "account_id", "contact_id", "kind", "value", "idx", "source"]
+    statement = insert(Identifier).from_select(names, query, include_defaults=False)
+    db.session().execute(
+        statement.on_conflict_do_nothing(
+            index_elements=["account_id", "idx"],
+            index_where=Identifier.valid_to.is_(None),
+        )
+    )
+
+
+def retire(contact_id: UUID, kind: str, value: str) -> None:
+    """End an identifier: the contact has another one now. It stays in the history."""
+    db.session().execute(
+        update(Identifier)
+        .where(
+            Identifier.account_id == current_account(),
+            Identifier.contact_id == contact_id,
+            Identifier.idx == index(kind, value),
+            Identifier.valid_to.is_(None),
+        )
+        .values(valid_to=func.clarion_now())
+        .execution_options(synchronize_session=False)
+    )
+
+
+def forget(contact_ids: Iterable[UUID] | Select[Any]) -> None:
+    """Erase the identifiers of contacts; what is suppressed stays suppressed."""
+    ids = contact_ids if isinstance(contact_ids, Select) else list(contact_ids)
+    db.session().execute(
+        delete(Identifier)
+        .where(Identifier.account_id == current_account(), Identifier.contact_id.in_(ids))
+        .execution_options(synchronize_session=False)
+    )
 
 
 def find(kind: str, value: str) -> UUID | None:

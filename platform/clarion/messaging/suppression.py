@@ -123,6 +123,11 @@ def contacts(scope: Scope = "marketing") -> Select[Any]:
     return _live(scope).where(Suppression.contact_id.is_not(None))
 
 
+def addresses(scope: Scope = "marketing") -> Select[Any]:
+    """Return a SELECT of the blind indexes that are suppressed now."""
+    return _live(scope).with_only_columns(Suppression.idx)
+
+
 def adopt(contact_ids: Iterable[UUID]) -> None:
     """Give suppressions that were known by address only to contacts that have it now."""
     db.session().execute(
@@ -157,7 +162,9 @@ def _not_over() -> Any:
     return or_(Suppression.until.is_(None), Suppression.until > func.clarion_now())
 
 
-def _rows(given: dict[bytes, str], found: set[UUID]) -> list[tuple[UUID | None, str, bytes]]:
+def _rows(
+    given: dict[bytes, str], found: set[UUID]
+) -> list[tuple[UUID | None, str, bytes]]:
     owners = identifiers.find_many(given)
     rows: dict[bytes, tuple[UUID | None, str, bytes]] = {
         idx: (owners.get(idx) or next(iter(found), None), kind, idx)
