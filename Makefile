@@ -54,5 +54,5 @@ plugin: $(STAMP) ## make a new plugin, a copy of the example: name=…
 lock: $(STAMP) ## write requirements.lock anew from pyproject.toml (needs pip-tools)
 	$(BIN)/pip-compile --quiet --all-extras --generate-hashes --no-emit-index-url \
 		--no-emit-trusted-host --no-emit-options --no-header --no-annotate --strip-extras \
-		--allow-unsafe pyproject.toml --output-file requirements.lock
+		--allow-unsafe pyproject.toml dev/lock.in --output-file requirements.lock
 	sed -i '1i # What `make` installs, exactly. Made by `make lock`; any package index will do.' requirements.lock

@@ -78,6 +78,7 @@ class Running:
         where = quote(str(found.where.sockets / "valkey.sock"))
         self.redis_url = f"unix://{where}" if "valkey" in up else ""
         self._found, self._hold, self._process = found, hold, os.getpid()
+        self._began = hold is not None
 
     @property
     def owned(self) -> bool:
@@ -100,10 +101,10 @@ class Running:
         forget()
 
     def remove(self) -> None:
-        """Stop the owned servers and delete their data: for what was only tried out."""
-        if self.owned:
+        """Stop the servers and delete their data, if this process began them."""
+        if self._began and self._process == os.getpid():
             self.stop()
-            places.remove(self._found.where)
+            remove(self.home)
 
     def __enter__(self) -> Self:
         return self
@@ -170,8 +171,7 @@ def remove(home: Path | None = None) -> None:
     Raises `Conflict` while a process owns them.
     """
     home = (home or settings().home).absolute()
-    if not home.is_dir():
-        return
+    make_home(home)
     with _working(home):
         hold = _take(home / "servers.lock")
         if hold is None:
