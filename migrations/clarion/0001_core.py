@@ -718,6 +718,7 @@ def upgrade() -> None:
     sa.Column('started_at', sa.DateTime(timezone=True), nullable=True),
     sa.Column('finished_at', sa.DateTime(timezone=True), nullable=True),
     sa.Column('finish_by', sa.DateTime(timezone=True), nullable=True),
+    sa.Column('drained_at', sa.DateTime(timezone=True), nullable=True),
     sa.Column('created_at', sa.DateTime(timezone=True), server_default=sa.text('clarion_now()'), nullable=False),
     sa.Column('created_by', sa.String(length=80), server_default=sa.text("coalesce(current_setting('app.actor_id', true), '')"), nullable=False),
     sa.CheckConstraint("purpose <> 'marketing' OR delivery_mode = 'at_most_once'", name=op.f('ck_campaign_never_twice')),

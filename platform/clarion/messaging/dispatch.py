@@ -253,6 +253,7 @@ class _DbThread:
 def _prepare(plan: Plan, size: int) -> tuple[pacing.Grant, list[Intent], int]:
     """Claim what the pace allows, then commit the intent for what may leave."""
     with db.transaction():
+        ledger.beat(plan.campaign_id)
         grant = pacing.take(plan.sender_id, size)
         if grant.count == 0:
             return grant, [], 0

@@ -5,16 +5,16 @@ refuses every pair that is not in `MOVES`. Database clock only. Rules: `sending.
 """
 
 import datetime as dt
-import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID, uuid4
 
-from sqlalchemy import Select, text
-from sqlalchemy.dialects import postgresql
+from sqlalchemy import Select, case, exists, func, or_, select, text, true, update
+from sqlalchemy.dialects.postgresql import insert
 
 from clarion.base import db
+from clarion.messaging.models import Campaign, Message, Suppression
 from clarion.tenancy.scope import current_account
 
 LEASE_SECONDS = 60
@@ -83,42 +83,47 @@ def freeze(campaign_id: UUID, audience: Select[Any]) -> int:
     Returns:
         how many rows now exist for the campaign.
     """
-    picked = audience.subquery("audience")
-    compiled = picked.element.compile(
-        dialect=postgresql.dialect(), compile_kwargs={"render_postcompile": True}
+    a = audience.subquery("audience")
+    listed = exists().where(
+        Suppression.account_id == Campaign.account_id,
+        or_(Suppression.idx == a.c.address_idx, Suppression.contact_id == a.c.contact_id),
+        or_(Suppression.scope == "all", Campaign.purpose == "marketing"),
+        or_(Suppression.until.is_(None), Suppression.until > func.clarion_now()),
     )
-    orm = db.session()
-    statement = text(
-        f"""
-        INSERT INTO message (id, account_id, campaign_id, contact_id, sender_id,
-          address_kind, address, address_idx, purpose, lane, state, reason, variables,
-          consent_id, expires_at)
-        SELECT clarion_new_id(), c.account_id, c.id, a.contact_id, c.sender_id,
-          a.address_kind, a.address, a.address_idx, c.purpose, c.lane,
-          CASE WHEN coalesce(sup.reason, a.reason) = '' THEN 'queued' ELSE 'suppressed' END,
-          coalesce(sup.reason, a.reason), a.variables, a.consent_id, c.finish_by
-        FROM campaign c
-        CROSS JOIN ({_numbered(str(compiled))}) a
-        LEFT JOIN LATERAL (
-          SELECT 'opted_out' AS reason FROM suppression s
-          WHERE s.account_id = c.account_id
-            AND (s.idx = a.address_idx OR s.contact_id = a.contact_id)
-            AND (s.scope = 'all' OR c.purpose = 'marketing')
-            AND (s.until IS NULL OR s.until > clarion_now()) LIMIT 1) sup ON true
-        WHERE c.id = :campaign AND c.state = 'starting'
-        ON CONFLICT (account_id, campaign_id, contact_id) DO NOTHING
-        """  # noqa: S608 -- the inner text is SQLAlchemy's own, its values are bound
+    reason = case((listed, "opted_out"), else_=a.c.reason)
+    picked = select(
+        func.clarion_new_id(),
+        Campaign.account_id,
+        Campaign.id,
+        a.c.contact_id,
+        Campaign.sender_id,
+        a.c.address_kind,
+        a.c.address,
+        a.c.address_idx,
+        Campaign.purpose,
+        Campaign.lane,
+        case((reason == "", "queued"), else_="suppressed"),
+        reason,
+        a.c.variables,
+        a.c.consent_id,
+        Campaign.finish_by,
     )
-    orm.execute(statement, {"campaign": campaign_id, **compiled.params})
-    count = text("SELECT count(*) FROM message WHERE campaign_id = :campaign")
-    return int(orm.scalar(count, {"campaign": campaign_id}) or 0)
+    picked = picked.select_from(Campaign.__table__.join(a, true())).where(
+        Campaign.account_id == current_account(),
+        Campaign.id == campaign_id,
+        Campaign.state == "starting",
+    )
+    table = Message.__table__
+    rows = insert(table).from_select([table.c[name] for name in FROZEN], picked)
+    db.session().execute(rows.on_conflict_do_nothing())
+    return count(campaign_id)
 
 
-def _numbered(sql: str) -> str:
-    """Turn `%(name)s` of the compiled audience into `:name` of `text()`."""
-    escaped = re.sub(r"(?<!:):(?=[A-Za-z_])", r"\\:", sql.replace("::", "\\:\\:"))
-    named = re.sub(r"%\((\w+)\)s(?:::([A-Z]+))?", r":\1", escaped)
-    return named.replace("%%", "%")
+FROZEN = (
+    "id", "account_id", "campaign_id", "contact_id", "sender_id", "address_kind",
+    "address", "address_idx", "purpose", "lane", "state", "reason", "variables",
+    "consent_id", "expires_at",
+)  # fmt: skip
 
 
 # --- claim and intent
@@ -258,21 +263,28 @@ def intend(campaign_id: UUID, token: UUID, ids: Sequence[UUID]) -> list[Intent]:
 
 def veto(refusals: Select[Any], ids: Sequence[UUID], token: UUID) -> int:
     """Suppress the claimed rows a plugin's SELECT of (message id, reason) names."""
-    compiled = refusals.compile(
-        dialect=postgresql.dialect(), compile_kwargs={"render_postcompile": True}
+    refused = refusals.subquery("refused")
+    message_id, why = list(refused.c)[:2]
+    statement = (
+        update(Message)
+        .where(
+            Message.account_id == current_account(),
+            Message.id == message_id,
+            Message.id.in_(ids),
+            Message.state == "claimed",
+            Message.token == token,
+        )
+        .values(
+            state="suppressed",
+            reason=func.left(why, 60),
+            state_since=func.clarion_now(),
+            token=None,
+            lease_until=None,
+        )
+        .returning(Message.id)
+        .execution_options(synchronize_session=False)
     )
-    statement = text(
-        f"""
-        UPDATE message m SET state = 'suppressed', reason = left(v.why, 60),
-          state_since = clarion_now()
-        FROM ({_numbered(str(compiled))}) AS v(message_id, why)
-        WHERE m.account_id = :account AND m.id = v.message_id AND m.id = ANY(:ids)
-          AND m.state = 'claimed' AND m.token = :token
-        RETURNING m.id
-        """  # noqa: S608 -- the inner text is SQLAlchemy's own, its values are bound
-    )
-    own = {"account": current_account(), "ids": list(ids), "token": token}
-    return len(db.session().execute(statement, {**compiled.params, **own}).all())
+    return len(db.session().execute(statement).all())
 
 
 def refuse(token: UUID, ids: Sequence[UUID]) -> None:
@@ -609,3 +621,47 @@ def next_due(campaign_id: UUID) -> dt.timedelta | None:
         query, {"account": current_account(), "campaign": campaign_id}
     )
     return found
+
+
+def ask_people(after: dt.timedelta) -> int:
+    """Turn unknown rows older than `after` into questions for a person; count them."""
+    rows = db.session().execute(
+        text(
+            """
+            UPDATE message SET state = 'needs_decision', state_since = clarion_now()
+            WHERE account_id = :account AND state = 'unknown'
+              AND state_since < clarion_now() - :after RETURNING id
+            """
+        ),
+        {"account": current_account(), "after": after},
+    )
+    return len(rows.all())
+
+
+def beat(campaign_id: UUID) -> None:
+    """Note that a drain is at work on a campaign, so that nobody else is rung."""
+    db.session().execute(
+        text(
+            "UPDATE campaign SET drained_at = clarion_now()"
+            " WHERE account_id = :account AND id = :campaign"
+        ),
+        {"account": current_account(), "campaign": campaign_id},
+    )
+
+
+def standing(idle: dt.timedelta) -> list[UUID]:
+    """List running campaigns with due rows that no drain has looked at for a while."""
+    rows = db.session().execute(
+        text(
+            """
+            SELECT c.id FROM campaign c
+            WHERE c.account_id = :account AND c.state = 'running'
+              AND (c.drained_at IS NULL OR c.drained_at < clarion_now() - :idle)
+              AND EXISTS (SELECT 1 FROM message m WHERE m.account_id = c.account_id
+                AND m.campaign_id = c.id AND m.state = 'queued'
+                AND m.not_before <= clarion_now())
+            """
+        ),
+        {"account": current_account(), "idle": idle},
+    )
+    return list(rows.scalars())

@@ -133,6 +133,7 @@ class Campaign(AccountBase):
     started_at: Mapped[dt.datetime | None] = column(Time, pd=None)
     finished_at: Mapped[dt.datetime | None] = column(Time, pd=None)
     finish_by: Mapped[dt.datetime | None] = column(Time, pd=None)
+    drained_at: Mapped[dt.datetime | None] = column(Time, pd=None)  # last look of a drain
 
 
 class Message(AccountBase):

@@ -1,6 +1,7 @@
 """Rows for tests: accounts with people, channels with senders."""
 
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 from uuid import UUID
 
@@ -62,7 +63,7 @@ def make_sender(tenant: Tenant, base_url: str = "", rate_per_s: int = 100_000) -
     """Connect a WhatsApp number in an account; returns the sender's id."""
     from clarion.messaging import channels
 
-    with account_scope(tenant.id, tenant.actor), db.transaction():
+    with account_scope(tenant.id, COMMAND), db.transaction():
         channel = channels.connect(
             "whatsapp_cloud",
             "WhatsApp",
@@ -73,10 +74,11 @@ def make_sender(tenant: Tenant, base_url: str = "", rate_per_s: int = 100_000) -
         return next(s.id for s in channels.senders() if s.channel_id == channel.id)
 
 
+@cache
 def _hash() -> str:
-    from clarion.tenancy import credentials
+    from argon2 import PasswordHasher
 
-    return credentials.hash_password(PASSWORD)
+    return PasswordHasher(time_cost=2, memory_cost=19_456, parallelism=1).hash(PASSWORD)
 
 
 def _now() -> Any:

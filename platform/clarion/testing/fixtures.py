@@ -11,6 +11,7 @@ import pytest
 if TYPE_CHECKING:
     from clarion.base.services import Running
     from clarion.testing.factories import Tenant
+    from clarion.testing.simulator import Simulator
 
 NAME = "clarion_test"
 
@@ -125,3 +126,30 @@ def _run(path: str, payload: dict[str, Any]) -> None:
     from clarion.work import jobs
 
     jobs.run(path, payload, raises=True)
+
+
+@pytest.fixture(scope="session")
+def simulator_process(
+    database: "Running", tmp_path_factory: pytest.TempPathFactory
+) -> Iterator["Simulator"]:
+    """A Cloud API on this machine; outbound calls may reach it and nothing else private."""
+    from clarion.base import settings
+    from clarion.testing.simulator import Simulator
+
+    folder = tmp_path_factory.mktemp("simulator")
+    words = ("--any-template", "--token", "test-token", "--waba", "9900")
+    running = Simulator.start(folder, *words)
+    os.environ["CLARION_HTTP_ALLOW"] = f"127.0.0.1:{running.port}"
+    settings.settings.cache_clear()
+    try:
+        yield running
+    finally:
+        running.stop()
+
+
+@pytest.fixture
+def simulator(simulator_process: "Simulator", clean: None) -> "Simulator":
+    """The simulator, with nothing received and no rules yet."""
+    simulator_process.post("rules", rules=[], replace=True)
+    simulator_process.post("reset", receipts=True)
+    return simulator_process

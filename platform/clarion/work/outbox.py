@@ -42,7 +42,8 @@ def put(
     }
     if after is not None:
         values["not_before"] = func.clarion_now() + after
-    db.session().execute(insert(Outbox.__table__).values(**values))
+    # inline: who may only INSERT may not read a key back
+    db.session().execute(insert(Outbox.__table__).values(**values).inline())
 
 
 def relay(limit: int = BATCH) -> int:

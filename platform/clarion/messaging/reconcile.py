@@ -1,0 +1,67 @@
+"""The reconciler: finds what was left lying, across accounts; the work runs per account.
+
+Leases that ran out, orders nobody rings, events nobody applied, unknown rows grown old.
+"""
+
+import datetime as dt
+from uuid import UUID
+
+from sqlalchemy import exists, func, or_, select
+
+from clarion.base import db
+from clarion.base.telemetry import logger
+from clarion.messaging import dispatch, incoming, ledger, orders
+from clarion.messaging.models import Campaign, Message, Orphan
+from clarion.tenancy.actor import SYSTEM_JOB
+from clarion.tenancy.models import Account
+from clarion.tenancy.scope import account_scope
+from clarion.work import outbox, webhooks
+from clarion.work.jobs import job
+
+log = logger(__name__)
+UNKNOWN_FOR = dt.timedelta(hours=72)
+IDLE = dt.timedelta(seconds=3)
+
+
+@job(queue="default", idempotent=True, alone=True, system=True)
+def look() -> None:
+    """Find accounts with something to mend and mend it, one account at a time."""
+    for account_id in _accounts():
+        with account_scope(account_id, SYSTEM_JOB):
+            mend()
+    for account_id in webhooks.pending():
+        webhooks.replay(account_id)
+
+
+def mend() -> None:
+    """Mend one account: leases, orders that stand still, late matches, old unknowns."""
+    with db.transaction():
+        moved = ledger.reclaim()
+        adopted = incoming.adopt_orphans()
+        asked = ledger.ask_people(UNKNOWN_FOR)
+    if moved or adopted or asked:
+        log.info("ledger.mended", reclaimed=moved, adopted=adopted, to_decide=asked)
+    with db.transaction():
+        query = select(Campaign.id).where(Campaign.state.in_(("running", "pausing")))
+        for campaign_id in list(db.session().scalars(query)):
+            orders.settle(campaign_id)
+        for campaign_id in ledger.standing(IDLE):
+            dispatch.drain.later(campaign_id)
+
+
+def _accounts() -> list[UUID]:
+    late = exists().where(
+        Message.account_id == Account.id,
+        or_(
+            Message.state.in_(("claimed", "dispatching"))
+            & (Message.lease_until < func.clarion_now()),
+            (Message.state == "unknown")
+            & (Message.state_since < func.clarion_now() - UNKNOWN_FOR),
+        ),
+    )
+    active = exists().where(
+        Campaign.account_id == Account.id, Campaign.state.in_(("running", "pausing"))
+    )
+    orphaned = exists().where(Orphan.account_id == Account.id)
+    with db.apart(outbox.SYSTEM) as orm:
+        return list(orm.scalars(select(Account.id).where(or_(late, active, orphaned))))

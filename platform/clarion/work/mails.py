@@ -1,0 +1,141 @@
+"""Mails to people: what each says, and the job that sends it.
+
+A mail's address and link travel sealed through outbox and broker: whoever reads those
+learns nothing and gets no link.
+"""
+
+import base64
+import json
+from collections.abc import Callable
+from typing import Final
+from uuid import UUID
+
+from clarion.base import crypto, db, mail
+from clarion.base.settings import settings
+from clarion.base.words import _, speaking
+from clarion.work.jobs import job
+
+PLACE: Final = "work.mail"
+
+Text = tuple[str, list[str]]
+"""Subject and paragraphs."""
+
+
+def post(kind: str, to: str, *, name: str = "", language: str = "", **values: str) -> None:
+    """Send a mail after this transaction has committed.
+
+    Args:
+        kind: one of `KINDS`.
+        to: e-mail address.
+        name: of the person.
+        language: whose words to use.
+        values: what this kind of mail says: `link` (a path of ours), `account`, `who` …
+    """
+    if kind not in KINDS:
+        raise LookupError(kind)
+    letter = db.new_id()
+    what = {"kind": kind, "to": to, "name": name, "language": language, "values": values}
+    send.later(str(letter), sealed(what, str(letter)))
+
+
+def sealed(what: object, letter: str) -> str:
+    """Close something for the way through outbox and broker."""
+    closed = crypto.seal(json.dumps(what), place=f"{PLACE}:{letter}")
+    return base64.b64encode(closed).decode()
+
+
+def unsealed(closed: str, letter: str) -> dict[str, str]:
+    """Open what `sealed` closed under the same name."""
+    opened = crypto.unseal(base64.b64decode(closed), place=f"{PLACE}:{letter}")
+    what: dict[str, str] = json.loads(opened)
+    return what
+
+
+@job(queue="default", idempotent=True, alone=True, system=True)
+def send(letter: str, closed: str) -> None:
+    """Write a mail in its reader's words and hand it over."""
+    what = json.loads(crypto.unseal(base64.b64decode(closed), place=f"{PLACE}:{letter}"))
+    with speaking(what["language"] or None):
+        subject, paragraphs = KINDS[what["kind"]](**_links(what["values"]))
+        body = _body(what["name"], paragraphs)
+    language = what["language"] or "en"
+    mail.send(mail.Mail(UUID(letter), what["to"], subject, body, what["name"], language))
+
+
+def _links(values: dict[str, str]) -> dict[str, str]:
+    base = settings().public_url
+    return {k: f"{base}{v}" if k == "link" else v for k, v in values.items()}
+
+
+def _body(name: str, paragraphs: list[str]) -> str:
+    hello = _("Hello %(name)s,", name=name) if name else _("Hello,")
+    foot = _("This mail was sent by Clarion, %(url)s", url=settings().public_url)
+    return "\n\n".join([hello, *paragraphs, f"-- \n{foot}"]) + "\n"
+
+
+# --- what they say
+
+
+def _confirm(link: str) -> Text:
+    return _("Confirm your e-mail address"), [
+        _("Somebody, hopefully you, wants to open a Clarion account with this address."),
+        _("Open this page to choose a password. It works once, for 24 hours:"),
+        link,
+        _("If it was not you, do nothing: no account is made."),
+    ]
+
+
+def _known(link: str) -> Text:
+    return _("You have an account already"), [
+        _("Somebody, hopefully you, tried to open a Clarion account with this address."),
+        _("There is one already. You can sign in, or choose a new password, here:"),
+        link,
+    ]
+
+
+def _reset(link: str) -> Text:
+    return _("Choose a new password"), [
+        _("Somebody, hopefully you, asked for a new password for Clarion."),
+        _("Open this page to choose one. It works once, for 60 minutes:"),
+        link,
+        _("If it was not you, do nothing: your password stays as it is."),
+    ]
+
+
+def _invitation(link: str, account: str, who: str) -> Text:
+    return _("%(who)s invites you to %(account)s", who=who, account=account), [
+        _("%(who)s offers you a place in the team of %(account)s.", who=who, account=account),
+        _("Open this page to accept. It works for 24 hours, for this address only:"),
+        link,
+    ]
+
+
+def _password_changed(link: str) -> Text:
+    return _("Your password was changed"), [
+        _("The password of your Clarion log-in was just changed. You are signed out everywhere."),
+        _("If it was not you, choose a new one at once, and tell us:"),
+        link,
+    ]
+
+
+def _new_device(link: str, device: str, address: str) -> Text:
+    return _("A new device signed in"), [
+        _(
+            "Somebody, hopefully you, signed in to Clarion with %(device)s from the network"
+            " %(address)s.",
+            device=device,
+            address=address,
+        ),
+        _("If it was not you, end that session and change your password here:"),
+        link,
+    ]
+
+
+KINDS: Final[dict[str, Callable[..., Text]]] = {
+    "confirm": _confirm,
+    "known": _known,
+    "reset": _reset,
+    "invitation": _invitation,
+    "password_changed": _password_changed,
+    "new_device": _new_device,
+}

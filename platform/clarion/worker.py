@@ -1,0 +1,109 @@
+"""An RQ worker: settings, servers, plugins, lanes; and the relay, if it runs here too."""
+
+import os
+import signal
+import threading
+import time
+from types import FrameType
+from typing import Any
+
+from redis.exceptions import RedisError
+from rq import SimpleWorker
+from rq.exceptions import StopRequested
+from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.orm import configure_mappers
+
+from clarion.base import broker, services
+from clarion.base.telemetry import logger
+from clarion.boot import boot
+from clarion.work import jobs, outbox, schedule
+
+log = logger(__name__)
+RELAY_SECONDS = 0.1
+TICK_SECONDS = 1.0
+BROKER_BACK_SECONDS = 1.0
+
+
+class Worker(SimpleWorker):  # type: ignore[misc,unused-ignore] # rq is untyped
+    """Runs jobs in this process: the program is loaded once, the drain keeps its caches."""
+
+    dequeue_timeout = 2  # seconds; between two looks it can be asked to stop
+
+    def _install_signal_handlers(self) -> None:
+        """Leave signals to `run`: the first asks to stop, jobs finish what is on the wire."""
+
+    def heartbeat(self, *args: Any, **kwargs: Any) -> None:
+        """Say that this worker lives; between two jobs, notice that it shall stop."""
+        super().heartbeat(*args, **kwargs)
+        if jobs.stopping() and self.get_current_job_id() is None:
+            raise StopRequested
+
+
+def run(*, burst: bool = False, relay: bool = False) -> None:
+    """Work until asked to stop; survives the loss of the broker and of the database."""
+    services.ensure()
+    boot()
+    configure_mappers()
+    stop = threading.Event()
+    _listen(stop)
+    jobs.on_stop(stop.is_set)
+    relaying = threading.Thread(target=relay_loop, args=(stop,), name="relay", daemon=True)
+    if relay:
+        relaying.start()
+    log.info("worker.up", pid=os.getpid(), relay=relay)
+    while not stop.is_set():
+        try:
+            _work(burst=burst)
+        except (RedisError, OSError) as error:
+            log.warning("worker.broker_lost", error=type(error).__name__)
+            stop.wait(BROKER_BACK_SECONDS)
+        if burst:
+            break
+    if relay:
+        stop.set()
+        relaying.join(timeout=5)
+    log.info("worker.down", pid=os.getpid())
+
+
+def _work(*, burst: bool) -> None:
+    worker = Worker(jobs.queues(), connection=broker.redis(), serializer="json")
+    worker.work(burst=burst, with_scheduler=False, logging_level="WARNING")
+
+
+def _listen(stop: threading.Event) -> None:
+    def ask(_number: int, _frame: FrameType | None) -> None:
+        stop.set()
+
+    signal.signal(signal.SIGTERM, ask)
+    signal.signal(signal.SIGINT, ask)
+
+
+# --- the relay
+
+
+def relay_loop(stop: threading.Event) -> None:
+    """Ring what committed, tick the clock; wait for a bell in between. Never gives up."""
+    ticked = 0.0
+    while not stop.is_set():
+        try:
+            if time.monotonic() - ticked >= TICK_SECONDS:
+                ticked = time.monotonic()
+                schedule.tick()
+            if outbox.relay():
+                continue
+            stop.wait(RELAY_SECONDS)
+        except (RedisError, SQLAlchemyError, OSError) as error:
+            log.warning("relay.waiting", error=type(error).__name__)
+            stop.wait(BROKER_BACK_SECONDS)
+        except Exception:  # the relay must outlive whatever one row holds
+            log.exception("relay.failed")
+            stop.wait(BROKER_BACK_SECONDS)
+
+
+def run_relay() -> None:
+    """Run the relay alone: outbox and schedule, until asked to stop."""
+    services.ensure()
+    boot()
+    stop = threading.Event()
+    _listen(stop)
+    relay_loop(stop)
