@@ -243,7 +243,7 @@ class Control:
         """The number a person writes to; by default the one that wrote to somebody last."""
         to = str(given.get("to", ""))
         if not to:
-            recent = self._graph.receipts.recent
+            recent = self._graph.receipts.recent()
             to = recent[-1]["sender"] if recent else next(iter(self._world.numbers), "")
         if not to:
             raise ValueError("to is needed: the phone_number_id")

@@ -20,6 +20,7 @@ from clarion_whatsapp_cloud.simulator.webhooks import Postman, Route, Sent
 from clarion_whatsapp_cloud.simulator.world import Number, World
 
 PATH = re.compile(r"/v\d+\.\d+/([A-Za-z0-9_]+)(?:/([a-z_]+))?")
+_write = json.JSONEncoder(separators=(",", ":")).encode  # one, instead of one per call
 NUMBER_FIELDS = ("id", "verified_name", "display_phone_number", "quality_rating")
 
 
@@ -147,7 +148,6 @@ class Graph:
     def _take(self, outgoing: Outgoing, number: Number, fate: Fate) -> str:
         """Take a message: from here on the recipient has it, whatever the sender hears."""
         wamid = self.world.wamid()
-        template = outgoing.template
         fail = fate.statuses.fail
         if (
             outgoing.kind != "template"
@@ -155,25 +155,7 @@ class Graph:
             and not self.world.window_open(number.id, outgoing.person)
         ):
             fail = 131047
-        self.receipts.add(
-            {
-                "n": 0,
-                "at": time.time(),
-                "to": outgoing.to,
-                "sender": number.id,
-                "waba": number.waba,
-                "type": outgoing.kind,
-                "template": template.name if template else "",
-                "language": template.language if template else "",
-                "category": template.category.lower() if template else "service",
-                "params": outgoing.params,
-                "text": outgoing.text,
-                "reference": outgoing.reference,
-                "wamid": wamid,
-                "fate": fate.answer,
-                "delivered": not fail,
-            }
-        )
+        self.receipts.add(_receipt(outgoing, number, wamid, fate, fail))
         if self.postman.route(number.id, number.waba) is not None:
             self._promise(outgoing, number, wamid, fate, fail)
         return wamid
@@ -252,6 +234,23 @@ class Graph:
         self.postman.routes[node] = Route(
             url, self.settings.app_secret, str(given.get("verify_token", ""))
         )
+
+
+def _receipt(outgoing: Outgoing, number: Number, wamid: str, fate: Fate, fail: int) -> str:
+    """Write the members of a receipt. By hand: it is half the price of a message."""
+    template = outgoing.template
+    name, language, category = "", "", "service"
+    if template is not None:
+        name, language = template.name, template.language
+        category = template.category.lower()
+    params = _write(outgoing.params) if outgoing.params else "{}"
+    return (
+        f'"at":{time.time():.6f},"to":{_quoted(outgoing.to)},"sender":"{number.id}",'
+        f'"waba":{_quoted(number.waba)},"type":"{outgoing.kind}","template":{_quoted(name)},'
+        f'"language":{_quoted(language)},"category":"{category}","params":{params},'
+        f'"text":{_quoted(outgoing.text)},"reference":{_quoted(outgoing.reference)},'
+        f'"wamid":"{wamid}","fate":"{fate.answer}","delivered":{"false" if fail else "true"}'
+    )
 
 
 def _acceptance(outgoing: Outgoing, wamid: str, fate: Fate) -> bytes:

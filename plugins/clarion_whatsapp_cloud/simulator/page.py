@@ -49,7 +49,7 @@ class Page:
         if request.path != "/":
             return answer(404, {"error": "not found"})
         talks: dict[tuple[str, str], list[tuple[float, str]]] = {}
-        for receipt in self._receipts.recent:
+        for receipt in self._receipts.recent():
             key = (receipt["sender"], receipt["to"].lstrip("+"))
             talks.setdefault(key, []).append((receipt["at"], self._message(receipt)))
         for at, sender, person, text in self._heard:
@@ -105,7 +105,7 @@ class Page:
 
     def _quick_replies(self, sender: str, person: str) -> dict[str, str]:
         """Labels and payloads of the last message this person got."""
-        for receipt in reversed(self._receipts.recent):
+        for receipt in reversed(self._receipts.recent()):
             if (receipt["sender"], receipt["to"].lstrip("+")) != (sender, person):
                 continue
             template = self._template(receipt)

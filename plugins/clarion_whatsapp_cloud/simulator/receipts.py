@@ -7,17 +7,16 @@ from pathlib import Path
 from typing import Any
 
 Receipt = dict[str, Any]
-_write = json.JSONEncoder(separators=(",", ":")).encode  # one, instead of one per line
 
 
 class Receipts:
     """Appended to a file before the sender is answered, so that killing loses nothing.
 
-    Without a file the lines stay in memory. `recent` are the last few, for people.
+    Without a file the lines stay in memory.
     """
 
     def __init__(self, path: Path | None) -> None:
-        self.recent: deque[Receipt] = deque(maxlen=200)
+        self._recent: deque[bytes] = deque(maxlen=200)
         self.count = 0
         self._lines: list[bytes] = []
         self._path = path
@@ -26,16 +25,19 @@ class Receipts:
             self._file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o600)
             self._recover(path)
 
-    def add(self, receipt: Receipt) -> None:
-        """Write a receipt down; its number is its place in the log, from 1."""
+    def add(self, members: str) -> None:
+        """Write a receipt down, given as JSON members; numbered from 1."""
         self.count += 1
-        receipt["n"] = self.count
-        line = _write(receipt).encode() + b"\n"
+        line = f'{{"n":{self.count},{members}}}\n'.encode()
         if self._file >= 0:
             os.write(self._file, line)
         else:
             self._lines.append(line)
-        self.recent.append(receipt)
+        self._recent.append(line)
+
+    def recent(self) -> list[Receipt]:
+        """The last few receipts, oldest first."""
+        return [json.loads(line) for line in self._recent]
 
     def lines(self, after: int = 0) -> list[bytes]:
         """JSON lines of all receipts with a number above `after`."""
@@ -44,7 +46,7 @@ class Receipts:
         return self._path.read_bytes().splitlines(keepends=True)[after:]
 
     def clear(self) -> None:
-        self.recent.clear()
+        self._recent.clear()
         self._lines.clear()
         self.count = 0
         if self._file >= 0:
@@ -63,4 +65,4 @@ class Receipts:
             os.ftruncate(self._file, whole)
         lines = known[:whole].splitlines()
         self.count = len(lines)
-        self.recent.extend(json.loads(line) for line in lines[-200:])
+        self._recent.extend(lines[-200:])
