@@ -1,0 +1,40 @@
+"""Start launched campaigns, and close their books."""
+
+import datetime as dt
+from uuid import UUID
+
+from sqlalchemy import func, select
+
+from clarion.base import db
+from clarion.tenancy.actor import SYSTEM_JOB
+from clarion.tenancy.scope import account_scope
+from clarion.work.jobs import job
+from clarion_campaigns import service
+from clarion_campaigns.models import Draft
+
+LATE = dt.timedelta(minutes=1)
+
+
+@job(queue="default", idempotent=True)
+def start(draft_id: UUID) -> None:
+    """Freeze the audience and hand the campaign to the engine; a second run finds it done."""
+    service.start(draft_id)
+
+
+@job(queue="default", idempotent=True)
+def tally(campaign_id: UUID) -> None:
+    """Write the result into the log, once: called twice, the second finds it written."""
+    service.close(campaign_id)
+
+
+@job(queue="default", idempotent=True, alone=True, system=True)
+def start_late() -> None:
+    """Ring again for campaigns whose start was not heard."""
+    waiting = select(Draft.account_id, Draft.id).where(
+        Draft.state == "starting", Draft.updated_at < func.clarion_now() - LATE
+    )
+    with db.transaction():
+        found = [tuple(row) for row in db.session().execute(waiting)]
+    for account_id, draft_id in found:
+        with account_scope(account_id, SYSTEM_JOB), db.transaction():
+            start.later(draft_id)

@@ -1,0 +1,274 @@
+"""Look at a draft before it is sent: who gets it, how it reads, what stands in the way."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Literal
+from uuid import UUID
+
+from clarion.base.errors import NotFound
+from clarion.base.words import _, ngettext
+from clarion.messaging import channels, outcomes
+from clarion.tenancy import access
+from clarion_campaigns.service.drafts import FIXED, DraftView, get
+from clarion_contacts import service as contacts
+from clarion_templates import rendering
+from clarion_templates import service as templates
+
+Step = Literal["message", "audience", "variables", "review"]
+STEPS: tuple[Step, ...] = ("message", "audience", "variables", "review")
+PEOPLE = 10  # real contacts to leaf through
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """Something that blocks a launch (`bad`), or is worth a look (`warn`)."""
+
+    code: str
+    level: Literal["bad", "warn"]
+    step: Step
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class LeftOut:
+    """How many people are left out for one reason, in words."""
+
+    reason: str
+    count: int
+    title: str
+    why: str
+    todo: str
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """The message as one person reads it."""
+
+    header: str
+    body: str
+    footer: str
+    buttons: list[dict[str, str]]
+
+
+@dataclass(frozen=True, slots=True)
+class Rail:
+    """What stands beside every step of the wizard.
+
+    Attributes:
+        draft: the draft itself.
+        template: the chosen template, if it still exists.
+        sender: the chosen number, if it still exists.
+        total: people in the segment.
+        reached: people who would get the message now.
+        left_out: the others, most frequent reason first.
+        missing: per variable, how many reachable people have no value for it.
+        message: the message as `person` reads it; with placeholders without a person.
+        person: name or number of the person shown.
+        at: position of that person, from 0.
+        of: how many people can be leafed through.
+    """
+
+    draft: DraftView
+    template: templates.View | None
+    sender: channels.SenderView | None
+    total: int
+    reached: int
+    left_out: list[LeftOut]
+    missing: dict[str, int]
+    message: Message
+    person: str
+    at: int
+    of: int
+
+
+def rail(draft_id: UUID, at: int = 0) -> Rail:
+    """Count a draft's people and show the message to one of them."""
+    draft = get(draft_id)
+    template, sender = _template(draft), _sender(draft)
+    purpose = template.category if template else "marketing"
+    fillings = draft.fillings
+    counted = contacts.count(draft.segment, fillings, purpose)
+    samples = contacts.sample(draft.segment, fillings, purpose, limit=PEOPLE)
+    at = min(max(at, 0), max(len(samples) - 1, 0))
+    shown = samples[at] if samples else None
+    return Rail(
+        draft=draft,
+        template=template,
+        sender=sender,
+        total=counted.total,
+        reached=counted.reached,
+        left_out=left_out(counted.left_out),
+        missing=_missing(draft, purpose) if draft.variables else {},
+        message=_message(template, shown.variables if shown else {}),
+        person=(shown.name or shown.phone) if shown else "",
+        at=at,
+        of=len(samples),
+    )
+
+
+def left_out(counts: Mapping[str, int]) -> list[LeftOut]:
+    """Put words to the reasons for which people are left out, the largest group first."""
+    rows = sorted(counts.items(), key=lambda pair: (-pair[1], pair[0]))
+    explained = ((r, n, outcomes.explain("suppressed", r)) for r, n in rows)
+    return [LeftOut(r, n, said.title, said.why, said.todo) for r, n, said in explained]
+
+
+def problems(found: Rail) -> list[Problem]:
+    """List what stands in the way of a launch, then what is worth a look."""
+    access.require("campaigns.view")
+    every = [
+        *_about_message(found),
+        *_about_sender(found),
+        *_about_people(found),
+        *_about_variables(found),
+    ]
+    return sorted(every, key=lambda p: p.level != "bad")
+
+
+# --- private
+
+
+def _template(draft: DraftView) -> templates.View | None:
+    if draft.template_id is None:
+        return None
+    try:
+        return templates.get(draft.template_id)
+    except NotFound:
+        return None
+
+
+def _sender(draft: DraftView) -> channels.SenderView | None:
+    return next((s for s in channels.senders() if s.id == draft.sender_id), None)
+
+
+def _message(template: templates.View | None, values: Mapping[str, str]) -> Message:
+    if template is None:
+        return Message("", "", "", [])
+    content = template.content
+    return Message(
+        header=rendering.preview(content.header, values),
+        body=rendering.preview(content.body, values),
+        footer=content.footer,
+        buttons=[
+            {"text": b.text, "kind": "url" if b.kind == "url" else "reply"}
+            for b in content.buttons
+        ],
+    )
+
+
+def _missing(draft: DraftView, purpose: str) -> dict[str, int]:
+    """Count, per variable, the reachable people whose own value is missing."""
+    out = {}
+    for name, given in draft.variables.items():
+        if given.get("source") in ("", FIXED):
+            continue
+        bare = {name: {"source": given["source"], "fallback": ""}}
+        counted = contacts.count(draft.segment, bare, purpose)
+        out[name] = counted.left_out.get("missing_variable", 0)
+    return out
+
+
+def _about_message(found: Rail) -> Iterator[Problem]:
+    template = found.template
+    if template is None:
+        said = _("Choose a template.")
+        if found.draft.template_id is not None:
+            said = _("The chosen template was deleted. Choose another one.")
+        yield Problem("template_missing", "bad", "message", said)
+        return
+    if template.state != "approved":
+        said = {
+            "draft": _("The template was not submitted for review yet."),
+            "in_review": _("The template is still in review."),
+            "rejected": _("The template was rejected. Choose another, or a new version."),
+            "paused": _("WhatsApp paused the template. Wait, or choose another one."),
+            "disabled": _("WhatsApp switched the template off. Choose another one."),
+        }[template.state]
+        yield Problem("template_not_approved", "bad", "message", said)
+    if template.category != template.asked_category and template.state == "approved":
+        said = _(
+            "WhatsApp treats this template as marketing: it needs consent, and costs more."
+        )
+        yield Problem("template_recategorised", "warn", "message", said)
+
+
+def _about_sender(found: Rail) -> Iterator[Problem]:
+    sender, template = found.sender, found.template
+    if sender is None:
+        said = _("Choose the number it is sent from.")
+        if found.draft.sender_id is not None:
+            said = _("The chosen number is not connected any more. Choose another one.")
+        yield Problem("sender_missing", "bad", "message", said)
+        return
+    if sender.state != "active":
+        words = outcomes.explain("paused", sender.state_reason)
+        said = _("%(name)s cannot send: %(why)s", name=sender.name, why=words.title)
+        yield Problem("sender_paused", "bad", "message", f"{said}. {words.todo}")
+    elif template and template.channel_id not in (None, sender.channel_id):
+        said = _("The template was approved for another connection than this number's.")
+        yield Problem("template_other_channel", "bad", "message", said)
+
+
+def _about_people(found: Rail) -> Iterator[Problem]:
+    counts = {row.reason: row.count for row in found.left_out}
+    if found.total == 0:
+        said = _("Nobody is in this audience. Import contacts, or choose other tags.")
+        yield Problem("audience_empty", "bad", "audience", said)
+    elif found.reached == 0 and counts.get("no_consent"):
+        said = _(
+            "None of these people can be reached, because their consent is not on record."
+            " Say in the import where and when they agreed."
+        )
+        yield Problem("audience_without_consent", "bad", "audience", said)
+    elif found.reached == 0 and found.left_out:
+        said = _(
+            "None of these people can be reached. Most frequent reason: %(why)s.",
+            why=found.left_out[0].title,
+        )
+        step: Step = "variables" if "missing_variable" in counts else "audience"
+        yield Problem("audience_unreachable", "bad", step, said)
+    elif counts.get("no_consent"):
+        said = ngettext(
+            "%(num)s person is left out without consent on record.",
+            "%(num)s people are left out without consent on record.",
+            counts["no_consent"],
+        )
+        yield Problem("audience_partly_without_consent", "warn", "audience", said)
+
+
+def _about_variables(found: Rail) -> Iterator[Problem]:
+    template, reachable = found.template, found.reached
+    if template is None:
+        return
+    for row in found.left_out:
+        reachable += row.count if row.reason == "missing_variable" else 0
+    for name in template.variables:
+        given = found.draft.variables.get(name, {})
+        source, fallback = given.get("source", ""), given.get("fallback", "")
+        missing = found.missing.get(name, 0)
+        if not source or (source == FIXED and not fallback):
+            said = _("Say what “%(name)s” is filled with.", name=name)
+            yield Problem("variable_without_source", "bad", "variables", said)
+        elif missing and missing == reachable:
+            yield _nobody_has(name, fallback)
+        elif missing and not fallback:
+            said = ngettext(
+                "%(num)s person has no value for “%(name)s” and is left out. A fallback"
+                " would include them.",
+                "%(num)s people have no value for “%(name)s” and are left out. A fallback"
+                " would include them.",
+                missing,
+                name=name,
+            )
+            yield Problem("variable_partly_missing", "warn", "variables", said)
+
+
+def _nobody_has(name: str, fallback: str) -> Problem:
+    if fallback:
+        said = _("Nobody has a value for “%(name)s”: all get the fallback.", name=name)
+        return Problem("variable_nobody_has", "warn", "variables", said)
+    said = _(
+        "Nobody has a value for “%(name)s”. Choose another source, or give a fallback.",
+        name=name,
+    )
+    return Problem("variable_nobody_has", "bad", "variables", said)
