@@ -12,11 +12,11 @@ from contextlib import contextmanager
 from contextvars import ContextVar, Token
 from dataclasses import dataclass
 from functools import cache
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, cast
 from uuid import UUID
 
 from flask_appbuilder.models.sqla import Model as FabModel
-from sqlalchemy import Connection, Engine, create_engine, event, text
+from sqlalchemy import Connection, Engine, Table, create_engine, event, text
 from sqlalchemy.orm import (
     DeclarativeBase,
     MappedColumn,
@@ -35,7 +35,7 @@ NAMES = {
     "fk": "fk_%(table_name)s_%(column_0_N_name)s",
     "pk": "pk_%(table_name)s",
 }
-FabModel.metadata.naming_convention = NAMES  # type: ignore[assignment]
+FabModel.metadata.naming_convention = NAMES
 
 import flask_appbuilder.security.sqla.models  # noqa: E402, F401 -- ab_user, after the names
 
@@ -162,6 +162,7 @@ def engine() -> Engine:
         max_overflow=conf.database_pool,
         pool_pre_ping=False,
         pool_recycle=900,
+        hide_parameters=True,  # an error message shows no name and no number
         connect_args={"application_name": "clarion"},
     )
 
@@ -180,7 +181,7 @@ class _Session(Session):
         return engine()
 
 
-sessions = sessionmaker(class_=_Session, expire_on_commit=False)
+sessions: sessionmaker[Session] = sessionmaker(class_=_Session, expire_on_commit=False)
 session: scoped_session[Session] = scoped_session(sessions, scopefunc=_scope.get)
 os.register_at_fork(
     after_in_child=lambda: (
@@ -202,6 +203,11 @@ def _enter(orm: Session, _transaction: Any, connection: Connection) -> None:
             "actor": entry.actor_id,
         },
     )
+
+
+def table_of(model: type[Base]) -> Table:
+    """Return a model's table, for statements that must not go through the ORM."""
+    return cast(Table, model.__table__)
 
 
 @contextmanager

@@ -57,7 +57,9 @@ def hit(limit: Limit, *parts: str) -> None:
     with apart(SYSTEM) as s:
         count = s.scalar(row.returning(LimitCounter.count)) or 0
     if count > limit.times:
-        wait = int((slot + dt.timedelta(seconds=limit.per_seconds) - now).total_seconds()) + 1
+        wait = (
+            int((slot + dt.timedelta(seconds=limit.per_seconds) - now).total_seconds()) + 1
+        )
         raise TooMany(
             "too_many_attempts",
             _("That was too often. Please wait %(minutes)s min and try again.")
@@ -69,7 +71,8 @@ def hit(limit: Limit, *parts: str) -> None:
 def used(limit: Limit, *parts: str) -> int:
     """Say how often it happened in the present slot."""
     query = select(func.coalesce(func.sum(LimitCounter.count), 0)).where(
-        LimitCounter.key == _key(limit, parts), LimitCounter.slot == _slot(limit, clock.now())
+        LimitCounter.key == _key(limit, parts),
+        LimitCounter.slot == _slot(limit, clock.now()),
     )
     with apart(SYSTEM) as s:
         return int(s.scalar(query) or 0)

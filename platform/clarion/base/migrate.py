@@ -21,7 +21,10 @@ def owner_engine() -> Engine:
     """Connect as the owner of the schema; used by the release step only."""
     return create_engine(
         settings().database_owner_url,
-        connect_args={"options": "-c lock_timeout=3s", "application_name": "clarion-release"},
+        connect_args={
+            "options": "-c lock_timeout=3s",
+            "application_name": "clarion-release",
+        },
     )
 
 
@@ -51,7 +54,9 @@ class Histories:
                 return owners
             finally:
                 connection.rollback()
-                connection.execute(text("SELECT pg_advisory_unlock(:n)"), {"n": RELEASE_LOCK})
+                connection.execute(
+                    text("SELECT pg_advisory_unlock(:n)"), {"n": RELEASE_LOCK}
+                )
                 connection.commit()
 
     def pending(self, connection: Connection) -> Iterator[str]:
@@ -112,7 +117,9 @@ def _require_roles(connection: Connection) -> None:
         text("SELECT rolcreaterole OR rolsuper FROM pg_roles WHERE rolname = current_user")
     )
     if not may:
-        words.append(f"GRANT {', '.join(ROLES)} TO <the login role of CLARION_DATABASE_URL>;")
+        words.append(
+            f"GRANT {', '.join(ROLES)} TO <the login role of CLARION_DATABASE_URL>;"
+        )
         raise Misconfigured(
             "roles_missing",
             f"The database lacks roles and {login} may not make them. Run as a superuser: "

@@ -95,6 +95,14 @@ def add_folder(folder: Path) -> None:
         _read.cache_clear()
 
 
+def languages() -> list[str]:
+    """List the languages there are words for; the code itself is written in English."""
+    found = {
+        path.parents[1].name for folder in _folders for path in folder.glob("*/*/*.mo")
+    }
+    return sorted({"en"} | found)
+
+
 def _fill(message: str, values: dict[str, Any]) -> str:
     return message % values if values else message
 

@@ -138,7 +138,9 @@ def listing() -> list[ChannelView]:
         ChannelView(
             id=row.id,
             transport=row.transport,
-            transport_title=getattr(transports().get(row.transport), "title", row.transport),
+            transport_title=getattr(
+                transports().get(row.transport), "title", row.transport
+            ),
             name=row.name,
             config=row.config,
             state=row.state,
@@ -153,7 +155,8 @@ def listing() -> list[ChannelView]:
 def senders() -> list[SenderView]:
     """List the account's numbers; one whose connection is paused shows that reason."""
     query = select(Sender, Channel.state, Channel.state_reason).join(
-        Channel, (Channel.account_id == Sender.account_id) & (Channel.id == Sender.channel_id)
+        Channel,
+        (Channel.account_id == Sender.account_id) & (Channel.id == Sender.channel_id),
     )
     return [
         SenderView(
@@ -224,7 +227,9 @@ def endpoint_url(channel: Channel) -> str:
 def opened(channel: Channel) -> contract.Channel:
     """Open a connection's secrets for its transport."""
     text = crypto.unseal(
-        channel.secrets, place=f"channel.secrets:{channel.id}", account_id=channel.account_id
+        channel.secrets,
+        place=f"channel.secrets:{channel.id}",
+        account_id=channel.account_id,
     )
     return contract.Channel(channel.id, dict(channel.config), json.loads(text))
 
@@ -245,12 +250,12 @@ def check_channel(channel_id: UUID) -> None:
 async def _ask(
     transport: contract.Transport, channel: contract.Channel, ids: list[str]
 ) -> list[Any]:
-    async with http_for(transport, channel) as http:
+    async with http_for(transport) as http:
         asked = (transport.check(channel, one, http) for one in ids)
         return await asyncio.gather(*asked, return_exceptions=True)
 
 
-def http_for(transport: contract.Transport, channel: contract.Channel) -> Client:
+def http_for(transport: contract.Transport) -> Client:
     """Make the outbound client of one transport: its declared hosts, and nothing else."""
     return Client(hosts=transport.hosts, allow=settings().http_allow)
 
@@ -272,7 +277,8 @@ def _note(channel_id: UUID, sender_id: UUID, answer: Any) -> None:
 
 def _refuse_known(transport: str, senders: Sequence[SenderIn]) -> None:
     query = select(Sender.provider_id).join(
-        Channel, (Channel.account_id == Sender.account_id) & (Channel.id == Sender.channel_id)
+        Channel,
+        (Channel.account_id == Sender.account_id) & (Channel.id == Sender.channel_id),
     )
     known = set(db.session().scalars(query.where(Channel.transport == transport)))
     if any(s.provider_id in known for s in senders):

@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, ParamSpec, TypeVar
 from uuid import UUID
 
@@ -20,7 +21,15 @@ from sqlalchemy import select
 from clarion.base import crypto, db
 from clarion.base.http import NotSent
 from clarion.base.telemetry import counter, histogram, logger
-from clarion.messaging import channels, contract, ledger, orders, pacing, suppression
+from clarion.messaging import (
+    channels,
+    contract,
+    counts,
+    ledger,
+    orders,
+    pacing,
+    suppression,
+)
 from clarion.messaging.contract import Busy, Halted, Rejected
 from clarion.messaging.ledger import Intent, Outcome
 from clarion.messaging.models import Campaign, Channel, Sender
@@ -31,13 +40,16 @@ from clarion.work import jobs
 from clarion.work.jobs import job
 
 log = logger(__name__)
-P, R = ParamSpec("P"), TypeVar("R")
+P = ParamSpec("P")
+R = TypeVar("R")
 BATCH = 200
 IN_FLIGHT = 400
 SLICE_SECONDS = 5.0
 STALE_SECONDS = 20.0
 RECORD_EVERY_SECONDS = 0.02
-sent = counter("messages_sent_total", "Calls to providers by result", ("transport", "result"))
+sent = counter(
+    "messages_sent_total", "Calls to providers by result", ("transport", "result")
+)
 took = histogram("provider_seconds", "How long a provider took to answer", ("transport",))
 
 
@@ -103,7 +115,7 @@ def _plan(campaign_id: UUID) -> Plan | None:
 
 
 def _ring_again(campaign_id: UUID) -> None:
-    wait = ledger.next_due(campaign_id)
+    wait = counts.next_due(campaign_id)
     if wait is None:
         return
     if wait.total_seconds() <= 0:
@@ -127,7 +139,7 @@ class _Drain:
     async def run(self) -> None:
         """Send until the slice is over, nothing is left, or the worker must stop."""
         end = time.monotonic() + SLICE_SECONDS
-        http = channels.http_for(self.plan.transport, self.plan.channel)
+        http = channels.http_for(self.plan.transport)
         async with http:
             writer = asyncio.create_task(self._write_results())
             try:
@@ -179,7 +191,11 @@ class _Drain:
             answer = await plan.transport.send(plan.channel, _message(plan, intent), http)
             state = "held" if answer.held else "accepted"
             outcome = Outcome(
-                intent.id, intent.attempt, intent.token, state, provider_id=answer.provider_id
+                intent.id,
+                intent.attempt,
+                intent.token,
+                state,
+                provider_id=answer.provider_id,
             )
         except Rejected as no:
             outcome = Outcome(
@@ -190,14 +206,16 @@ class _Drain:
         except Busy as busy:
             outcome = _queued(intent, "", busy.retry_after, busy.code)
             if busy.scope != "pair":
-                self.asides.append(lambda: pacing.slow(plan.sender_id, busy.retry_after))
+                self.asides.append(partial(pacing.slow, plan.sender_id, busy.retry_after))
         except Halted as halt:
             outcome = _queued(intent, "", 0.0, halt.code)
             self._halt(halt)
         except NotSent:
             outcome = _queued(intent, "not_sent", _back_off(intent.attempt))
         except Exception as error:  # the outcome is not known, and we say so
-            log.info("message.unknown", message_id=str(intent.id), error=type(error).__name__)
+            log.info(
+                "message.unknown", message_id=str(intent.id), error=type(error).__name__
+            )
             outcome = Outcome(
                 intent.id, intent.attempt, intent.token, "unknown", "no_answer"
             )
@@ -264,7 +282,7 @@ def _prepare(plan: Plan, size: int) -> tuple[pacing.Grant, list[Intent], int]:
         with db.transaction():
             ledger.lock_for_intent(plan.campaign_id, ids)
             _ask_plugins(plan, ids, token)
-            intents = ledger.intend(plan.campaign_id, token, ids)
+            intents = ledger.intend(token, ids)
             gone = {i.id for i in intents}
             ledger.refuse(token, [i for i in ids if i not in gone])
     except Exception:

@@ -9,7 +9,14 @@ from sqlalchemy.dialects.postgresql import insert
 
 from clarion.base import crypto, db
 from clarion.base.telemetry import counter, logger
-from clarion.messaging import channels, dispatch, identifiers, ledger, stopwords, suppression
+from clarion.messaging import (
+    channels,
+    dispatch,
+    identifiers,
+    ledger,
+    stopwords,
+    suppression,
+)
 from clarion.messaging.contract import (
     Halted,
     Inbound,
@@ -36,7 +43,9 @@ from clarion.work.webhooks import Stored
 log = logger(__name__)
 DOUBT = dt.timedelta(hours=24)
 STOP_PAYLOADS = frozenset({"STOP", "CLARION_STOP"})
-updates = counter("provider_updates_total", "Updates read from webhooks", ("kind", "result"))
+updates = counter(
+    "provider_updates_total", "Updates read from webhooks", ("kind", "result")
+)
 
 
 def apply(events: Sequence[Stored]) -> None:
@@ -66,7 +75,9 @@ def _statuses(channel: Channel, read: Sequence[StatusUpdate]) -> None:
     rows = []
     for update in read:
         ours = dispatch.read_reference(update.reference)
-        reason = update.verdict.reason if isinstance(update.verdict, Rejected | Halted) else ""
+        reason = (
+            update.verdict.reason if isinstance(update.verdict, Rejected | Halted) else ""
+        )
         rows.append(
             Advance(
                 provider_id=update.provider_id,
@@ -131,7 +142,10 @@ def _verdicts(channel: Channel, failed: Iterable[tuple[Advance, StatusUpdate]]) 
             contact_id, address = _whose(row)
             addresses = [*update.recipients, *address]
             suppression.suppress(
-                addresses, scope=verdict.suppress, reason="provider_stop", contact_id=contact_id
+                addresses,
+                scope=verdict.suppress,
+                reason="provider_stop",
+                contact_id=contact_id,
             )
         elif isinstance(verdict, Halted):
             _pause(channel, row, verdict)
@@ -174,7 +188,9 @@ def _replies(channel: Channel, read: Sequence[Inbound]) -> None:
         return
     numbers = dict(
         db.session()
-        .execute(select(Sender.provider_id, Sender.id).where(Sender.channel_id == channel.id))
+        .execute(
+            select(Sender.provider_id, Sender.id).where(Sender.channel_id == channel.id)
+        )
         .tuples()
         .all()
     )

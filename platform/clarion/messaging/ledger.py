@@ -14,6 +14,7 @@ from sqlalchemy import Select, case, exists, func, or_, select, text, true, upda
 from sqlalchemy.dialects.postgresql import insert
 
 from clarion.base import db
+from clarion.messaging import counts
 from clarion.messaging.models import Campaign, Message, Suppression
 from clarion.tenancy.scope import current_account
 
@@ -113,10 +114,10 @@ def freeze(campaign_id: UUID, audience: Select[Any]) -> int:
         Campaign.id == campaign_id,
         Campaign.state == "starting",
     )
-    table = Message.__table__
+    table = db.table_of(Message)
     rows = insert(table).from_select([table.c[name] for name in FROZEN], picked)
     db.session().execute(rows.on_conflict_do_nothing())
-    return count(campaign_id)
+    return counts.total(campaign_id)
 
 
 FROZEN = (
@@ -213,7 +214,7 @@ def lock_account(account_id: UUID) -> None:
     )
 
 
-def intend(campaign_id: UUID, token: UUID, ids: Sequence[UUID]) -> list[Intent]:
+def intend(token: UUID, ids: Sequence[UUID]) -> list[Intent]:
     """Move claimed rows to dispatching if everything still allows it; the gate.
 
     The caller holds the locks and commits before the first byte leaves. Suppression,
@@ -424,8 +425,10 @@ def advance(updates: Sequence[Advance]) -> list[tuple[UUID, str]]:
     return [(row.id, row.state) for row in rows]
 
 
-RANKS = "CASE {0} WHEN 'accepted' THEN 1 WHEN 'sent' THEN 2 WHEN 'failed' THEN 3" \
-    " WHEN 'delivered' THEN 4 WHEN 'read' THEN 5 ELSE 0 END"  # fmt: skip
+RANKS = (
+    "CASE {0} WHEN 'accepted' THEN 1 WHEN 'sent' THEN 2 WHEN 'failed' THEN 3"
+    " WHEN 'delivered' THEN 4 WHEN 'read' THEN 5 ELSE 0 END"
+)
 ADVANCE = f"""
 WITH u AS (
   SELECT * FROM unnest(CAST(:refs AS int[]), CAST(:messages AS uuid[]),
@@ -490,7 +493,7 @@ def known(updates: Sequence[Advance]) -> set[int]:
     return set(rows.scalars())
 
 
-# --- the reconciler, the person, the tally
+# --- the reconciler and the person
 
 
 def reclaim() -> int:
@@ -551,78 +554,6 @@ def silence(contact_ids: Sequence[UUID], scope: str) -> int:
     return len(rows.all())
 
 
-def tally(campaign_id: UUID) -> dict[str, int]:
-    """Count the rows of a campaign by state: computed, never incremented."""
-    rows = db.session().execute(
-        text(
-            "SELECT state, count(*) FROM message WHERE account_id = :account"
-            " AND campaign_id = :campaign GROUP BY state"
-        ),
-        {"account": current_account(), "campaign": campaign_id},
-    )
-    return {state: count for state, count in rows}  # noqa: C416 -- rows are not pairs
-
-
-def reasons(campaign_id: UUID, state: str) -> dict[tuple[str, str], int]:
-    """Count a campaign's rows in one state by (reason, provider code)."""
-    rows = db.session().execute(
-        text(
-            """
-            SELECT m.reason, coalesce(a.code, ''), count(*) FROM message m
-            LEFT JOIN attempt a ON a.account_id = m.account_id AND a.message_id = m.id
-              AND a.number = m.attempt
-            WHERE m.account_id = :account AND m.campaign_id = :campaign
-              AND m.state = :state GROUP BY 1, 2 ORDER BY 3 DESC
-            """
-        ),
-        {"account": current_account(), "campaign": campaign_id, "state": state},
-    )
-    return {(row[0], row[1]): row[2] for row in rows}
-
-
-def series(campaign_id: UUID, limit: int = 120) -> list[tuple[Any, int, int, int]]:
-    """Count sent, delivered and failed per minute: (minute, sent, delivered, failed)."""
-    rows = db.session().execute(
-        text(
-            """
-            SELECT date_trunc('minute', e.created_at) AS minute,
-              count(*) FILTER (WHERE to_state IN ('accepted', 'held')),
-              count(*) FILTER (WHERE to_state = 'delivered'),
-              count(*) FILTER (WHERE to_state = 'failed')
-            FROM message_event e JOIN message m
-              ON m.account_id = e.account_id AND m.id = e.message_id
-            WHERE m.account_id = :account AND m.campaign_id = :campaign
-            GROUP BY 1 ORDER BY 1 DESC LIMIT :limit
-            """
-        ),
-        {"account": current_account(), "campaign": campaign_id, "limit": limit},
-    )
-    return [(row[0], row[1], row[2], row[3]) for row in reversed(rows.all())]
-
-
-def count(campaign_id: UUID) -> int:
-    """Count all rows of a campaign."""
-    query = text(
-        "SELECT count(*) FROM message WHERE account_id = :account AND campaign_id = :campaign"
-    )
-    found = db.session().scalar(
-        query, {"account": current_account(), "campaign": campaign_id}
-    )
-    return int(found or 0)
-
-
-def next_due(campaign_id: UUID) -> dt.timedelta | None:
-    """Say how long until a queued row of a campaign may leave; None when none waits."""
-    query = text(
-        "SELECT min(not_before) - clarion_now() FROM message WHERE account_id = :account"
-        " AND campaign_id = :campaign AND state = 'queued'"
-    )
-    found: dt.timedelta | None = db.session().scalar(
-        query, {"account": current_account(), "campaign": campaign_id}
-    )
-    return found
-
-
 def ask_people(after: dt.timedelta) -> int:
     """Turn unknown rows older than `after` into questions for a person; count them."""
     rows = db.session().execute(
@@ -647,21 +578,3 @@ def beat(campaign_id: UUID) -> None:
         ),
         {"account": current_account(), "campaign": campaign_id},
     )
-
-
-def standing(idle: dt.timedelta) -> list[UUID]:
-    """List running campaigns with due rows that no drain has looked at for a while."""
-    rows = db.session().execute(
-        text(
-            """
-            SELECT c.id FROM campaign c
-            WHERE c.account_id = :account AND c.state = 'running'
-              AND (c.drained_at IS NULL OR c.drained_at < clarion_now() - :idle)
-              AND EXISTS (SELECT 1 FROM message m WHERE m.account_id = c.account_id
-                AND m.campaign_id = c.id AND m.state = 'queued'
-                AND m.not_before <= clarion_now())
-            """
-        ),
-        {"account": current_account(), "idle": idle},
-    )
-    return list(rows.scalars())

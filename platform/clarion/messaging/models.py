@@ -43,8 +43,7 @@ class Channel(AccountBase):
     wall = Wall(
         kind="operational",
         staff=(
-            "SELECT (id, account_id, transport, name, config, state, state_reason,"
-            " created_at, created_by)",
+            "SELECT (id, account_id, transport, name, config, state, state_reason, created_at, created_by)",
         ),
         system=("SELECT",),
     )
@@ -165,8 +164,7 @@ class Message(AccountBase):
         kind="content",
         app=("SELECT", "INSERT", "UPDATE"),
         system=(
-            "SELECT (id, account_id, campaign_id, sender_id, lane, state, not_before,"
-            " lease_until, state_since)",
+            "SELECT (id, account_id, campaign_id, sender_id, lane, state, not_before, lease_until, state_since)",
         ),
     )
 
@@ -263,7 +261,9 @@ class Suppression(AccountBase):
         Index("ix_suppression_contact", "account_id", "contact_id"),
         _one_of("scope", ("marketing", "all")),
     )
-    wall = Wall(kind="content", app=("SELECT", "INSERT", "UPDATE (contact_id, until, reason)"))
+    wall = Wall(
+        kind="content", app=("SELECT", "INSERT", "UPDATE (contact_id, until, reason)")
+    )
 
     contact_id: Mapped[UUID | None] = column(Uuid, pd="contact.id")
     kind: Mapped[str] = column(String(12), pd=None)
@@ -314,5 +314,3 @@ class Orphan(AccountBase):
     at: Mapped[dt.datetime] = column(Time, pd=None)
     reason: Mapped[str] = column(String(60), pd=None, server_default="")
     code: Mapped[str] = column(String(20), pd=None, server_default="")
-
-

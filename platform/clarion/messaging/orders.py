@@ -11,7 +11,7 @@ from sqlalchemy import Select, func, select, update
 from clarion.base import db
 from clarion.base.errors import Conflict, NotFound
 from clarion.base.words import _
-from clarion.messaging import ledger, outcomes
+from clarion.messaging import counts, ledger, outcomes
 from clarion.messaging.events import CampaignFinished, CampaignPaused
 from clarion.messaging.models import Attempt, Campaign, Message
 from clarion.tenancy import audit
@@ -127,7 +127,7 @@ def start(campaign_id: UUID, audience: Select[Any]) -> int:
 
     order = _locked(campaign_id)
     if order.state != "starting":
-        return ledger.count(campaign_id)
+        return counts.total(campaign_id)
     rows = ledger.freeze(campaign_id, audience)
     order.state = "running"
     order.started_at = func.clarion_now()
@@ -145,7 +145,7 @@ def pause(campaign_id: UUID, reason: str = "paused_by_person") -> str:
     order = _locked(campaign_id)
     if order.state not in ("running", "starting"):
         raise Conflict("campaign_not_running", _("This campaign is not being sent."))
-    in_flight = ledger.tally(campaign_id).get("dispatching", 0)
+    in_flight = counts.tally(campaign_id).get("dispatching", 0)
     order.state = "pausing" if in_flight else "paused"
     order.state_reason = reason
     audit.record("messaging.campaign.paused", order, in_flight=in_flight, why=reason)
@@ -183,9 +183,9 @@ def cancel(campaign_id: UUID) -> int:
 def settle(campaign_id: UUID) -> str:
     """Move an order on when its rows allow: pausing → paused, running → finished."""
     order = _locked(campaign_id)
-    counts = ledger.tally(campaign_id)
-    waiting = sum(counts.get(state, 0) for state in ledger.OPEN)
-    if order.state == "pausing" and not counts.get("dispatching"):
+    found = counts.tally(campaign_id)
+    waiting = sum(found.get(state, 0) for state in ledger.OPEN)
+    if order.state == "pausing" and not found.get("dispatching"):
         order.state = "paused"
     elif order.state == "running" and not waiting:
         order.state = "finished"
@@ -199,7 +199,7 @@ def settle(campaign_id: UUID) -> str:
 def progress(campaign_id: UUID) -> Progress:
     """Count an order's people by what became of them: computed from the rows."""
     order = _found(campaign_id)
-    n = ledger.tally(campaign_id)
+    n = counts.tally(campaign_id)
     return Progress(
         state=order.state,
         state_reason=order.state_reason,
@@ -224,7 +224,7 @@ def progress(campaign_id: UUID) -> Progress:
 def left_out(campaign_id: UUID) -> dict[str, int]:
     """Count the people the order leaves out, by reason."""
     found: dict[str, int] = {}
-    for (reason, _code), count in ledger.reasons(campaign_id, "suppressed").items():
+    for (reason, _code), count in counts.reasons(campaign_id, "suppressed").items():
         found[reason] = found.get(reason, 0) + count
     return found
 
@@ -232,9 +232,11 @@ def left_out(campaign_id: UUID) -> dict[str, int]:
 def failures(campaign_id: UUID) -> list[Failure]:
     """List why messages failed, most frequent first, each with words and a next step."""
     out = []
-    for (reason, code), count in ledger.reasons(campaign_id, "failed").items():
+    for (reason, code), count in counts.reasons(campaign_id, "failed").items():
         said = outcomes.explain("failed", reason, code)
-        out.append(Failure(reason, code, count, said.title, said.why, said.todo, said.retry))
+        out.append(
+            Failure(reason, code, count, said.title, said.why, said.todo, said.retry)
+        )
     return out
 
 
@@ -279,7 +281,7 @@ def people(
 def series(campaign_id: UUID) -> list[tuple[Any, int, int, int]]:
     """Count sent, delivered and failed per minute, oldest first."""
     _found(campaign_id)
-    return ledger.series(campaign_id)
+    return counts.series(campaign_id)
 
 
 def ring_sender(sender_id: UUID) -> None:

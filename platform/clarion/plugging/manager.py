@@ -89,7 +89,9 @@ class Plugins:
 
     def guards(self) -> dict[str, list[str]]:
         """List the `before_…` hooks of each loaded plugin, to be stored at a good start."""
-        pairs = ((f.name, [h for h in f.hooks if h.startswith("before_")]) for f in self.loaded())
+        pairs = (
+            (f.name, [h for h in f.hooks if h.startswith("before_")]) for f in self.loaded()
+        )
         return {name: hooks for name, hooks in pairs if hooks}
 
     def permissions(self, realm: str = "portal") -> dict[str, Permission]:
@@ -226,7 +228,9 @@ class Plugins:
                 if not c.has_spec() and not all(i.optionalhook for i in c.get_hookimpls())
             ]
             if unknown:
-                raise PluginError(f"implements hooks that do not exist: {', '.join(unknown)}")
+                raise PluginError(
+                    f"implements hooks that do not exist: {', '.join(unknown)}"
+                )
             one.hooks = tuple(c.name for c in callers)
             one.state = "loaded"
         except Exception as e:

@@ -79,7 +79,11 @@ watch(Preference)
 @event.listens_for(Session, "before_flush")
 def _collect(orm: Session, *_: Any) -> None:
     pending = orm.info.setdefault("audit", [])
-    for verb, rows in (("changed", orm.dirty), ("added", orm.new), ("removed", orm.deleted)):
+    for verb, rows in (
+        ("changed", orm.dirty),
+        ("added", orm.new),
+        ("removed", orm.deleted),
+    ):
         for row in rows:
             rule = _watched.get(type(row))
             if rule and (verb != "changed" or orm.is_modified(row)):
@@ -104,7 +108,9 @@ def _guard(_conn: Connection, statement: Any, *_: Any) -> None:
     if not getattr(statement, "is_dml", False):
         return
     name = getattr(statement.table, "name", "")
-    if name in ("audit_entry", "audit_link") and not (statement.is_insert and _writing.get()):
+    if name in ("audit_entry", "audit_link") and not (
+        statement.is_insert and _writing.get()
+    ):
         raise Unaudited("audit_append_only", "The log is append-only.")
 
 
@@ -132,7 +138,9 @@ def _changes(
                 old = stored.get(attr.columns[0].name)
         if old != new:
             hide = key in mask
-            out[key] = [v if v is None else "•••" if hide else _plain(v) for v in (old, new)]
+            out[key] = [
+                v if v is None else "•••" if hide else _plain(v) for v in (old, new)
+            ]
     return out
 
 
@@ -141,14 +149,14 @@ def _stored(orm: Session, state: Any) -> Mapping[str, Any]:
     keys = [c == v for c, v in zip(table.primary_key, state.identity, strict=True)]
     with orm.no_autoflush:
         found = orm.connection().execute(select(table).where(*keys)).mappings().first()
-    return found or {}
+    return dict(found) if found else {}
 
 
 def _entry(
     name: str, row: str | None, account_id: UUID | None, changes: dict[str, Any]
 ) -> dict[str, Any]:
     who = current_actor()
-    entry = {
+    entry: dict[str, Any] = {
         "id": db.new_id(),
         "account_id": who.account_id or account_id,
         "at": clock.now(),
@@ -170,7 +178,7 @@ def _write(orm: Session, entries: list[dict[str, Any]]) -> None:
     if not entries:
         return
     with _allowed():
-        orm.connection().execute(insert(AuditEntry.__table__), entries)
+        orm.connection().execute(insert(db.table_of(AuditEntry)), entries)
 
 
 @contextmanager
@@ -214,7 +222,9 @@ def _plain(value: Any) -> Any:
 def mac(entry: Mapping[str, Any]) -> bytes:
     """Sign an entry's columns in their canonical form."""
     names = [c for c in AuditEntry.__table__.columns.keys() if c != "mac"]  # noqa: SIM118
-    body = json.dumps([_plain(entry[n]) for n in names], sort_keys=True, separators=(",", ":"))
+    body = json.dumps(
+        [_plain(entry[n]) for n in names], sort_keys=True, separators=(",", ":")
+    )
     return hmac.digest(crypto.signing_key("audit"), body.encode(), "sha256")
 
 
@@ -249,7 +259,7 @@ def _append(orm: Session, chain: UUID, rows: list[Any]) -> None:
         seq, last = seq + 1, _link(last, chain, seq + 1, row.mac)
         links.append({"chain": chain, "seq": seq, "entry_id": row.id, "hash": last})
     with _allowed():
-        orm.connection().execute(insert(AuditLink.__table__), links)
+        orm.connection().execute(insert(db.table_of(AuditLink)), links)
 
 
 def head(orm: Session, chain: UUID) -> tuple[int, bytes]:
@@ -261,15 +271,14 @@ def head(orm: Session, chain: UUID) -> tuple[int, bytes]:
 
 def broken(orm: Session, chain: UUID) -> str | None:
     """Walk a chain and name the first place that is not as it was written, or None."""
-    last, expected = bytes(32), 0
+    last = bytes(32)
     query = (
         select(AuditLink.seq, AuditLink.hash, AuditEntry)
         .outerjoin(AuditEntry, AuditEntry.id == AuditLink.entry_id)
         .where(AuditLink.chain == chain)
         .order_by(AuditLink.seq)
     )
-    for seq, stored, entry in orm.execute(query):
-        expected += 1
+    for expected, (seq, stored, entry) in enumerate(orm.execute(query), start=1):
         if seq != expected:
             return f"entry {expected} is missing"
         if entry is None:

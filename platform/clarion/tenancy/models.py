@@ -51,7 +51,9 @@ class AccountBase(Base):
                 )
 
     owner_unique: ClassVar[bool] = True
-    id: Mapped[UUID] = column(Uuid, pd=None, primary_key=True, default=new_id, sort_order=-9)
+    id: Mapped[UUID] = column(
+        Uuid, pd=None, primary_key=True, default=new_id, sort_order=-9
+    )
     account_id: Mapped[UUID] = column(
         Uuid,
         ForeignKey("account.id"),
@@ -60,7 +62,9 @@ class AccountBase(Base):
         server_default=text("clarion_account()"),
         sort_order=-8,
     )
-    created_at: Mapped[dt.datetime] = column(Time, pd=None, server_default=NOW, sort_order=90)
+    created_at: Mapped[dt.datetime] = column(
+        Time, pd=None, server_default=NOW, sort_order=90
+    )
     created_by: Mapped[str] = column(
         String(80),
         pd=None,
@@ -108,8 +112,7 @@ class Person(Base):
         kind="platform",
         app=("SELECT (id, name, email, confirmed_at, state, language, created_at)",),
         staff=(
-            "SELECT (id, name, email, confirmed_at, state, language, created_at,"
-            " last_seen_at, session_epoch)",
+            "SELECT (id, name, email, confirmed_at, state, language, created_at, last_seen_at, session_epoch)",
             "UPDATE (name, state, session_epoch)",
         ),
         system=("SELECT", "INSERT", "UPDATE"),
@@ -311,7 +314,9 @@ class AuditLink(Base):
 
     chain: Mapped[UUID] = column(Uuid, pd=None, primary_key=True)
     seq: Mapped[int] = column(BigInteger, pd=None, primary_key=True)
-    entry_id: Mapped[UUID] = column(Uuid, ForeignKey("audit_entry.id"), pd=None, unique=True)
+    entry_id: Mapped[UUID] = column(
+        Uuid, ForeignKey("audit_entry.id"), pd=None, unique=True
+    )
     hash: Mapped[bytes] = column(LargeBinary, pd=None)
     sealed_at: Mapped[dt.datetime] = column(Time, pd=None, server_default=NOW)
 

@@ -14,7 +14,9 @@ from typing import Any
 class Simulator:
     """A running simulator; start it with `Simulator.start(folder)`, then `stop()` it."""
 
-    def __init__(self, process: "subprocess.Popen[bytes]", port: int, receipts: Path) -> None:
+    def __init__(
+        self, process: "subprocess.Popen[bytes]", port: int, receipts: Path
+    ) -> None:
         self.process, self.port, self.path = process, port, receipts
         self.url = f"http://127.0.0.1:{port}"
 
@@ -41,7 +43,7 @@ class Simulator:
         return cls(process, int(port_file.read_text()), receipts)
 
     def post(self, name: str, **body: Any) -> Any:
-        """Call a control endpoint: rules, inbound, preference, templates, reset …"""
+        """Call a control endpoint: rules, inbound, preference, templates, reset and more."""
         request = urllib.request.Request(
             f"{self.url}/_sim/{name}",
             data=json.dumps(body).encode(),

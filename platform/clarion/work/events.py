@@ -43,5 +43,14 @@ def check(event: type[Event]) -> None:
     if event.name.count(".") != 2:
         raise TypeError(f"{event.__name__}: name it plugin.noun.verbed")
     for one in fields(event):
-        if one.type not in (UUID, str, int, UUID | None, "UUID", "str", "int", "UUID | None"):
+        if one.type not in (
+            UUID,
+            str,
+            int,
+            UUID | None,
+            "UUID",
+            "str",
+            "int",
+            "UUID | None",
+        ):
             raise TypeError(f"{event.__name__}.{one.name}: ids, words and numbers only")

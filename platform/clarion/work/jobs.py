@@ -10,6 +10,7 @@ from uuid import UUID
 
 from rq import Queue
 from rq.job import Job as RQJob
+from sqlalchemy import func, insert
 
 from clarion.base import broker, db, telemetry
 from clarion.base.errors import ClarionError
@@ -17,7 +18,7 @@ from clarion.base.telemetry import counter, logger
 from clarion.tenancy.actor import Actor
 from clarion.tenancy.scope import account_scope, system_scope
 from clarion.work import outbox
-from clarion.work.models import DeadJob
+from clarion.work.models import DeadJob, Outbox
 
 log = logger(__name__)
 P = ParamSpec("P")
@@ -143,7 +144,7 @@ def _again(
     one: Job[Any], path: str, payload: Mapping[str, Any], attempt: int, error: Exception
 ) -> None:
     """Ring once more with back-off, or bury the job where staff can see it."""
-    log.exception("job.failed", path=path, attempt=attempt)
+    log.error("job.failed", path=path, attempt=attempt, exc_info=error)
     hopeless = isinstance(error, ClarionError) and not error.retry
     if attempt >= TRIES or hopeless:
         account = payload["actor"].get("account_id")
@@ -154,14 +155,18 @@ def _again(
     wait = min(300.0, 2.0**attempt) * (0.5 + random.random())  # noqa: S311 -- jitter
     with db.apart(outbox.SYSTEM) as orm:
         orm.execute(
-            outbox.Outbox.__table__.insert().values(
+            insert(db.table_of(Outbox)).values(
                 queue=one.queue,
                 job="clarion.work.jobs:retry",
                 payload={
                     "actor": payload["actor"],
-                    "args": {"path": path, "payload": dict(payload), "attempt": attempt + 1},
+                    "args": {
+                        "path": path,
+                        "payload": dict(payload),
+                        "attempt": attempt + 1,
+                    },
                 },
-                not_before=outbox.func.clarion_now() + dt.timedelta(seconds=wait),
+                not_before=func.clarion_now() + dt.timedelta(seconds=wait),
             )
         )
 
@@ -177,7 +182,7 @@ def resolve(path: str) -> Job[Any]:
     module, _, name = path.partition(":")
     found = getattr(importlib.import_module(module), name, None)
     if not isinstance(found, Job):
-        raise LookupError(f"{path} is not a job")
+        raise TypeError(f"{path} is not a job")
     return found
 
 
@@ -219,4 +224,14 @@ def queues() -> list[Queue]:
     return [_queue(name) for name in QUEUES]
 
 
-__all__ = ["Job", "RQJob", "job", "lengths", "on_stop", "queues", "resolve", "run", "stopping"]
+__all__ = [
+    "Job",
+    "RQJob",
+    "job",
+    "lengths",
+    "on_stop",
+    "queues",
+    "resolve",
+    "run",
+    "stopping",
+]

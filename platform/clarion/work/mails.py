@@ -104,7 +104,11 @@ def _reset(link: str) -> Text:
 
 def _invitation(link: str, account: str, who: str) -> Text:
     return _("%(who)s invites you to %(account)s", who=who, account=account), [
-        _("%(who)s offers you a place in the team of %(account)s.", who=who, account=account),
+        _(
+            "%(who)s offers you a place in the team of %(account)s.",
+            who=who,
+            account=account,
+        ),
         _("Open this page to accept. It works for 24 hours, for this address only:"),
         link,
     ]
@@ -112,7 +116,9 @@ def _invitation(link: str, account: str, who: str) -> Text:
 
 def _password_changed(link: str) -> Text:
     return _("Your password was changed"), [
-        _("The password of your Clarion log-in was just changed. You are signed out everywhere."),
+        _(
+            "The password of your Clarion log-in was just changed. You are signed out everywhere."
+        ),
         _("If it was not you, choose a new one at once, and tell us:"),
         link,
     ]

@@ -43,7 +43,7 @@ def put(
     if after is not None:
         values["not_before"] = func.clarion_now() + after
     # inline: who may only INSERT may not read a key back
-    db.session().execute(insert(Outbox.__table__).values(**values).inline())
+    db.session().execute(insert(db.table_of(Outbox)).values(**values).inline())
 
 
 def relay(limit: int = BATCH) -> int:

@@ -11,7 +11,7 @@ from sqlalchemy.dialects.postgresql import insert
 from clarion.base import clock, db
 from clarion.tenancy.actor import SYSTEM_JOB
 from clarion.work import outbox
-from clarion.work.models import ScheduleSlot
+from clarion.work.models import Outbox, ScheduleSlot
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +43,9 @@ def tick(now: dt.datetime | None = None) -> int:
     now = now or clock.now()
     rung = 0
     for entry in _entries.values():
-        slot = croniter(entry.cron, now + dt.timedelta(microseconds=1)).get_prev(dt.datetime)
+        slot = croniter(entry.cron, now + dt.timedelta(microseconds=1)).get_prev(
+            dt.datetime
+        )
         with db.apart(outbox.SYSTEM) as orm:
             row = insert(ScheduleSlot).values(name=entry.name, slot=slot)
             mine = orm.execute(
@@ -53,7 +55,7 @@ def tick(now: dt.datetime | None = None) -> int:
                 continue
             payload = {"actor": SYSTEM_JOB.to_json(), "args": {}}
             orm.execute(
-                insert(outbox.Outbox).values(
+                insert(Outbox).values(
                     queue=entry.job.queue, job=entry.job.path, payload=payload
                 )
             )

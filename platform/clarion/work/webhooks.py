@@ -15,7 +15,7 @@ from clarion.tenancy.actor import WEBHOOK
 from clarion.tenancy.scope import account_scope, current_account
 from clarion.work import outbox
 from clarion.work.jobs import job
-from clarion.work.models import WebhookInbox
+from clarion.work.models import Outbox, WebhookInbox
 
 log = logger(__name__)
 received = counter("webhook_events_total", "Events stored", ("handler", "result"))
@@ -90,7 +90,7 @@ def receive(
 def _ring(orm: Any, account_id: UUID) -> None:
     actor = WEBHOOK.to_json() | {"account_id": str(account_id)}
     orm.execute(
-        insert(outbox.Outbox).values(
+        insert(Outbox).values(
             queue="intake", job=process.path, payload={"actor": actor, "args": {}}
         )
     )

@@ -5,7 +5,8 @@ from uuid import UUID
 
 import pytest
 from sqlalchemy import LargeBinary, String, Uuid, cast, column, literal, select, values
-from sqlalchemy.dialects.postgresql import JSONB, UUID as PGUUID
+from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.dialects.postgresql import UUID as PGUUID
 
 from clarion.base import db
 from clarion.messaging import identifiers, orders
@@ -27,8 +28,12 @@ def audience(people):
         for i, n, why in people
     ]
     table = values(
-        column("c", Uuid), column("n", String), column("x", LargeBinary),
-        column("v", String), column("w", String), name="people",
+        column("c", Uuid),
+        column("n", String),
+        column("x", LargeBinary),
+        column("v", String),
+        column("w", String),
+        name="people",
     ).data(rows)
     return select(
         cast(table.c.c, PGUUID).label("contact_id"),

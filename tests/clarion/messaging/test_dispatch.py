@@ -4,13 +4,13 @@ import pytest
 
 from clarion.base import db
 from clarion.base.errors import Conflict
-from clarion.messaging import dispatch, ledger, orders, suppression
+from clarion.messaging import counts, dispatch, orders, suppression
 from clarion.work import outbox
 
 
 def tally(order):
     with db.transaction():
-        return ledger.tally(order)
+        return counts.tally(order)
 
 
 def test_everybody_gets_it_once(make_order, simulator, run_jobs):
@@ -72,7 +72,10 @@ def test_left_out_people_have_a_row_and_a_reason(make_order, simulator, run_jobs
 
 
 def test_an_answer_that_never_comes_is_unknown(make_order, simulator, run_jobs):
-    simulator.post("rules", rules=[{"match": {"to": ["+5511940000000"]}, "fate": {"answer": "reset_accepted"}}])
+    simulator.post(
+        "rules",
+        rules=[{"match": {"to": ["+5511940000000"]}, "fate": {"answer": "reset_accepted"}}],
+    )
     order, _ = make_order.start(2)
 
     run_jobs()
@@ -83,7 +86,8 @@ def test_an_answer_that_never_comes_is_unknown(make_order, simulator, run_jobs):
 
 def test_a_refused_number_fails_with_its_code(make_order, simulator, run_jobs):
     simulator.post(
-        "rules", rules=[
+        "rules",
+        rules=[
             {
                 "match": {"to": ["+5511940000000"]},
                 "fate": {"answer": "refuse", "code": 131026},
@@ -101,7 +105,9 @@ def test_a_refused_number_fails_with_its_code(make_order, simulator, run_jobs):
 
 
 def test_a_revoked_token_pauses_and_burns_nobody(make_order, simulator, run_jobs):
-    simulator.post("rules", rules=[{"match": {}, "fate": {"answer": "refuse", "code": 190}}])
+    simulator.post(
+        "rules", rules=[{"match": {}, "fate": {"answer": "refuse", "code": 190}}]
+    )
     order, _ = make_order.start(5)
 
     run_jobs()
@@ -138,7 +144,9 @@ def test_cancel_leaves_the_rest_unsent(make_order, simulator, run_jobs):
         orders.cancel(order)
 
 
-def test_a_veto_that_cannot_be_asked_lets_nobody_through(make_order, simulator, monkeypatch):
+def test_a_veto_that_cannot_be_asked_lets_nobody_through(
+    make_order, simulator, monkeypatch
+):
     from clarion.plugging.manager import plugins
 
     order, _ = make_order.start(3)

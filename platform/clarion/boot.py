@@ -1,0 +1,79 @@
+"""What every process does once: load the plugins, and register what they add.
+
+Web, worker, relay and command line call `boot()` before anything else. Nothing in it
+touches the database or the network.
+"""
+
+from functools import cache
+from pathlib import Path
+
+from sqlalchemy.orm import configure_mappers
+
+from clarion.base import limits, telemetry, words
+from clarion.base.settings import settings
+from clarion.messaging import incoming, reconcile
+from clarion.plugging.manager import Plugins, plugins
+from clarion.tenancy import audit, sessions
+from clarion.work import events, schedule, webhooks
+from clarion.work.jobs import job
+
+HERE = Path(__file__).parent
+
+
+@cache
+def boot() -> Plugins:
+    """Make this process know its plugins, events, periodic jobs and webhooks; once."""
+    conf = settings()
+    telemetry.configure(level=conf.log_level, json_lines=conf.log_json)
+    found = plugins()
+    webhooks.handle("messaging", incoming.apply)
+    for _plugin, pairs in found.register("subscriptions"):
+        for event, one in pairs:
+            events.check(event)
+            events.subscribe(event, one)
+    for name, cron, one in OURS:
+        schedule.every(name, cron, one)
+    for plugin, rows in found.register("schedule"):
+        for name, cron, one in rows:
+            schedule.every(f"{plugin}.{name}", cron, one)
+    for folder in translations():
+        words.add_folder(folder)
+    configure_mappers()
+    return found
+
+
+def translations() -> list[Path]:
+    """List the folders with catalogues: the core's, then each plugin's."""
+    core = HERE / "web" / "translations"
+    return [*([core] if core.is_dir() else []), *plugin_folders("translations")]
+
+
+def plugin_folders(name: str) -> list[Path]:
+    """List the folders of this name that loaded plugins bring."""
+    files = (one.module.__file__ for one in plugins().loaded() if one.module)
+    return [f for file in files if file and (f := Path(file).parent / name).is_dir()]
+
+
+# --- by the clock
+
+
+@job(queue="default", idempotent=True, alone=True, system=True)
+def seal() -> None:
+    """Append new entries of the log to their account's chain."""
+    audit.seal()
+
+
+@job(queue="default", idempotent=True, alone=True, system=True)
+def tidy() -> None:
+    """Forget what nobody needs: old limits and slots, dead sessions; seal what was late."""
+    limits.purge()
+    schedule.purge()
+    sessions.purge()
+    audit.seal(window=None)
+
+
+OURS = (
+    ("messaging.reconcile", "* * * * * */5", reconcile.look),
+    ("audit.seal", "* * * * * */10", seal),
+    ("tidy", "17 3 * * *", tidy),
+)

@@ -1,0 +1,439 @@
+"""People and their places: sign up, confirm, sign in, reset, invite, accept, change, leave.
+
+Before an account is known, and for a person's own row, which no account owns, the work
+is done as `clarion_system` in a transaction of its own; everything about members of an
+account runs as that account.
+"""
+
+import datetime as dt
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+from zoneinfo import available_timezones
+
+from email_validator import EmailNotValidError, validate_email
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from clarion.base import clock, db, limits, words
+from clarion.base.errors import Conflict, Forbidden, Invalid, NotFound
+from clarion.base.limits import Limit
+from clarion.base.words import _
+from clarion.plugging.manager import plugins
+from clarion.tenancy import access, audit, credentials, sessions
+from clarion.tenancy.models import Account, Membership, Person
+from clarion.tenancy.scope import current_account, current_actor, system_scope
+
+CONFIRM, RESET = "confirm", "reset"
+CONFIRM_LASTS, RESET_LASTS = dt.timedelta(hours=24), dt.timedelta(minutes=60)
+
+# A budget for one address and network, one address, one network, and everybody's mistakes.
+PAIR = Limit("sign_in.pair", 10, 900)
+EMAIL = Limit("sign_in.email", 40, 900)
+NETWORK = Limit("sign_in.network", 200, 900)
+EVERYWHERE = Limit("sign_in.everywhere", 3_000, 60)
+
+audit.label("portal.person.signed_in", "Signed in")
+audit.label("portal.person.refused", "Sign-in refused")
+audit.label("portal.password.changed", "Changed the password")
+audit.label("portal.account.created", "Created the account")
+audit.label("portal.account.changed", "Changed the account")
+
+
+@dataclass(frozen=True, slots=True)
+class Seat:
+    """A person's place in one account."""
+
+    account_id: UUID
+    account_name: str
+    role: str
+    timezone: str
+    language: str
+    state: str
+    state_reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class SignedIn:
+    """A person as each request sees them, with every account they may enter."""
+
+    id: UUID
+    name: str
+    email: str
+    language: str
+    epoch: int
+    seats: tuple[Seat, ...]
+
+    def seat(self, account_id: object) -> Seat | None:
+        """Return the place in the account that was chosen; the only one if there is one."""
+        for one in self.seats:
+            if str(one.account_id) == str(account_id):
+                return one
+        return self.seats[0] if len(self.seats) == 1 else None
+
+
+# --- who is it
+
+
+def find(key: str) -> SignedIn | None:
+    """Return who has this id, with their accounts, if they may come in: one query."""
+    try:
+        person_id = UUID(key)
+    except ValueError:
+        return None
+    with as_system() as orm:
+        return _signed_in(orm, person_id)
+
+
+def check(email: str, password: str, address: str) -> SignedIn:
+    """Check an e-mail address and password at the door.
+
+    Takes as long and says the same for unknown people as for wrong passwords. Too many
+    tries are refused, yet never a person on a network they signed in from before.
+
+    Raises:
+        Invalid: not these two; TooMany: a budget is used up; Forbidden: a plugin says no.
+    """
+    email = _plain(email)
+    limits.hit(NETWORK, address)
+    limits.hit(PAIR, email, address)
+    limits.hit(EVERYWHERE)
+    with as_system() as orm:
+        row = orm.execute(
+            select(
+                Person.id, Person.password_hash, Person.state, Person.confirmed_at
+            ).where(Person.email == email)
+        ).first()
+    if row is None or not sessions.known_from(row.id, address):
+        limits.hit(EMAIL, email)
+    right = credentials.matches(row.password_hash if row else "", password)
+    if row is None or not right or row.state != "active" or row.confirmed_at is None:
+        raise Invalid(
+            "sign_in_wrong", _("The e-mail address or the password is not right.")
+        )
+    limits.clear(PAIR, email, address)
+    with as_system() as orm:
+        if credentials.outdated(row.password_hash):
+            _keep(orm, row.id, password_hash=credentials.hashed(password))
+        _keep(orm, row.id, last_seen_at=clock.now())
+        who = _signed_in(orm, row.id)
+    if who is None:
+        raise Invalid(
+            "sign_in_wrong", _("The e-mail address or the password is not right.")
+        )
+    for _plugin, sentence in plugins().before("sign_in", lambda _name: True, person=who):
+        if sentence:
+            raise Forbidden("sign_in_refused", sentence)
+    return who
+
+
+# --- coming in
+
+
+def sign_up(email: str) -> str | None:
+    """Begin: return a token that proves the address, or None when it is known already.
+
+    Nothing about anybody is kept before the address is proven, so nobody can prepare an
+    account for somebody else's address.
+    """
+    email = parse_email(email)
+    with as_system() as orm:
+        if orm.scalar(select(Person.id).where(Person.email == email)):
+            return None
+        return credentials.issue(CONFIRM, email, CONFIRM_LASTS)
+
+
+def confirming(token: str) -> str | None:
+    """Return the address a sign-up token proves, without using it up."""
+    with as_system():
+        return credentials.peek(CONFIRM, token)
+
+
+def confirm(
+    token: str,
+    *,
+    name: str,
+    password: str,
+    account_name: str,
+    country: str = "",
+    timezone: str = "UTC",
+    language: str = "",
+) -> SignedIn:
+    """Finish: make the person, their account, and them its owner.
+
+    Raises:
+        Conflict: the link was used, or is too old; Invalid: a field does not fit.
+    """
+    email = confirming(token)
+    if email is None:
+        raise stale()
+    name, account_name = parse_name(name, "name"), parse_name(account_name, "account_name")
+    credentials.check(password, own=(email, name, account_name))
+    place = {"country": _country(country), "timezone": _zone(timezone)}
+    kept = credentials.hashed(password)
+    with as_system() as orm:
+        if credentials.use(CONFIRM, token) is None:
+            raise stale()
+        person = new_person(orm, email, name, kept, language)
+        account = Account(name=account_name, **place, language=language or "en")
+        orm.add(account)
+        orm.flush()
+        orm.add(Membership(account_id=account.id, person_id=person.id, role="owner"))
+        audit.record("portal.account.created", account)
+        return present(orm, person.id)
+
+
+def create(
+    email: str, name: str, password: str, account_name: str, **place: str
+) -> SignedIn:
+    """Make a person with an account of their own, without a mail: seeds and commands."""
+    token = sign_up(email)
+    if token is None:
+        raise Conflict("person_known", _("There is somebody with this e-mail address."))
+    return confirm(token, name=name, password=password, account_name=account_name, **place)
+
+
+# --- a forgotten password
+
+
+def request_reset(email: str) -> tuple[str, str] | None:
+    """Return a token and the language to write in; None when nobody has the address."""
+    with as_system() as orm:
+        query = select(Person.id, Person.language).where(
+            Person.email == _plain(email),
+            Person.state == "active",
+            Person.confirmed_at.is_not(None),
+        )
+        row = orm.execute(query).first()
+        if row is None:
+            return None
+        subject = credentials.subject_of(row.id)
+        return credentials.issue(RESET, subject, RESET_LASTS), row.language
+
+
+def resetting(token: str) -> bool:
+    """Say whether a reset link is still good, without using it up."""
+    with as_system():
+        return credentials.peek(RESET, token) is not None
+
+
+def reset(token: str, password: str) -> SignedIn:
+    """Set a new password by a link from an e-mail; ends every session.
+
+    Raises:
+        Conflict: the link was used or is too old; Invalid: the password does not fit.
+    """
+    with as_system() as orm:
+        who = _by_subject(orm, credentials.peek(RESET, token))
+    if who is None:
+        raise stale()
+    credentials.check(password, own=(who.email, who.name))
+    kept = credentials.hashed(password)
+    with as_system() as orm:
+        if credentials.use(RESET, token) is None:
+            raise stale()
+        _new_password(orm, who.id, kept)
+        return present(orm, who.id)
+
+
+def change_password(person_id: UUID, old: str, new: str) -> SignedIn:
+    """Change a password with the present one; every session ends (the caller's begins anew).
+
+    Raises:
+        Invalid: the present password is wrong, or the new one does not fit.
+    """
+    _refuse_behind()
+    limits.hit(PAIR, str(person_id), "change")
+    with as_system() as orm:
+        who, stored = present(orm, person_id), _hash_of(orm, person_id)
+    if not credentials.matches(stored, old):
+        raise Invalid("password_wrong", _("This is not your password."), field="old")
+    limits.clear(PAIR, str(person_id), "change")
+    credentials.check(new, own=(who.email, who.name), field="new")
+    kept = credentials.hashed(new)
+    with as_system() as orm:
+        _new_password(orm, person_id, kept)
+        return present(orm, person_id)
+
+
+def change_profile(person_id: UUID, *, name: str, language: str) -> None:
+    """Change what a person is called and which language they read."""
+    _refuse_behind()
+    name = parse_name(name, "name")
+    if language and language not in words.languages():
+        raise Invalid(
+            "language_unknown", _("Choose a language of the list."), field="language"
+        )
+    with as_system() as orm:
+        _keep(orm, person_id, name=name, language=language)
+
+
+def change_account(*, name: str, country: str, timezone: str, language: str) -> None:
+    """Change how the account is called and where it is."""
+    access.require("portal.settings")
+    account = db.session().get_one(Account, current_account())
+    account.name = parse_name(name, "name")
+    account.country, account.timezone = _country(country), _zone(timezone)
+    if language not in words.languages():
+        raise Invalid(
+            "language_unknown", _("Choose a language of the list."), field="language"
+        )
+    account.language, account.updated_at = language, clock.now()
+    audit.record("portal.account.changed", account)
+
+
+# --- words that fit
+
+
+def parse_email(text: str) -> str:
+    """Return an e-mail address in the form it is kept; raises `Invalid`."""
+    try:
+        found = validate_email(text.strip(), check_deliverability=False)
+    except EmailNotValidError as e:
+        sentence = _("This is not an e-mail address.")
+        raise Invalid("email_invalid", sentence, field="email") from e
+    return _plain(found.normalized)
+
+
+def _plain(email: str) -> str:
+    return email.strip().casefold()
+
+
+def parse_name(text: str, field: str) -> str:
+    name = " ".join(text.split())
+    if not name or len(name) > 120 or not name.isprintable():
+        raise Invalid("name_invalid", _("Use 1 to 120 letters."), field=field)
+    return name
+
+
+def _country(code: str) -> str:
+    if code and not (len(code) == 2 and code.isascii() and code.isalpha()):
+        raise Invalid(
+            "country_unknown", _("Choose a country of the list."), field="country"
+        )
+    return code.upper()
+
+
+def _zone(name: str) -> str:
+    if name not in available_timezones():
+        raise Invalid(
+            "zone_unknown", _("Choose a time zone of the list."), field="timezone"
+        )
+    return name
+
+
+# --- rows; what `tenancy.team` also needs
+
+
+@contextmanager
+def as_system() -> Iterator[Session]:
+    """Work across accounts, as the present actor, in a transaction of its own."""
+    with system_scope(current_actor()), db.transaction() as orm:
+        yield orm
+
+
+def _signed_in(orm: Session, person_id: UUID) -> SignedIn | None:
+    query = (
+        select(
+            Person.name,
+            Person.email,
+            Person.language,
+            Person.session_epoch,
+            Membership.account_id,
+            Membership.role,
+            Account.name.label("account_name"),
+            Account.timezone,
+            Account.language.label("account_language"),
+            Account.state,
+            Account.state_reason,
+        )
+        .outerjoin(Membership, Membership.person_id == Person.id)
+        .outerjoin(
+            Account, (Account.id == Membership.account_id) & (Account.state != "closed")
+        )
+        .where(
+            Person.id == person_id,
+            Person.state == "active",
+            Person.confirmed_at.is_not(None),
+        )
+        .order_by(Account.name, Account.id)
+    )
+    rows = orm.execute(query).all()
+    if not rows:
+        return None
+    seats = tuple(
+        Seat(
+            r.account_id,
+            r.account_name,
+            r.role,
+            r.timezone,
+            r.account_language,
+            r.state,
+            r.state_reason,
+        )
+        for r in rows
+        if r.account_name is not None
+    )
+    one = rows[0]
+    return SignedIn(person_id, one.name, one.email, one.language, one.session_epoch, seats)
+
+
+def present(orm: Session, person_id: UUID) -> SignedIn:
+    who = _signed_in(orm, person_id)
+    if who is None:
+        raise NotFound("person_unknown", _("There is no such person."))
+    return who
+
+
+def _by_subject(orm: Session, subject: str | None) -> SignedIn | None:
+    kind, _colon, key = (subject or "").partition(":")
+    return _signed_in(orm, UUID(key)) if kind == "person" else None
+
+
+def _hash_of(orm: Session, person_id: UUID) -> str:
+    return orm.scalar(select(Person.password_hash).where(Person.id == person_id)) or ""
+
+
+def _keep(orm: Session, person_id: UUID, **values: Any) -> None:
+    person = orm.get_one(Person, person_id)
+    for name, value in values.items():
+        setattr(person, name, value)
+    orm.flush()
+
+
+def _new_password(orm: Session, person_id: UUID, kept: str) -> None:
+    """Keep it, void every open link, and raise the epoch: every session is over."""
+    person = orm.get_one(Person, person_id, with_for_update=True)
+    person.password_hash = kept
+    person.session_epoch += 1
+    credentials.void(credentials.subject_of(person_id))
+    sessions.end_others(person_id, None)
+    audit.record("portal.password.changed", person)
+
+
+def new_person(orm: Session, email: str, name: str, kept: str, language: str) -> Person:
+    if orm.scalar(select(Person.id).where(Person.email == email)):
+        raise stale()
+    person = Person(
+        email=email,
+        name=name,
+        password_hash=kept,
+        language=language if language in words.languages() else "",
+        confirmed_at=clock.now(),
+    )
+    orm.add(person)
+    orm.flush()
+    return person
+
+
+def _refuse_behind() -> None:
+    if current_actor().behind:
+        raise Forbidden("not_as_somebody", _("Only the person themselves can change this."))
+
+
+def stale() -> Conflict:
+    return Conflict(
+        "link_over", _("This link was used already or is too old. Ask for a new one.")
+    )

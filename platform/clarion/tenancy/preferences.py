@@ -1,0 +1,152 @@
+"""What an account has chosen: settings of plugins, and which plugins are on."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from sqlalchemy import select
+from sqlalchemy.dialects.postgresql import insert
+
+from clarion.base import db
+from clarion.base.errors import Conflict, Invalid, NotFound
+from clarion.base.words import _
+from clarion.plugging.manager import plugins
+from clarion.plugging.manifest import Plugin, Setting
+from clarion.tenancy import access, audit
+from clarion.tenancy.models import Preference
+from clarion.tenancy.scope import current_actor
+
+SWITCH = "on"
+_CACHE = "preferences"  # in the session's info: as old as the scope, never older
+LONGEST = 500
+
+audit.label("portal.settings.changed", "Changed settings")
+audit.label("portal.plugin.switched", "Switched a plugin")
+
+
+def switched_on(plugin: str) -> bool:
+    """Say whether this account has a plugin on. Whether it is loaded, the manager knows.
+
+    A plugin that cannot be loaded stays on for those who had it: what it guards waits.
+    """
+    found = plugins().found.get(plugin)
+    if found and found.plugin and found.plugin.always:
+        return True
+    if current_actor().account_id is None:
+        return False
+    return bool(_chosen().get((plugin, SWITCH), True))
+
+
+def value(plugin: str, name: str) -> Any:
+    """Return a setting as this account has it, else its default.
+
+    Typed as the manifest says: str, int or bool; a choice is one of its words.
+    """
+    setting = _setting(plugin, name)
+    stored = _chosen().get((plugin, name), setting.default)
+    return stored if _fits(setting, stored) else setting.default
+
+
+def values(plugin: str) -> dict[str, Any]:
+    """Return all settings of a plugin as this account has them."""
+    declared = _manifest(plugin).settings
+    return {setting.name: value(plugin, setting.name) for setting in declared}
+
+
+def store(plugin: str, given: Mapping[str, Any]) -> None:
+    """Keep settings of a plugin for this account.
+
+    Raises:
+        Invalid: a value is not of the kind the manifest declares.
+    """
+    access.require("portal.settings")
+    for name, new in given.items():
+        setting = _setting(plugin, name)
+        if not _fits(setting, new):
+            raise Invalid("setting_invalid", _("This value does not fit."), field=name)
+        if new != value(plugin, name):
+            _write(plugin, name, new)
+            # str: a value may be a long text, and the log keeps short facts
+            audit.record(
+                "portal.settings.changed", setting=f"{plugin}.{name}", to=str(new)[:80]
+            )
+
+
+def switch(plugin: str, *, to: bool) -> None:
+    """Switch a plugin on or off for this account.
+
+    Raises:
+        Conflict: it cannot be switched off, or others that are on build upon it.
+    """
+    access.require("portal.settings")
+    manifest = _manifest(plugin)
+    if not to:
+        _refuse_needed(manifest)
+    elif missing := [need for need in manifest.requires if not switched_on(need)]:
+        raise Conflict(
+            "plugin_needs",
+            _("Switch on %(names)s first.", names=", ".join(_title(n) for n in missing)),
+        )
+    if to != switched_on(plugin):
+        _write(plugin, SWITCH, to)
+        audit.record("portal.plugin.switched", plugin=plugin, on=to)
+
+
+def _refuse_needed(manifest: Plugin) -> None:
+    if manifest.always:
+        raise Conflict("plugin_always", _("This plugin cannot be switched off."))
+    users = [
+        one.plugin.title
+        for one in plugins().loaded()
+        if one.plugin and manifest.name in one.plugin.requires and switched_on(one.name)
+    ]
+    if users:
+        names = ", ".join(users)
+        raise Conflict("plugin_needed", _("%(names)s cannot work without it.", names=names))
+
+
+def _chosen() -> dict[tuple[str, str], Any]:
+    """Read what this account chose: one query a scope."""
+    info = db.session().info
+    if _CACHE not in info:
+        query = select(Preference.plugin, Preference.name, Preference.value)
+        info[_CACHE] = {(p, n): v for p, n, v in db.session().execute(query)}
+    chosen: dict[tuple[str, str], Any] = info[_CACHE]
+    return chosen
+
+
+def _write(plugin: str, name: str, new: Any) -> None:
+    row = insert(Preference).values(id=db.new_id(), plugin=plugin, name=name, value=new)
+    row = row.on_conflict_do_update(
+        index_elements=["account_id", "plugin", "name"], set_={"value": new}
+    )
+    db.session().execute(row)
+    db.session().info.pop(_CACHE, None)
+
+
+def _manifest(plugin: str) -> Plugin:
+    found = plugins().found.get(plugin)
+    if found is None or found.plugin is None or not plugins().on(plugin):
+        raise NotFound("plugin_unknown", _("There is no such plugin."))
+    return found.plugin
+
+
+def _title(plugin: str) -> str:
+    found = plugins().found.get(plugin)
+    return found.plugin.title if found and found.plugin else plugin
+
+
+def _setting(plugin: str, name: str) -> Setting:
+    for one in _manifest(plugin).settings:
+        if one.name == name:
+            return one
+    raise NotFound("setting_unknown", _("There is no such setting."))
+
+
+def _fits(setting: Setting, given: Any) -> bool:
+    if isinstance(setting.kind, tuple):
+        return given in setting.kind
+    if setting.kind is str:
+        return isinstance(given, str) and len(given) <= LONGEST
+    if setting.kind is int:
+        return isinstance(given, int) and not isinstance(given, bool) and abs(given) < 2**31
+    return isinstance(given, setting.kind)
