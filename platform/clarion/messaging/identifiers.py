@@ -8,14 +8,31 @@ from sqlalchemy import Select, delete, func, literal, select, text, update
 from sqlalchemy.dialects.postgresql import insert
 
 from clarion.base import crypto, db
+from clarion.base.errors import Invalid
+from clarion.base.telemetry import logger
 from clarion.messaging import address
 from clarion.messaging.models import Identifier
 from clarion.tenancy.scope import current_account
+
+log = logger(__name__)
 
 
 def index(kind: str, value: str) -> bytes:
     """Return this account's blind index of an identifier; equal for phone and WhatsApp id."""
     return address.index(crypto.index_key(current_account()), kind, value)  # type: ignore[arg-type]
+
+
+def usable(identifiers: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
+    """Keep the identifiers we can read; a provider may name what nobody can."""
+    kept = []
+    for kind, value in identifiers:
+        try:
+            index(kind, value)
+        except Invalid as unreadable:
+            log.warning("identifier.unreadable", kind=kind, code=unreadable.code)
+        else:
+            kept.append((kind, value))
+    return kept
 
 
 def attach(contact_id: UUID, identifiers: Iterable[tuple[str, str]], source: str) -> None:

@@ -4,7 +4,7 @@ import datetime as dt
 from collections.abc import Iterable, Sequence
 from uuid import UUID
 
-from sqlalchemy import delete, func, select
+from sqlalchemy import delete, exists, func, select
 from sqlalchemy.dialects.postgresql import insert
 
 from clarion.base import crypto, db
@@ -118,19 +118,18 @@ def _orphans(rows: Sequence[Advance]) -> None:
 
 def adopt_orphans() -> int:
     """Try again the statuses that came before their message's answer was written."""
-    query = (
-        select(Orphan)
-        .join(Attempt, Attempt.provider_id == Orphan.provider_id)
-        .with_for_update(of=Orphan, skip_locked=True)
-        .limit(1_000)
+    matched = exists().where(
+        Attempt.account_id == Orphan.account_id, Attempt.provider_id == Orphan.provider_id
     )
-    found = list(db.session().scalars(query))
-    rows = [
-        Advance(o.provider_id, o.status, o.at, reason=o.reason, code=o.code) for o in found
-    ]
-    ledger.advance(rows)
-    if found:
-        db.session().execute(delete(Orphan).where(Orphan.id.in_([o.id for o in found])))
+    query = delete(Orphan).where(Orphan.account_id == current_account(), matched)
+    found = list(
+        db.session().scalars(
+            query.returning(Orphan).execution_options(synchronize_session=False)
+        )
+    )
+    ledger.advance(
+        [Advance(o.provider_id, o.status, o.at, reason=o.reason, code=o.code) for o in found]
+    )
     return len(found)
 
 
@@ -140,7 +139,7 @@ def _verdicts(channel: Channel, failed: Iterable[tuple[Advance, StatusUpdate]]) 
         verdict = update.verdict
         if isinstance(verdict, Rejected) and verdict.suppress:
             contact_id, address = _whose(row)
-            addresses = [*update.recipients, *address]
+            addresses = [*identifiers.usable(update.recipients), *address]
             suppression.suppress(
                 addresses,
                 scope=verdict.suppress,
@@ -200,24 +199,25 @@ def _replies(channel: Channel, read: Sequence[Inbound]) -> None:
 
 def _reply(reply: Inbound, sender_id: UUID | None) -> None:
     """Honour STOP before anything else, then keep the message."""
-    if not reply.identifiers:
+    named = identifiers.usable(reply.identifiers)
+    if not named:
         return
     meaning = _meaning(reply)
     if meaning == "stop":
-        suppression.suppress(reply.identifiers, scope="marketing", reason="stop")
+        suppression.suppress(named, scope="marketing", reason="stop")
     elif meaning == "maybe":
         until = reply.at + DOUBT
-        suppression.suppress(reply.identifiers, reason="maybe", until=until)
+        suppression.suppress(named, reason="maybe", until=until)
     elif meaning == "start":
-        suppression.resume(reply.identifiers, lifts=("stop", "maybe"))
-    owner = _owner(reply)
+        suppression.resume(named, lifts=("stop", "maybe"))
+    owner = _owner(named)
     new_id = db.new_id()
     row = insert(InboundMessage).values(
         id=new_id,
         provider_id=reply.provider_id,
         sender_id=sender_id,
         contact_id=owner,
-        address_idx=identifiers.index(*reply.identifiers[0]),
+        address_idx=identifiers.index(*named[0]),
         kind=reply.kind[:20],
         body=crypto.seal(
             reply.text or reply.payload,
@@ -239,14 +239,14 @@ def _meaning(reply: Inbound) -> str | None:
     return stopwords.read(reply.text or reply.payload)
 
 
-def _owner(reply: Inbound) -> UUID | None:
+def _owner(named: Sequence[tuple[str, str]]) -> UUID | None:
     """Find whose reply it is, and learn the further identifiers the event names."""
-    idxs = [identifiers.index(kind, value) for kind, value in reply.identifiers]
+    idxs = [identifiers.index(kind, value) for kind, value in named]
     owners = set(identifiers.find_many(idxs).values())
     if len(owners) != 1:
         return None  # nobody we know, or two people: never guessed
     owner = owners.pop()
-    known = [(k, v) for k, v in reply.identifiers if k != "username"]
+    known = [(k, v) for k, v in named if k != "username"]
     identifiers.attach(owner, known, "inbound")
     return owner
 
@@ -254,10 +254,11 @@ def _owner(reply: Inbound) -> UUID | None:
 def _rest(channel: Channel, read: Sequence[Update]) -> None:
     for update in read:
         if isinstance(update, Preference):
+            named = identifiers.usable(update.identifiers)
             if update.wants == "stop":
-                suppression.suppress(update.identifiers, reason="provider_stop")
+                suppression.suppress(named, reason="provider_stop")
             else:
-                suppression.resume(update.identifiers, lifts=("provider_stop",))
+                suppression.resume(named, lifts=("provider_stop",))
         elif isinstance(update, Notice):
             _notice(channel, update)
 
