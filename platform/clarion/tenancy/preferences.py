@@ -48,7 +48,7 @@ def value(plugin: str, name: str) -> Any:
 
 def values(plugin: str) -> dict[str, Any]:
     """Return all settings of a plugin as this account has them."""
-    declared = _manifest(plugin).settings
+    declared = manifest(plugin).settings
     return {setting.name: value(plugin, setting.name) for setting in declared}
 
 
@@ -78,10 +78,10 @@ def switch(plugin: str, *, to: bool) -> None:
         Conflict: it cannot be switched off, or others that are on build upon it.
     """
     access.require("portal.settings")
-    manifest = _manifest(plugin)
+    declared = manifest(plugin)
     if not to:
-        _refuse_needed(manifest)
-    elif missing := [need for need in manifest.requires if not switched_on(need)]:
+        _refuse_needed(declared)
+    elif missing := [need for need in declared.requires if not switched_on(need)]:
         raise Conflict(
             "plugin_needs",
             _("Switch on %(names)s first.", names=", ".join(_title(n) for n in missing)),
@@ -91,13 +91,13 @@ def switch(plugin: str, *, to: bool) -> None:
         audit.record("portal.plugin.switched", plugin=plugin, on=to)
 
 
-def _refuse_needed(manifest: Plugin) -> None:
-    if manifest.always:
+def _refuse_needed(declared: Plugin) -> None:
+    if declared.always:
         raise Conflict("plugin_always", _("This plugin cannot be switched off."))
     users = [
         one.plugin.title
         for one in plugins().loaded()
-        if one.plugin and manifest.name in one.plugin.requires and switched_on(one.name)
+        if one.plugin and declared.name in one.plugin.requires and switched_on(one.name)
     ]
     if users:
         names = ", ".join(users)
@@ -123,7 +123,8 @@ def _write(plugin: str, name: str, new: Any) -> None:
     db.session().info.pop(_CACHE, None)
 
 
-def _manifest(plugin: str) -> Plugin:
+def manifest(plugin: str) -> Plugin:
+    """Return what a loaded plugin declares; raises `NotFound`."""
     found = plugins().found.get(plugin)
     if found is None or found.plugin is None or not plugins().on(plugin):
         raise NotFound("plugin_unknown", _("There is no such plugin."))
@@ -136,7 +137,7 @@ def _title(plugin: str) -> str:
 
 
 def _setting(plugin: str, name: str) -> Setting:
-    for one in _manifest(plugin).settings:
+    for one in manifest(plugin).settings:
         if one.name == name:
             return one
     raise NotFound("setting_unknown", _("There is no such setting."))

@@ -1,0 +1,29 @@
+"""What the door does out of sight: everybody gets the same answer, the outcome by mail."""
+
+from clarion.base import db
+from clarion.tenancy import people
+from clarion.work import mails
+from clarion.work.jobs import job
+
+
+@job(queue="default", idempotent=True, alone=True, system=True)
+def welcome(letter: str, closed: str) -> None:
+    """Mail a link to somebody new, or tell somebody known that they have an account."""
+    email = mails.unsealed(closed, letter)["email"]
+    token = people.sign_up(email)
+    with db.transaction():
+        if token is None:
+            mails.post("known", email, link="/sign-in")
+        else:
+            mails.post("confirm", email, link=f"/confirm/{token}")
+
+
+@job(queue="default", idempotent=True, alone=True, system=True)
+def reset(letter: str, closed: str) -> None:
+    """Mail a link for a new password, if there is somebody with this address."""
+    email = mails.unsealed(closed, letter)["email"]
+    found = people.request_reset(email)
+    if found is not None:
+        token, language = found
+        with db.transaction():
+            mails.post("reset", email, language=language, link=f"/reset/{token}")

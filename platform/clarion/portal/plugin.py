@@ -1,0 +1,41 @@
+"""Account: the door, overview, team, senders, settings and log of a customer."""
+
+from clarion.plugging import Cookie, NavItem, Permission, Plugin, hookimpl
+
+EVERYBODY = ("owner", "manager", "member")
+
+plugin = Plugin(
+    name="portal",
+    title="Account",
+    always=True,
+    permissions=(
+        Permission(
+            "team", "Invite people and change roles", sensitive=True, roles=("owner",)
+        ),
+        Permission("senders", "Connect, pause and resume numbers", sensitive=True),
+        Permission("settings", "Change the account and its plugins", roles=("owner",)),
+        Permission("activity", "Read the account's log"),
+        Permission("view", "See overview, team and senders", roles=EVERYBODY),
+    ),
+    nav=(
+        NavItem("Overview", "layout-dashboard", "portal.home", "view", "g h", order=0),
+        NavItem("Senders", "phone", "senders.index", "view", "g s", "Account", order=80),
+        NavItem("Team", "users-group", "team.index", "view", "g m", "Account", order=82),
+        NavItem("Activity", "history", "portal.activity", "activity", "g a", "Account", 84),
+        NavItem("Settings", "settings", "settings.index", "settings", "g ,", "Account", 86),
+    ),
+    cookies=(
+        Cookie("__Host-clarion", "Keeps you signed in", "necessary", 30),
+        Cookie(
+            "clarion-theme", "Remembers light or dark, once you chose", "necessary", 365
+        ),
+    ),
+)
+
+
+@hookimpl
+def register_portal() -> list[object]:
+    """Add the pages of the platform itself."""
+    from clarion.portal import auth, portal, senders, settings, team
+
+    return [room.pages for room in (auth, portal, senders, settings, team)]

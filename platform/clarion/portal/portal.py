@@ -1,0 +1,183 @@
+"""First page, choosing an account, and what is one's own: profile, password, devices."""
+
+from typing import Any
+from uuid import UUID
+
+from flask import (
+    Response,
+    flash,
+    make_response,
+    redirect,
+    render_template,
+    request,
+    session,
+    url_for,
+)
+from flask_babel import gettext as _
+from flask_babel import lazy_gettext as lazy
+from wtforms import PasswordField, SelectField, StringField
+from wtforms.validators import InputRequired, Length
+
+from clarion.base.errors import NotFound
+from clarion.portal import places, service
+from clarion.tenancy import people, sessions
+from clarion.tenancy.scope import current_actor
+from clarion.web import login
+from clarion.web.pages import (
+    Form,
+    Pages,
+    fragment,
+    local,
+    needs,
+    person,
+    public_without_forms,
+)
+from clarion.web.portal_app import ACCOUNT
+
+pages = Pages("portal", __name__, prefix="")
+NEEDED = InputRequired(lazy("This is needed."))
+
+
+class ProfileForm(Form):
+    """What a person is called, and what they read."""
+
+    name = StringField(lazy("Your name"), [NEEDED, Length(max=120)])
+    language = SelectField(lazy("Language"), choices=places.own_languages)
+
+
+class PasswordForm(Form):
+    """The present password, and the next one."""
+
+    old = PasswordField(lazy("Present password"), [NEEDED, Length(max=1024)])
+    new = PasswordField(lazy("New password"), [NEEDED, Length(max=1024)])
+
+
+@pages.get("/")
+@public_without_forms
+def home() -> Any:
+    """Say what Clarion is to strangers; show the account to its people."""
+    who = current_actor()
+    if who.kind != "person":
+        return render_template("portal/landing.html")
+    if who.account_id is None:
+        return redirect(url_for(".choose"))
+    return render_template(
+        "portal/overview.html",
+        view=service.overview(),
+        steps=service.steps(),
+        name=who.name,
+    )
+
+
+@pages.get("/overview/live")
+@needs("portal.view")
+def live() -> Response:
+    """Answer the running campaigns alone, as they are now."""
+    view = service.overview()
+    markup = render_template("portal/running.html", view=view)
+    return fragment(markup, done=not view.running)
+
+
+# --- which account
+
+
+@pages.get("/accounts")
+@person
+def choose() -> str:
+    """List the accounts of this person."""
+    target = local(request.args.get("next"), "/")
+    return render_template("portal/choose.html", seats=login.current().seats, target=target)
+
+
+@pages.post("/accounts/<uuid:account_id>")
+@person
+def enter(account_id: UUID) -> Response:
+    """Go into one of one's own accounts."""
+    who = login.current()
+    seat = who.seat(account_id)
+    if seat is None or seat.account_id != account_id:
+        raise NotFound("account_unknown", _("You have no place in this account."))
+    session[ACCOUNT] = str(account_id)
+    service.enter(who, seat)
+    return make_response(redirect(local(request.form.get("next"), "/")))
+
+
+# --- the account's log
+
+
+@pages.get("/activity")
+@needs("portal.activity")
+def activity() -> str:
+    """Show who did what, newest first."""
+    everything = request.args.get("all") == "1"
+    view = service.activity(request.args.get("after", ""), everything=everything)
+    return render_template("portal/activity.html", view=view, everything=everything)
+
+
+# --- one's own
+
+
+@pages.route("/profile", methods=["GET", "POST"])
+@person
+def profile() -> Any:
+    """Show and change what a person is called."""
+    who = login.current()
+    form = ProfileForm(name=who.name, language=who.language)
+    if form.validate_on_submit():
+        with form.attempt():
+            people.change_profile(who.id, name=form.name.data, language=form.language.data)
+            flash(_("Saved."), "success")
+            return redirect(url_for(".profile"))
+    return _profile(form, PasswordForm(formdata=None))
+
+
+@pages.post("/profile/password")
+@person
+def password() -> Any:
+    """Change one's password; every other device is signed out."""
+    form = PasswordForm()
+    if form.validate_on_submit():
+        with form.attempt():
+            who = service.change_password(form.old.data, form.new.data)
+            account = session.get(ACCOUNT)
+            login.sign_in(who, who.id)
+            if account:
+                session[ACCOUNT] = account
+            flash(_("Your password is changed. Other devices are signed out."), "success")
+            return redirect(url_for(".profile"))
+    who = login.current()
+    return _profile(ProfileForm(formdata=None, name=who.name, language=who.language), form)
+
+
+def _profile(form: Form, password_form: Form) -> Response:
+    status = 422 if form.errors or password_form.errors else 200
+    page = render_template(
+        "portal/profile.html", form=form, password_form=password_form, who=login.current()
+    )
+    return make_response(page, status)
+
+
+@pages.get("/devices")
+@person
+def devices() -> str:
+    """List where this person is signed in."""
+    rows = sessions.listing(login.current().id, login.session_id_hash())
+    return render_template("portal/devices.html", rows=rows)
+
+
+@pages.post("/devices/<uuid:session_id>/end")
+@person
+def end_device(session_id: UUID) -> Response:
+    """Sign one device out."""
+    sessions.end(login.current().id, session_id)
+    flash(_("That device is signed out."), "success")
+    return make_response(redirect(url_for(".devices")))
+
+
+@pages.post("/devices/end-others")
+@person
+def end_others() -> Response:
+    """Sign every other device out."""
+    sessions.end_others(login.current().id, login.session_id_hash())
+    flash(_("Every other device is signed out."), "success")
+    return make_response(redirect(url_for(".devices")))

@@ -1,0 +1,410 @@
+"""What the portal's own pages do: the door, the overview, numbers, and the account's log.
+
+Most verbs live lower (`tenancy.people`, `tenancy.team`, `messaging.channels`); here they
+are put together with mails, limits and what a page shows.
+"""
+
+import datetime as dt
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import and_, exists, func, or_, select
+
+from clarion.base import clock, db, limits
+from clarion.base.errors import Invalid
+from clarion.base.limits import Limit
+from clarion.base.telemetry import counter, logger
+from clarion.base.words import _
+from clarion.messaging import channels
+from clarion.messaging.models import Campaign, Channel, Message, Sender
+from clarion.plugging.manager import plugins
+from clarion.portal import jobs
+from clarion.tenancy import access, audit, people, preferences, sessions, team
+from clarion.tenancy.actor import Actor
+from clarion.tenancy.models import Account, AuditEntry
+from clarion.tenancy.scope import account_scope, current_account, current_actor
+from clarion.work import mails
+from clarion.work.jobs import Job
+
+log = logger(__name__)
+sign_ins = counter("sign_ins_total", "Sign-ins to the portal", ("result",))
+
+MAIL_TO = Limit("mail.to", 5, 3_600)  # mails that strangers can cause to one address
+MAIL_FROM = Limit("mail.from", 30, 3_600)  # … from one network
+INVITES = Limit("mail.invites", 100, 86_400)  # invitations of one account
+PAGE = 50
+RECENT = 5
+
+
+# --- the door
+
+
+def sign_up(email: str, address: str) -> None:
+    """Begin a sign-up: the outcome goes by mail, the answer is the same for everybody."""
+    _by_mail(jobs.welcome, people.parse_email(email), address)
+
+
+def request_reset(email: str, address: str) -> None:
+    """Ask for a new password: likewise."""
+    _by_mail(jobs.reset, people.parse_email(email), address)
+
+
+def sign_in(email: str, password: str, *, address: str, device: str) -> people.SignedIn:
+    """Check who is at the door; tell the owner of the log-in when the network is new."""
+    try:
+        who = people.check(email, password, address)
+    except Invalid:
+        sign_ins.labels("refused").inc()
+        log.info("sign_in.refused", network=address)
+        raise
+    sign_ins.labels("done").inc()
+    if not sessions.known_from(who.id, address) and sessions.any_of(who.id):
+        mails.post(
+            "new_device",
+            who.email,
+            name=who.name,
+            language=who.language,
+            link="/devices",
+            device=device or "a browser",
+            address=address,
+        )
+    return who
+
+
+def enter(who: people.SignedIn, seat: people.Seat) -> None:
+    """Write into the account's log that somebody has come in."""
+    actor = Actor(
+        "person",
+        id=str(who.id),
+        name=who.name,
+        role=seat.role,
+        address=current_actor().address,
+        request_id=current_actor().request_id,
+    )
+    with account_scope(seat.account_id, actor), db.transaction():
+        audit.record("portal.person.signed_in")
+
+
+def reset(token: str, password: str) -> None:
+    """Set a new password by a mailed link, and say so by mail."""
+    _tell_changed(people.reset(token, password))
+
+
+def change_password(old: str, new: str) -> people.SignedIn:
+    """Change one's own password, and say so by mail; every session ends."""
+    who = people.change_password(UUID(current_actor().id), old, new)
+    _tell_changed(who)
+    return who
+
+
+def invite(email: str, role: str) -> None:
+    """Offer somebody a place in the team, by mail."""
+    access.require("portal.team")
+    who = current_actor()
+    limits.hit(INVITES, str(who.account_id))
+    token = team.invite(email, role)
+    mails.post(
+        "invitation",
+        people.parse_email(email),
+        link=f"/invitation/{token}",
+        account=who.account_name,
+        who=who.name,
+    )
+
+
+def _by_mail(job: Job[[str, str]], email: str, address: str) -> None:
+    """Do the same for every address: count, write one sealed row, say nothing."""
+    limits.hit(MAIL_FROM, address)
+    limits.hit(MAIL_TO, email)
+    letter = str(db.new_id())
+    job.later(letter, mails.sealed({"email": email}, letter))
+
+
+def _tell_changed(who: people.SignedIn) -> None:
+    mails.post(
+        "password_changed", who.email, name=who.name, language=who.language, link="/forgot"
+    )
+
+
+# --- overview
+
+
+ACTIVE = ("starting", "running", "pausing", "paused")
+WINDOW = dt.timedelta(days=30)
+
+
+@dataclass(frozen=True, slots=True)
+class Running:
+    """A campaign on its way, in people."""
+
+    id: UUID
+    name: str
+    state: str
+    state_reason: str
+    started_at: dt.datetime | None
+    total: int
+    delivered: int
+    on_the_way: int
+    failed: int
+    waiting: int
+
+    @property
+    def gone(self) -> int:
+        """How many people are dealt with, whatever became of their message."""
+        return self.total - self.waiting
+
+
+@dataclass(frozen=True, slots=True)
+class Figures:
+    """Messages of the campaigns begun in the last 30 days, by what became of them."""
+
+    campaigns: int
+    sent: int
+    delivered: int
+    read: int
+    failed: int
+
+
+@dataclass(frozen=True, slots=True)
+class Overview:
+    """What the first page shows."""
+
+    figures: Figures
+    running: list[Running]
+    recent: list[Running]
+    senders: list[channels.SenderView]
+    ever_sent: bool
+
+
+def overview() -> Overview:
+    """Return the account's overview, in four queries whatever its size."""
+    access.require("portal.view")
+    rows = (
+        db.session()
+        .execute(
+            select(
+                Campaign.id,
+                Campaign.name,
+                Campaign.state,
+                Campaign.state_reason,
+                Campaign.started_at,
+            )
+            .order_by(Campaign.created_at.desc(), Campaign.id.desc())
+            .limit(PAGE)
+        )
+        .all()
+    )
+    tallies = _tallies([row.id for row in rows])
+    shown = [_running(row, tallies.get(row.id, {})) for row in rows]
+    since = clock.now() - WINDOW
+    late = [one for one in shown if one.started_at and one.started_at > since]
+    return Overview(
+        figures=_figures([tallies.get(one.id, {}) for one in late]),
+        running=[one for one in shown if one.state in ACTIVE],
+        recent=[one for one in shown if one.state not in ACTIVE][:RECENT],
+        senders=channels.senders(),
+        ever_sent=bool(shown),
+    )
+
+
+def steps() -> list[dict[str, Any]]:
+    """List what is left to do before the first campaign; empty once all is done.
+
+    Plugins add theirs through `render_slot("ready", {"steps": […]})`, in the order of
+    `requires`: a mapping of title, text, done, url and minutes.
+    """
+    has_sender = db.session().scalar(select(exists().select_from(Sender)))
+    found: list[dict[str, Any]] = [
+        {
+            "title": _("Connect a number"),
+            "text": _("From the WhatsApp Business account of your company."),
+            "done": bool(has_sender),
+            "url": "/senders",
+            "minutes": 10,
+        }
+    ]
+    for _plugin, _markup in plugins().render(
+        "ready", preferences.switched_on, {"steps": found}
+    ):
+        pass  # what they have to say, they put into `steps`
+    return [] if all(step["done"] for step in found) else found
+
+
+def _tallies(campaign_ids: Sequence[UUID]) -> dict[UUID, dict[str, int]]:
+    """Count messages by campaign and state, computed from the rows, in one query."""
+    query = (
+        select(Message.campaign_id, Message.state, func.count())
+        .where(Message.campaign_id.in_(campaign_ids))
+        .group_by(Message.campaign_id, Message.state)
+    )
+    found: dict[UUID, dict[str, int]] = {}
+    for campaign_id, state, count in db.session().execute(query):
+        found.setdefault(campaign_id, {})[state] = count
+    return found
+
+
+def _running(row: Any, tally: Mapping[str, int]) -> Running:
+    def count(*states: str) -> int:
+        return sum(tally.get(state, 0) for state in states)
+
+    return Running(
+        id=row.id,
+        name=row.name,
+        state=row.state,
+        state_reason=row.state_reason,
+        started_at=row.started_at,
+        total=sum(tally.values()) - count("suppressed"),
+        delivered=count("delivered", "read"),
+        on_the_way=count("accepted", "sent", "held"),
+        failed=count("failed", "unknown", "needs_decision", "expired", "cancelled"),
+        waiting=count("queued", "claimed", "dispatching"),
+    )
+
+
+def _figures(tallies: Sequence[Mapping[str, int]]) -> Figures:
+    def count(*states: str) -> int:
+        return sum(tally.get(state, 0) for tally in tallies for state in states)
+
+    return Figures(
+        campaigns=len(tallies),
+        sent=count("accepted", "sent", "held", "delivered", "read"),
+        delivered=count("delivered", "read"),
+        read=count("read"),
+        failed=count("failed"),
+    )
+
+
+# --- numbers
+
+
+def connect(
+    transport: str,
+    name: str,
+    *,
+    config: Mapping[str, str],
+    secrets: Mapping[str, str],
+    number: channels.SenderIn,
+) -> UUID:
+    """Connect a provider with one number, and ask it at once how that number is."""
+    kept = {key: value for key, value in config.items() if value}
+    channel = channels.connect(transport, name, kept, secrets, [number])
+    channels.check_channel.later(channel.id)
+    return channel.id
+
+
+def rotate(channel_id: UUID, secrets: Mapping[str, str]) -> None:
+    """Replace the secrets that are given; the provider is asked again."""
+    if not any(secrets.values()):
+        raise Invalid("secret_missing", _("Put in at least one new secret."))
+    channels.rotate(channel_id, secrets)
+
+
+def check(channel_id: UUID) -> None:
+    """Ask the provider how the numbers of a connection are, after this transaction."""
+    access.require("portal.senders")
+    channels.check_channel.later(channel_id)
+
+
+def verify_token(channel_id: UUID) -> str:
+    """Return the word a provider repeats when it is told where to report back."""
+    if not access.allowed("portal.senders"):
+        return ""
+    row = db.session().scalar(select(Channel).where(Channel.id == channel_id))
+    return channels.opened(row).secrets.get("verify_token", "") if row else ""
+
+
+def account() -> Account:
+    """Return the account itself, for its settings."""
+    return db.session().get_one(Account, current_account())
+
+
+# --- the account's log
+
+
+@dataclass(frozen=True, slots=True)
+class Deed:
+    """One entry of the log as the account reads it."""
+
+    id: UUID
+    at: dt.datetime
+    words: str
+    who: str
+    behind: str | None
+    reason: str | None
+    address: str
+    row: str
+    changes: list[tuple[str, str, str]]
+
+
+@dataclass(frozen=True, slots=True)
+class Deeds:
+    """One page of the log, newest first; `after` begins the next."""
+
+    rows: list[Deed]
+    after: str
+
+
+def activity(after: str = "", *, everything: bool = False) -> Deeds:
+    """Read a page of the account's log by key.
+
+    Args:
+        after: where the last page ended, from `Deeds.after`.
+        everything: also the single changes of rows, not only deeds.
+    """
+    access.require("portal.activity")
+    query = select(AuditEntry).order_by(AuditEntry.at.desc(), AuditEntry.id.desc())
+    query = query.where(AuditEntry.account_id == current_account())
+    if not everything:
+        query = query.where(AuditEntry.name.not_like("row.%"))
+    if place := _place(after):
+        at, key = place
+        query = query.where(
+            or_(AuditEntry.at < at, and_(AuditEntry.at == at, AuditEntry.id < key))
+        )
+    rows = db.session().scalars(query.limit(PAGE + 1)).all()
+    page, more = rows[:PAGE], len(rows) > PAGE
+    last = f"{page[-1].at.isoformat()}_{page[-1].id}" if more else ""
+    return Deeds([_deed(row) for row in page], last)
+
+
+def _place(after: str) -> tuple[dt.datetime, UUID] | None:
+    at, _underscore, key = after.partition("_")
+    try:
+        moment = dt.datetime.fromisoformat(at)
+        return (moment, UUID(key)) if moment.tzinfo else None
+    except ValueError:
+        return None
+
+
+def _deed(row: AuditEntry) -> Deed:
+    changes = [
+        (name, _short(before), _short(after))
+        for name, (before, after) in sorted(row.changes.items())
+    ]
+    return Deed(
+        row.id,
+        row.at,
+        audit.words(row.name),
+        row.actor_name or _kind(row.actor),
+        row.behind,
+        row.reason,
+        row.address,
+        (row.row or "").partition(":")[0],
+        changes,
+    )
+
+
+def _short(value: object) -> str:
+    text = "" if value is None else str(value)
+    return text if len(text) <= 80 else f"{text[:79]}…"
+
+
+def _kind(actor: str) -> str:
+    return {
+        "job": _("Clarion, by itself"),
+        "webhook": _("The provider"),
+        "command": _("The operator"),
+        "nobody": _("Somebody not signed in"),
+    }.get(actor.partition(":")[0], actor)

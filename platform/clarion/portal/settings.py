@@ -1,0 +1,128 @@
+"""Settings of the account: its name and place, its plugins, and what they let it choose."""
+
+from typing import Any
+
+from flask import (
+    Response,
+    flash,
+    make_response,
+    redirect,
+    render_template,
+    request,
+    url_for,
+)
+from flask_babel import gettext as _
+from flask_babel import lazy_gettext as lazy
+from wtforms import BooleanField, IntegerField, SelectField, StringField
+from wtforms.validators import InputRequired, Length
+
+from clarion.plugging.manager import plugins
+from clarion.plugging.manifest import Plugin, Setting
+from clarion.portal import places, service
+from clarion.tenancy import people, preferences
+from clarion.web.pages import Form, Pages, needs
+
+pages = Pages("settings", __name__)
+NEEDED = InputRequired(lazy("This is needed."))
+
+
+class AccountForm(Form):
+    """How the account is called, and where it is."""
+
+    name = StringField(lazy("Name of the account"), [NEEDED, Length(max=120)])
+    country = SelectField(lazy("Country"), choices=places.countries)
+    timezone = SelectField(lazy("Time zone"), choices=places.zones)
+    language = SelectField(lazy("Language"), choices=places.languages)
+
+
+@pages.route("/", methods=["GET", "POST"])
+@needs("portal.settings")
+def index() -> Any:
+    """Show and change the account."""
+    account = service.account()
+    form = AccountForm(obj=account)
+    if form.validate_on_submit():
+        with form.attempt():
+            people.change_account(
+                name=form.name.data,
+                country=form.country.data,
+                timezone=form.timezone.data,
+                language=form.language.data,
+            )
+            flash(_("Saved."), "success")
+            return redirect(url_for(".index"))
+    status = 422 if form.errors else 200
+    page = render_template(
+        "portal/settings.html", form=form, account=account, rows=_plugins(), tab="account"
+    )
+    return make_response(page, status)
+
+
+@pages.get("/plugins")
+@needs("portal.settings")
+def plugin_list() -> str:
+    """List the plugins, which of them are on, and what they may do."""
+    return render_template("portal/plugins.html", rows=_plugins(), tab="plugins")
+
+
+@pages.route("/plugins/<name>", methods=["GET", "POST"])
+@needs("portal.settings")
+def plugin(name: str) -> Any:
+    """Show and change what a plugin lets an account choose: a form made of its manifest."""
+    manifest = preferences.manifest(name)
+    kind = form_of(manifest)
+    form = kind(data=preferences.values(name))
+    if form.validate_on_submit():
+        with form.attempt():
+            given = {s.name: form[s.name].data for s in manifest.settings}
+            preferences.store(name, given)
+            flash(_("Saved."), "success")
+            return redirect(url_for(".plugin", name=name))
+    page = render_template(
+        "portal/plugin.html", form=form, plugin=manifest, about=_about(name), tab="plugins"
+    )
+    return make_response(page, 422 if form.errors else 200)
+
+
+@pages.post("/plugins/<name>/switch")
+@needs("portal.settings")
+def switch(name: str) -> Response:
+    """Switch a plugin on or off for the account."""
+    to = request.form.get("to") == "on"
+    preferences.switch(name, to=to)
+    title = preferences.manifest(name).title
+    words = _("%(name)s is on.", name=title) if to else _("%(name)s is off.", name=title)
+    flash(words, "success")
+    return make_response(redirect(url_for(".plugin_list")))
+
+
+def form_of(manifest: Plugin) -> type[Form]:
+    """Make a form with one field for each setting of a manifest."""
+    return type(
+        f"{manifest.name}_settings", (Form,), {s.name: _field(s) for s in manifest.settings}
+    )
+
+
+def _field(setting: Setting) -> Any:  # Any: WTForms' unbound field
+    title = _(setting.title)
+    if isinstance(setting.kind, tuple):
+        return SelectField(title, choices=[(word, _(word)) for word in setting.kind])
+    if setting.kind is bool:
+        return BooleanField(title)
+    if setting.kind is int:
+        return IntegerField(title, [NEEDED])
+    return StringField(title, [Length(max=preferences.LONGEST)])
+
+
+def _plugins() -> list[tuple[Plugin, str, bool]]:
+    """List the plugins an account can choose about: manifest, description, whether on."""
+    return [
+        (one.plugin, _about(one.name), preferences.switched_on(one.name))
+        for one in plugins().loaded()
+        if one.plugin and not one.plugin.always
+    ]
+
+
+def _about(name: str) -> str:
+    about = plugins().found[name].about
+    return about.partition(":")[2].strip() or about

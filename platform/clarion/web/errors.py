@@ -1,0 +1,130 @@
+"""Every refusal and failure becomes a page, a toast or JSON here, in one place."""
+
+import json
+from typing import Any
+
+from flask import (
+    Flask,
+    Response,
+    make_response,
+    redirect,
+    render_template,
+    request,
+    url_for,
+)
+from flask_wtf.csrf import CSRFError
+from sqlalchemy.exc import DBAPIError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+from werkzeug.exceptions import HTTPException
+
+from clarion.base.errors import ClarionError, NotSignedIn, TooMany, Unavailable
+from clarion.base.telemetry import counter, logger
+from clarion.base.words import _
+from clarion.web.guard import SAFE, request_id
+from clarion.web.pages import is_fragment
+
+log = logger(__name__)
+failed = counter("requests_failed_total", "Answers with status 500 and above", ("status",))
+
+
+def init_errors(app: Flask, *, sign_in: str) -> None:
+    """Answer every error of one application; `sign_in` is the endpoint of its door."""
+
+    def refused(error: ClarionError) -> Response:
+        if isinstance(error, NotSignedIn) and _wants_page() and request.method in SAFE:
+            return _to_the_door(sign_in)
+        if error.status >= 500:
+            return unexpected(error)
+        return answer(error.status, error.text, code=error.code, error=error)
+
+    def http(error: HTTPException) -> Response:
+        if error.response is not None:
+            return make_response(error.response)
+        if isinstance(error, CSRFError):
+            text = _("This page was open for too long. Reload it and try again.")
+            return answer(403, text, code="csrf_failed")
+        status = error.code or 500
+        out = answer(status, _sentence(status), code=error.name.lower().replace(" ", "_"))
+        for name, value in error.get_headers():
+            if name.lower() in ("allow", "retry-after"):
+                out.headers[name] = value
+        return out
+
+    def unexpected(error: Exception) -> Response:
+        if isinstance(error, OperationalError | PoolTimeout) or (
+            isinstance(error, DBAPIError) and error.connection_invalidated
+        ):
+            text = _("The database does not answer right now. Nothing was changed.")
+            error = Unavailable("database_away", text)
+        if isinstance(error, Unavailable):
+            log.warning("request.unavailable", code=error.code)
+            return answer(503, error.text, code=error.code, error=error)
+        log.error("request.failed", endpoint=request.endpoint, exc_info=error)
+        return answer(500, "", code="internal_error")
+
+    app.register_error_handler(ClarionError, refused)
+    app.register_error_handler(HTTPException, http)
+    app.register_error_handler(Exception, unexpected)
+
+
+def answer(
+    status: int, text: str, *, code: str, error: ClarionError | None = None
+) -> Response:
+    """Say what went wrong in the form the asker understands."""
+    if status >= 500:
+        failed.labels(str(status)).inc()
+    if is_fragment():
+        response = make_response("", status)
+        shown = text or _("That did not work. The id %(id)s names it.", id=request_id())
+        notice = {"text": shown, "level": "danger"}
+        response.headers["HX-Trigger"] = json.dumps({"toast": notice})
+    elif not _wants_page():
+        body = {"code": code, "detail": text, "status": status, "request": request_id()}
+        response = make_response(body, status)
+        response.mimetype = "application/problem+json"
+    else:
+        response = make_response(_page(status, text, error), status)
+    wait = getattr(error, "retry_after_seconds", None)
+    if wait:
+        response.headers["Retry-After"] = str(wait)
+    return response
+
+
+def _page(status: int, text: str, error: ClarionError | None) -> str:
+    return render_template(
+        "ui/error.html",
+        status=status,
+        text=text,
+        incident=request_id() if status >= 500 else "",
+        sent=None if request.method in SAFE else False,
+        retry=bool(error and error.retry and not isinstance(error, TooMany)),
+        back=_back(),
+    )
+
+
+def _back() -> str:
+    """Go on where the person came from, if that was a page of ours."""
+    referrer = request.headers.get("Referer", "")
+    base = request.host_url
+    if referrer.startswith(base) and referrer != request.url:
+        return "/" + referrer[len(base) :]
+    return "/console/" if request.path.startswith("/console") else "/"
+
+
+def _wants_page() -> bool:
+    best: Any = request.accept_mimetypes.best_match(["text/html", "application/json"])
+    return bool(best != "application/json") and not is_fragment()
+
+
+def _to_the_door(endpoint: str) -> Response:
+    here = request.full_path.rstrip("?")
+    return make_response(redirect(url_for(endpoint, next=here)))
+
+
+def _sentence(status: int) -> str:
+    """Say it in our words; the page has sentences of its own for the usual ones."""
+    return {
+        400: _("The request could not be understood."),
+        413: _("This is larger than we accept. Files may have up to 25 MB."),
+        415: _("This kind of file or data is not accepted here."),
+    }.get(status, "")

@@ -1,0 +1,156 @@
+"""What every answer of both applications carries, and what every request must.
+
+Headers are added around everything, static files and errors included. Unsafe requests
+need a token bound to the session and must come from our own pages.
+"""
+
+import secrets
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+from flask import Flask, Response, current_app, request, session
+from flask_wtf.csrf import CSRFProtect, generate_csrf
+
+from clarion.base import telemetry
+from clarion.base.errors import Forbidden, Invalid
+from clarion.base.settings import settings
+from clarion.base.words import _
+from clarion.web import pages
+
+POLICY: Final = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:;"
+    " media-src 'self' blob:; font-src 'self'; connect-src 'self'; form-action 'self';"
+    " frame-ancestors 'none'; base-uri 'none'"
+)
+HEADERS: Final[Mapping[str, str]] = {
+    "Content-Security-Policy": POLICY,
+    "Strict-Transport-Security": "max-age=63072000; includeSubDomains",
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "same-origin",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Permissions-Policy": (
+        "camera=(), geolocation=(), microphone=(), payment=(), usb=(), browsing-topics=()"
+    ),
+}
+LONGEST: Final = 26 * 1024 * 1024  # bytes: a file of 25 MB and its form
+LONGEST_FIELD: Final = 512 * 1024
+PARTS: Final = 2_000
+SAFE: Final = frozenset({"GET", "HEAD", "OPTIONS"})
+REQUEST_ID: Final = "clarion.request_id"
+
+# Any: WSGI's own environment and start_response
+Wsgi = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
+
+
+class Guarded:
+    """Around both applications: a name for the request, and the headers of every answer."""
+
+    def __init__(self, inner: Wsgi) -> None:
+        self.inner = inner
+
+    def __call__(
+        self, environ: dict[str, Any], start: Callable[..., Any]
+    ) -> Iterable[bytes]:
+        """Answer one request."""
+        name = environ[REQUEST_ID] = f"req_{secrets.token_hex(8)}"
+
+        def begin(status: str, headers: list[tuple[str, str]], *more: Any) -> Any:
+            there = {key.lower() for key, _value in headers}
+            added = [(k, v) for k, v in HEADERS.items() if k.lower() not in there]
+            return start(status, [*headers, *added, ("X-Request-Id", name)], *more)
+
+        with telemetry.bound(request=name):
+            return self.inner(environ, begin)
+
+
+def request_id() -> str:
+    """Name the present request: in the log, in the audit, on the error page."""
+    return str(request.environ.get(REQUEST_ID, ""))
+
+
+def init_guard(app: Flask) -> CSRFProtect:
+    """Give one application its limits, its known hosts and its check of unsafe requests."""
+    conf = settings()
+    app.config.update(
+        SECRET_KEY=conf.secret_key.get_secret_value(),
+        SECRET_KEY_FALLBACKS=[k.get_secret_value() for k in conf.secret_key_fallbacks],
+        MAX_CONTENT_LENGTH=LONGEST,
+        MAX_FORM_MEMORY_SIZE=LONGEST_FIELD,
+        MAX_FORM_PARTS=PARTS,
+        TRUSTED_HOSTS=known_hosts(),
+        WTF_CSRF_TIME_LIMIT=None,  # as long as the session it is bound to
+        WTF_CSRF_SSL_STRICT=False,  # `_from_us` looks at more than the referrer
+    )
+    app.before_request(_from_us)
+    csrf = CSRFProtect(app)
+    app.before_request(_once)
+    app.after_request(_private)
+    app.jinja_env.globals["csrf_token"] = token
+    app.context_processor(lambda: {"csrf_token": token})
+    return csrf
+
+
+def known_hosts() -> list[str]:
+    """List the host names that are answered; without them a link could lead elsewhere."""
+    conf = settings()
+    urls = (urlsplit(url).hostname for url in (conf.public_url, conf.callback_base_url))
+    hosts = {host for host in urls if host} | set(conf.trusted_hosts)
+    if conf.console_host:
+        hosts.add(conf.console_host)
+    if not conf.production:
+        hosts |= {"localhost", "127.0.0.1", "[::1]"}
+    return sorted(hosts)
+
+
+def token() -> str:
+    """Return the token for forms. Pages without forms start no session for strangers."""
+    if not session and pages.guard_of(request.endpoint) in ("", "public_without_forms"):
+        return ""
+    return str(generate_csrf())
+
+
+def _from_us() -> None:
+    """Refuse an unsafe request that another site made a browser send.
+
+    Browsers say where a request comes from; what says nothing is no browser, and its
+    token is still checked.
+    """
+    if request.method in SAFE:
+        return
+    site = request.headers.get("Sec-Fetch-Site")
+    origin = request.headers.get("Origin")
+    if site is not None:
+        good = site in ("same-origin", "none")
+    elif origin is not None:
+        good = urlsplit(origin).netloc == request.host
+    else:
+        referrer = request.headers.get("Referer")
+        good = referrer is None or urlsplit(referrer).netloc == request.host
+    if not good:
+        raise Forbidden(
+            "cross_site", _("This came from another site, so nothing was done.")
+        )
+
+
+def _once() -> None:
+    """Refuse form fields that come twice where one is expected."""
+    if request.method in SAFE or not request.form:
+        return
+    pages_of = current_app.blueprints.get(request.blueprint or "")
+    lists = getattr(pages_of, "lists", {}).get(request.endpoint)
+    if lists is None:
+        return
+    for name, values in request.form.lists():
+        if len(values) > 1 and name not in lists:
+            raise Invalid(
+                "field_repeated", _("The field %(name)s came twice.", name=name), field=name
+            )
+
+
+def _private(response: Response) -> Response:
+    """Keep pages of people out of every cache."""
+    if "Cache-Control" not in response.headers:
+        response.headers["Cache-Control"] = "no-store" if session else "no-cache"
+    return response
