@@ -1,0 +1,329 @@
+"""People, their tags, the proof that they agreed, and uploaded lists on their way in."""
+
+import datetime as dt
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import (
+    CheckConstraint,
+    Date,
+    ForeignKeyConstraint,
+    Index,
+    Integer,
+    LargeBinary,
+    SmallInteger,
+    String,
+    Text,
+    UniqueConstraint,
+    Uuid,
+    text,
+)
+from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.orm import Mapped
+
+from clarion.base.db import Wall, column
+from clarion.tenancy.models import AccountBase, Time
+
+CONSENTS = ("none", "opted_in", "opted_out")
+ACTIONS = ("grant", "withdraw", "import_attested", "correct")
+PURPOSES = ("marketing", "utility", "auth")
+METHODS = (
+    "web_form", "shop", "paper", "existing", "other", "inbound_message", "import", "team",
+)  # fmt: skip
+IMPORT_STATES = (
+    "uploaded", "matched", "attested", "checking", "checked", "importing", "done",
+    "undoing", "undone", "failed", "cancelled",
+)  # fmt: skip
+ROW_STATES = ("new", "changed", "same", "duplicate", "invalid", "suppressed")
+
+
+def _one_of(column_name: str, values: tuple[str, ...]) -> CheckConstraint:
+    listed = ", ".join(f"'{v}'" for v in values)
+    return CheckConstraint(f"{column_name} IN ({listed})", name=column_name)
+
+
+def _of_contact() -> ForeignKeyConstraint:
+    """Go with the contact: erasing a person erases what hangs on them, and nothing else."""
+    return ForeignKeyConstraint(
+        ["account_id", "contact_id"],
+        ["contacts_contact.account_id", "contacts_contact.id"],
+        ondelete="CASCADE",
+    )
+
+
+class Contact(AccountBase):
+    """One person an account may write to.
+
+    `phone` is one of the person's identifiers, the one messages go to; `phone_idx` is its
+    blind index. `consent` is what the last consent event for marketing says, and
+    `consent_id` is that event: a copy for quick answers, always written with the event.
+    """
+
+    __tablename__ = "contacts_contact"
+    __table_args__ = (
+        UniqueConstraint("account_id", "phone"),
+        CheckConstraint(r"phone ~ '^\+[0-9]{5,20}$'", name="phone"),
+        CheckConstraint("(phone IS NULL) = (phone_idx IS NULL)", name="phone_idx"),
+        CheckConstraint("(consent = 'none') = (consent_id IS NULL)", name="consent_id"),
+        _one_of("consent", CONSENTS),
+    )
+    wall = Wall(kind="content")
+
+    name: Mapped[str] = column(
+        String(200), pd="contact.name", retention="contact", server_default=""
+    )
+    first_name: Mapped[str] = column(
+        String(200), pd="contact.name", retention="contact", server_default=""
+    )
+    last_name: Mapped[str] = column(
+        String(200), pd="contact.name", retention="contact", server_default=""
+    )
+    phone: Mapped[str | None] = column(
+        String(24, collation="C"), pd="contact.phone", retention="contact", log="mask"
+    )
+    phone_idx: Mapped[bytes | None] = column(
+        LargeBinary, pd="contact.index", export=False, retention="contact"
+    )
+    email: Mapped[str] = column(
+        String(254), pd="contact.email", retention="contact", log="mask", server_default=""
+    )
+    language: Mapped[str] = column(String(20), pd=None, server_default="")
+    country: Mapped[str] = column(String(2), pd=None, server_default="")
+    attributes: Mapped[dict[str, str]] = column(
+        JSONB, pd="contact.attribute", retention="contact", server_default=text("'{}'")
+    )
+    consent: Mapped[str] = column(String(12), pd=None, server_default="none")
+    consent_id: Mapped[UUID | None] = column(Uuid, pd=None)
+    consent_at: Mapped[dt.datetime | None] = column(Time, pd=None)
+    import_id: Mapped[UUID | None] = column(Uuid, pd=None)
+    updated_at: Mapped[dt.datetime | None] = column(Time, pd=None)
+
+
+class Tag(AccountBase):
+    """A word people are sorted by. `key` is the name in small letters."""
+
+    __tablename__ = "contacts_tag"
+    __table_args__ = (UniqueConstraint("account_id", "key"),)
+    wall = Wall(kind="content")
+
+    name: Mapped[str] = column(String(60), pd="account.content", log="ok")
+    key: Mapped[str] = column(String(80), pd=None)
+    import_id: Mapped[UUID | None] = column(Uuid, pd=None)
+
+
+class Tagging(AccountBase):
+    """A contact has a tag, and which import said so."""
+
+    __tablename__ = "contacts_tagging"
+    __table_args__ = (
+        UniqueConstraint("account_id", "contact_id", "tag_id"),
+        Index("ix_contacts_tagging_tag", "account_id", "tag_id", "contact_id"),
+        _of_contact(),
+        ForeignKeyConstraint(
+            ["account_id", "tag_id"],
+            ["contacts_tag.account_id", "contacts_tag.id"],
+            ondelete="CASCADE",
+        ),
+    )
+    wall = Wall(kind="content", app=("SELECT", "INSERT", "DELETE"))
+    owner_unique = False
+
+    contact_id: Mapped[UUID] = column(Uuid, pd="contact.id")
+    tag_id: Mapped[UUID] = column(Uuid, pd=None)
+    import_id: Mapped[UUID | None] = column(Uuid, pd=None)
+
+
+class Wording(AccountBase):
+    """The exact words somebody agreed to; never changed, each text once."""
+
+    __tablename__ = "contacts_wording"
+    __table_args__ = (UniqueConstraint("account_id", "digest"),)
+    wall = Wall(kind="content", app=("SELECT", "INSERT"))
+
+    text: Mapped[str] = column(Text, pd="account.content")
+    version: Mapped[str] = column(String(20), pd=None)
+    digest: Mapped[bytes] = column(LargeBinary, pd=None)
+
+
+class Consent(AccountBase):
+    """One event in the history of a contact's consent. Added, never changed.
+
+    `created_by` says who wrote it down, `created_at` when; `agreed_on` is the day the
+    person agreed, where known. `row_number` and `file_digest` lead to the line of the
+    uploaded list that is the evidence.
+    """
+
+    __tablename__ = "contacts_consent"
+    __table_args__ = (
+        Index("ix_contacts_consent_contact", "account_id", "contact_id", "created_at"),
+        _one_of("action", ACTIONS),
+        _one_of("purpose", PURPOSES),
+        _one_of("method", METHODS),
+        _of_contact(),
+    )
+    wall = Wall(kind="content", app=("SELECT", "INSERT"))
+    owner_unique = False
+
+    contact_id: Mapped[UUID] = column(Uuid, pd="contact.id")
+    action: Mapped[str] = column(String(16), pd="contact.consent", retention="contact")
+    purpose: Mapped[str] = column(String(12), pd=None)
+    method: Mapped[str] = column(String(16), pd="contact.consent", retention="contact")
+    source: Mapped[str] = column(
+        String(300), pd="contact.consent", retention="contact", server_default=""
+    )
+    wording_id: Mapped[UUID | None] = column(Uuid, pd=None, to="contacts_wording")
+    agreed_on: Mapped[dt.date | None] = column(
+        Date, pd="contact.consent", retention="contact"
+    )
+    import_id: Mapped[UUID | None] = column(Uuid, pd=None)
+    row_number: Mapped[int | None] = column(Integer, pd=None)
+    file_digest: Mapped[bytes | None] = column(LargeBinary, pd=None)
+
+
+class Import(AccountBase):
+    """An uploaded list and how far it has come.
+
+    The file itself is sealed and forgotten when `expires_at` has passed, together with
+    its rows; what was decided and counted stays.
+    """
+
+    __tablename__ = "contacts_import"
+    __table_args__ = (
+        _one_of("state", IMPORT_STATES),
+        Index("ix_contacts_import_state", "state", "expires_at"),
+    )
+    wall = Wall(
+        kind="content",
+        system=(
+            "SELECT (id, account_id, state, beat_at, created_at, expires_at, forgotten_at)",
+        ),
+    )
+
+    file_name: Mapped[str] = column(String(200), pd="account.content", log="never")
+    file_digest: Mapped[bytes] = column(LargeBinary, pd=None)
+    file_size: Mapped[int] = column(Integer, pd=None)
+    original: Mapped[bytes | None] = column(
+        LargeBinary,
+        pd="contact.list",
+        export=False,
+        erase="shred",
+        retention="upload",
+        deferred=True,
+    )
+    encoding: Mapped[str] = column(String(40), pd=None)
+    delimiter: Mapped[str] = column(String(1), pd=None)
+    header: Mapped[bool] = column(pd=None)
+    country: Mapped[str] = column(String(2), pd=None, server_default="")
+    day_first: Mapped[bool | None] = column(pd=None)
+    guessed: Mapped[dict[str, Any]] = column(
+        JSONB,
+        pd="contact.list",
+        export=False,
+        retention="upload",
+        server_default=text("'{}'"),
+        deferred=True,
+    )
+    mapping: Mapped[dict[str, str]] = column(JSONB, pd=None, server_default=text("'{}'"))
+    overwrite: Mapped[bool] = column(pd=None, server_default=text("true"))
+    tags: Mapped[list[str]] = column(
+        JSONB, pd="account.content", log="never", server_default=text("'[]'")
+    )
+    row_count: Mapped[int] = column(Integer, pd=None, server_default="0")
+
+    # what the person said about consent, and in which words we asked
+    consent_source: Mapped[str] = column(String(16), pd=None, server_default="")
+    consent_place: Mapped[str] = column(
+        String(300), pd="account.content", server_default=""
+    )
+    consent_on: Mapped[dt.date | None] = column(Date, pd=None)
+    wording_id: Mapped[UUID | None] = column(Uuid, pd=None, to="contacts_wording")
+    attested_by: Mapped[str] = column(String(120), pd="person.name", server_default="")
+    attested_at: Mapped[dt.datetime | None] = column(Time, pd=None)
+    attestation_version: Mapped[str] = column(String(20), pd=None, server_default="")
+    attestation_digest: Mapped[bytes | None] = column(LargeBinary, pd=None)
+
+    state: Mapped[str] = column(String(12), pd=None, server_default="uploaded")
+    problem: Mapped[str] = column(String(400), pd=None, server_default="")
+    read_to: Mapped[int] = column(Integer, pd=None, server_default="0")
+    progress: Mapped[int] = column(Integer, pd=None, server_default="0")
+    counts: Mapped[dict[str, Any]] = column(JSONB, pd=None, server_default=text("'{}'"))
+    result: Mapped[dict[str, Any]] = column(JSONB, pd=None, server_default=text("'{}'"))
+    beat_at: Mapped[dt.datetime | None] = column(Time, pd=None)
+    started_at: Mapped[dt.datetime | None] = column(Time, pd=None)
+    finished_at: Mapped[dt.datetime | None] = column(Time, pd=None)
+    expires_at: Mapped[dt.datetime] = column(Time, pd=None)
+    forgotten_at: Mapped[dt.datetime | None] = column(Time, pd=None)
+
+
+class ImportRow(AccountBase):
+    """One row of an uploaded list with its verdict, waiting to be applied or undone.
+
+    The row's own `id` becomes the id of the contact it makes and of the consent event it
+    leaves, so that applying twice adds nothing. `before` is what the contact looked like.
+    """
+
+    __tablename__ = "contacts_import_row"
+    __table_args__ = (
+        UniqueConstraint("account_id", "import_id", "line"),
+        Index(
+            "ix_contacts_import_row_odd",
+            "account_id",
+            "import_id",
+            "state",
+            "line",
+            postgresql_where=text("state <> 'new'"),
+        ),
+        _one_of("state", ROW_STATES),
+        ForeignKeyConstraint(
+            ["account_id", "import_id"],
+            ["contacts_import.account_id", "contacts_import.id"],
+            ondelete="CASCADE",
+        ),
+    )
+    wall = Wall(kind="content")
+    owner_unique = False
+
+    import_id: Mapped[UUID] = column(Uuid, pd=None)
+    line: Mapped[int] = column(Integer, pd=None)
+    state: Mapped[str] = column(String(12), pd=None)
+    reason: Mapped[str] = column(String(40), pd=None, server_default="")
+    sentence: Mapped[str] = column(
+        Text, pd="contact.list", retention="upload", server_default=""
+    )
+    twin: Mapped[int | None] = column(Integer, pd=None)
+    contact_id: Mapped[UUID | None] = column(Uuid, pd="contact.id", retention="upload")
+    phone: Mapped[str] = column(
+        String(24), pd="contact.phone", retention="upload", log="mask", server_default=""
+    )
+    idx: Mapped[bytes | None] = column(
+        LargeBinary, pd="contact.index", export=False, retention="upload"
+    )
+    name: Mapped[str] = column(
+        String(200), pd="contact.name", retention="upload", server_default=""
+    )
+    first_name: Mapped[str] = column(
+        String(200), pd="contact.name", retention="upload", server_default=""
+    )
+    last_name: Mapped[str] = column(
+        String(200), pd="contact.name", retention="upload", server_default=""
+    )
+    email: Mapped[str] = column(
+        String(254), pd="contact.email", retention="upload", server_default=""
+    )
+    email_idx: Mapped[bytes | None] = column(
+        LargeBinary, pd="contact.index", export=False, retention="upload"
+    )
+    language: Mapped[str] = column(String(20), pd=None, server_default="")
+    country: Mapped[str] = column(String(2), pd=None, server_default="")
+    tags: Mapped[list[str]] = column(
+        JSONB, pd="account.content", retention="upload", server_default=text("'[]'")
+    )
+    attributes: Mapped[dict[str, str]] = column(
+        JSONB, pd="contact.attribute", retention="upload", server_default=text("'{}'")
+    )
+    said: Mapped[str] = column(String(3), pd=None, server_default="")
+    said_on: Mapped[dt.date | None] = column(Date, pd=None)
+    notes: Mapped[int] = column(SmallInteger, pd=None, server_default="0")
+    before: Mapped[dict[str, Any] | None] = column(
+        JSONB, pd="contact.attribute", retention="upload"
+    )

@@ -1,0 +1,279 @@
+"""Checked rows become contacts: a few statements over whole sets, all in one transaction.
+
+A row's id is the id of the contact it makes and of the consent event it leaves. Whatever
+is done twice therefore happens once.
+"""
+
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import (
+    ColumnElement,
+    Text,
+    and_,
+    case,
+    cast,
+    func,
+    literal,
+    or_,
+    select,
+    update,
+)
+from sqlalchemy.dialects.postgresql import insert
+
+from clarion.base import db
+from clarion.messaging import identifiers
+from clarion.tenancy import audit
+from clarion.tenancy.scope import current_account, current_actor
+from clarion.work import outbox
+from clarion_contacts.events import ImportFinished
+from clarion_contacts.models import Consent, Contact, Import, ImportRow, Tag, Tagging
+from clarion_contacts.service import uploads, verdicts
+from clarion_contacts.service.imports import KEPT
+from clarion_contacts.service.tags import keep_tags, key_of
+
+STEP = 50_000
+APPLY_LOCK = 3
+
+
+def apply(import_id: UUID) -> None:
+    """Take a checked list in: contacts, addresses, tags and proof, all or nothing.
+
+    The verdicts are renewed first, so that who said STOP since the check stays out.
+    Harmless when called again: it finds the list done.
+    """
+    alone(import_id)
+    row = uploads.get(import_id)
+    if row.state != "importing":
+        return
+    verdicts.judge_rows(row)
+    made = keep_tags(_tag_names(row), row.id)
+    done = {"created": 0, "updated": 0, "consents": 0, "withdrawn": 0}
+    last = row.read_to
+    for first in range(0, last + 1, STEP):
+        part = and_(
+            ImportRow.account_id == current_account(),
+            ImportRow.import_id == row.id,
+            ImportRow.line.between(first, first + STEP - 1),
+        )
+        for key, number in _step(row, part).items():
+            done[key] += number
+        report(row, min(first + STEP, last) * row.row_count // max(last, 1))
+    _finish(row, {**done, "tags": len(made)})
+
+
+def alone(import_id: UUID) -> None:
+    """Keep other workers off this list until the transaction ends."""
+    key = func.hashtext(str(import_id))
+    db.session().execute(select(func.pg_advisory_xact_lock(APPLY_LOCK, key)))
+
+
+def report(row: Import, progress: int) -> None:
+    """Show how far a long transaction is: written beside it, so that pages can see it."""
+    entry = db.Entry("clarion_app", row.account_id, current_actor().label)
+    with db.apart(entry) as orm:
+        orm.execute(
+            update(Import)
+            .where(Import.account_id == row.account_id, Import.id == row.id)
+            .values(progress=progress, beat_at=func.clarion_now())
+            .execution_options(synchronize_session=False)
+        )
+
+
+def _tag_names(row: Import) -> dict[str, str]:
+    return {**row.counts.get("tags", {}), **{key_of(tag): tag for tag in row.tags}}
+
+
+def _step(row: Import, part: ColumnElement[bool]) -> dict[str, int]:
+    created = _create(row, part)
+    _remember(part)
+    consents = _consents(row, part)
+    updated = _update(row, part)
+    _addresses(part)
+    _taggings(row, part)
+    return {
+        "created": created,
+        "updated": updated,
+        "consents": consents["import_attested"],
+        "withdrawn": consents["withdraw"],
+    }
+
+
+def _create(row: Import, part: ColumnElement[bool]) -> int:
+    agreed = verdicts.grants(row)
+    values: dict[str, Any] = {
+        "id": ImportRow.id,
+        "account_id": ImportRow.account_id,
+        **{name: getattr(ImportRow, name) for name in verdicts.PLAIN},
+        "phone": ImportRow.phone,
+        "phone_idx": ImportRow.idx,
+        "attributes": ImportRow.attributes,
+        "consent": case((agreed, "opted_in"), else_="none"),
+        "consent_id": case((agreed, ImportRow.id)),
+        "consent_at": case((agreed, func.now())),
+        "import_id": ImportRow.import_id,
+    }
+    rows = select(*values.values()).where(part, ImportRow.state == "new")
+    statement = insert(Contact).from_select(
+        list(values), rows.order_by(ImportRow.line), include_defaults=False
+    )
+    result: Any = db.session().execute(statement.on_conflict_do_nothing())
+    return int(result.rowcount)
+
+
+def _remember(part: ColumnElement[bool]) -> None:
+    """Keep what changed contacts looked like, for the undo."""
+    pairs: list[Any] = []
+    for name in (*verdicts.PLAIN, "attributes"):
+        pairs += [name, getattr(Contact, name)]
+    db.session().execute(
+        update(ImportRow)
+        .where(part, ImportRow.state == "changed", *_its_contact())
+        .values(before=func.jsonb_build_object(*map(_named, pairs)))
+        .execution_options(synchronize_session=False)
+    )
+
+
+def _consents(row: Import, part: ColumnElement[bool]) -> dict[str, int]:
+    """Add one event for each row that brings consent, or takes it back."""
+    agreed = verdicts.grants(row)
+    action = case((agreed, "import_attested"), else_="withdraw")
+    values: dict[str, Any] = {
+        "id": ImportRow.id,
+        "account_id": ImportRow.account_id,
+        "contact_id": Contact.id,
+        "action": action,
+        "purpose": literal("marketing"),
+        "method": case((agreed, _method(row)), else_="import"),
+        "source": literal(row.consent_place),
+        "wording_id": case((agreed, literal(row.wording_id, Import.wording_id.type))),
+        "agreed_on": func.coalesce(
+            ImportRow.said_on, literal(row.consent_on, Import.consent_on.type)
+        ),
+        "import_id": ImportRow.import_id,
+        "row_number": ImportRow.line,
+        "file_digest": literal(row.file_digest),
+    }
+    rows = (
+        select(*values.values())
+        .join(Contact, and_(*_its_contact()))
+        .where(
+            part,
+            or_(
+                and_(ImportRow.state == "new", agreed),
+                and_(ImportRow.state == "changed", agreed, Contact.consent == "none"),
+                and_(
+                    ImportRow.state == "changed",
+                    ImportRow.said == "no",
+                    Contact.consent == "opted_in",
+                ),
+            ),
+        )
+    )
+    statement = insert(Consent).from_select(list(values), rows, include_defaults=False)
+    written = statement.on_conflict_do_nothing().returning(Consent.action).cte("written")
+    query = select(written.c.action, func.count()).group_by(written.c.action)
+    found = {name: number for name, number in db.session().execute(query)}  # noqa: C416
+    return {name: found.get(name, 0) for name in ("import_attested", "withdraw")}
+
+
+def _update(row: Import, part: ColumnElement[bool]) -> int:
+    agreed = and_(verdicts.grants(row), Contact.consent == "none")
+    refused = and_(ImportRow.said == "no", Contact.consent == "opted_in")
+    values: dict[str, Any] = {
+        name: case(
+            (verdicts.brings(row, name), getattr(ImportRow, name)),
+            else_=getattr(Contact, name),
+        )
+        for name in verdicts.PLAIN
+    }
+    values |= {
+        "attributes": verdicts.merged(row),
+        "consent": case(
+            (agreed, "opted_in"), (refused, "opted_out"), else_=Contact.consent
+        ),
+        "consent_id": case((or_(agreed, refused), ImportRow.id), else_=Contact.consent_id),
+        "consent_at": case((or_(agreed, refused), func.now()), else_=Contact.consent_at),
+        "updated_at": func.clarion_now(),
+    }
+    result: Any = db.session().execute(
+        update(Contact)
+        .where(part, ImportRow.state == "changed", *_its_contact())
+        .values(values)
+        .execution_options(synchronize_session=False)
+    )
+    return int(result.rowcount)
+
+
+def _addresses(part: ColumnElement[bool]) -> None:
+    taken = ImportRow.state.in_(("new", "changed"))
+    phones = (
+        select(
+            Contact.id.label("contact_id"),
+            literal("phone").label("kind"),
+            ImportRow.phone.label("value"),
+            ImportRow.idx.label("idx"),
+        )
+        .join(Contact, and_(*_its_contact()))
+        .where(part, ImportRow.state == "new")
+    )
+    mails = (
+        select(
+            Contact.id.label("contact_id"),
+            literal("email").label("kind"),
+            ImportRow.email.label("value"),
+            ImportRow.email_idx.label("idx"),
+        )
+        .join(Contact, and_(*_its_contact()))
+        .where(part, taken, ImportRow.email != "")
+    )
+    identifiers.attach_selected(phones, "import")
+    identifiers.attach_selected(mails, "import")
+
+
+def _taggings(row: Import, part: ColumnElement[bool]) -> None:
+    wanted = (
+        select(
+            Contact.id.label("contact_id"),
+            func.jsonb_array_elements_text(verdicts.wanted_tags(row)).label("key"),
+        )
+        .join(Contact, and_(*_its_contact()))
+        .where(part, ImportRow.state.in_(("new", "changed")))
+        .subquery("wanted")
+    )
+    rows = select(
+        func.clarion_new_id(),
+        func.clarion_account(),
+        wanted.c.contact_id,
+        Tag.id,
+        literal(row.id, Import.id.type),
+    ).join(Tag, and_(Tag.account_id == current_account(), Tag.key == wanted.c.key))
+    names = ["id", "account_id", "contact_id", "tag_id", "import_id"]
+    statement = insert(Tagging).from_select(names, rows, include_defaults=False)
+    db.session().execute(statement.on_conflict_do_nothing())
+
+
+def _its_contact() -> tuple[ColumnElement[bool], ...]:
+    """Join a row to the contact it made or found."""
+    return (
+        Contact.account_id == ImportRow.account_id,
+        Contact.id == func.coalesce(ImportRow.contact_id, ImportRow.id),
+    )
+
+
+def _method(row: Import) -> str:
+    return row.consent_source or "import"
+
+
+def _named(value: Any) -> Any:
+    return cast(value, Text) if isinstance(value, str) else value
+
+
+def _finish(row: Import, result: dict[str, int]) -> None:
+    row = uploads.get(row.id, lock=True)
+    row.counts = {**row.counts, **verdicts.counted(row)}
+    row.state, row.result, row.progress = "done", result, row.row_count
+    row.finished_at = row.beat_at = func.clarion_now()
+    row.expires_at = func.clarion_now() + KEPT
+    audit.record("contacts.import.finished", row, **result)
+    outbox.publish(ImportFinished(import_id=row.id))

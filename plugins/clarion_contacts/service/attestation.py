@@ -1,0 +1,85 @@
+"""The question about consent that every list is asked: where, when, with which words."""
+
+import datetime as dt
+
+from clarion.base import clock
+from clarion.base.errors import Invalid
+from clarion.base.words import Lazy, _
+from clarion.base.words import lazy as later
+from clarion.tenancy.scope import current_actor
+
+SOURCES: dict[str, tuple[Lazy, Lazy]] = {
+    "web_form": (later("A form on our web site"), later("Name the page or its address.")),
+    "shop": (later("In our shop or by phone"), later("Name the shop or the counter.")),
+    "paper": (later("On paper"), later("Say where the papers are kept.")),
+    "existing": (
+        later("Our customers, who agreed when they bought"),
+        later("Say in which step of buying they were asked."),
+    ),
+    "other": (later("Another way"), later("Describe it in one sentence.")),
+    "none": (
+        later("They did not agree, or I do not know"),
+        later("They are imported without consent and get no marketing."),
+    ),
+    "bought": (
+        later("The list was bought, rented or collected"),
+        later("Such a list cannot be imported."),
+    ),
+}
+ATTESTATION_VERSION = "2026-11"
+ATTESTATION = later(
+    "I confirm that the people in this list agreed to get messages from my business, that"
+    " I can show where, when and with which words, and that the list was not bought,"
+    " rented or collected without asking them."
+)
+
+
+def refuse(
+    source: str, place: str, agreed_on: dt.date | None, wording: str, typed_name: str
+) -> None:
+    """Refuse an answer that proves nothing: `Invalid`, with the field it belongs to."""
+    if source == "bought":
+        raise Invalid(
+            "consent_bought",
+            _(
+                "People on a bought, rented or collected list did not agree to hear from"
+                " you. It cannot be imported."
+            ),
+            field="source",
+        )
+    if source not in SOURCES:
+        raise Invalid(
+            "consent_unanswered",
+            _("Answer where these people agreed. It is required."),
+            field="source",
+        )
+    if not place.strip():
+        raise Invalid(
+            "consent_place",
+            _("Say where they agreed: the page, form or shop."),
+            field="place",
+        )
+    if agreed_on is None or agreed_on > clock.now().date() + dt.timedelta(days=1):
+        raise Invalid(
+            "consent_date",
+            _("Give the day by which they had agreed; it cannot lie ahead."),
+            field="agreed_on",
+        )
+    if len(wording.strip()) < 10:
+        raise Invalid(
+            "consent_wording",
+            _("Copy the sentence they agreed to; it is part of the proof."),
+            field="wording",
+        )
+    _refuse_name(typed_name)
+
+
+def _refuse_name(typed: str) -> None:
+    own = current_actor().name
+    said = " ".join(typed.split())
+    if not said or (own and said.casefold() != " ".join(own.split()).casefold()):
+        raise Invalid(
+            "attestation_name",
+            _("Type your own name as it stands in your profile: %(name)s.", name=own),
+            field="typed_name",
+        )

@@ -1,0 +1,190 @@
+"""Whom a campaign reaches: one SELECT, a row per contact, with a reason for each left out."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import (
+    ColumnElement,
+    LargeBinary,
+    Select,
+    Text,
+    and_,
+    case,
+    cast,
+    false,
+    func,
+    or_,
+    select,
+)
+
+from clarion.base import db
+from clarion.base.words import _
+from clarion.messaging import suppression
+from clarion.messaging.models import Message
+from clarion.tenancy.scope import current_account
+from clarion_contacts import segments
+from clarion_contacts.models import Contact
+from clarion_contacts.segments import Filling, Rule
+
+Variables = Mapping[str, Filling | Mapping[str, Any]]
+NEWEST = 2_000  # contacts that are asked which attributes they have
+
+
+@dataclass(frozen=True, slots=True)
+class Counted:
+    """How many people a segment holds, how many of them a campaign reaches, and why not."""
+
+    total: int
+    reached: int
+    left_out: dict[str, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """One person a campaign reaches, with the values their message gets."""
+
+    contact_id: UUID
+    name: str
+    phone: str
+    variables: dict[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Placeholder:
+    """Something a variable can be filled from: `source` and what to call it on screen."""
+
+    source: str
+    title: str
+
+
+def audience(segment: Rule, variables: Variables, purpose: str) -> Select[Any]:
+    """Choose people for a send order, with everything its ledger rows need.
+
+    Args:
+        segment: a rule of `segments`.
+        variables: name in the template → where its value comes from.
+        purpose: `marketing` needs consent; others only that nobody asked for silence.
+
+    Returns:
+        a SELECT of contact_id, address_kind, address, address_idx, variables, consent_id
+        and reason: empty, or why this person is left out (`invalid_address`, `opted_out`,
+        `no_consent`, `missing_variable`). Two contacts never share a number, so nobody is
+        there twice.
+    """
+    values, missing = _values(variables)
+    return select(
+        Contact.id.label("contact_id"),
+        _text("phone").label("address_kind"),
+        func.coalesce(Contact.phone, "").label("address"),
+        func.coalesce(Contact.phone_idx, cast(b"", LargeBinary)).label("address_idx"),
+        values.label("variables"),
+        case((Contact.consent == "opted_in", Contact.consent_id)).label("consent_id"),
+        _reason(purpose, missing).label("reason"),
+    ).where(Contact.account_id == current_account(), segments.condition(segment))
+
+
+def count(segment: Rule, variables: Variables, purpose: str) -> Counted:
+    """Count a segment's people by whether, and if not why not, a campaign reaches them."""
+    chosen = audience(segment, variables, purpose).subquery()
+    query = select(chosen.c.reason, func.count()).group_by(chosen.c.reason)
+    found = {reason: number for reason, number in db.session().execute(query)}  # noqa: C416
+    reached = found.pop("", 0)
+    return Counted(reached + sum(found.values()), reached, found)
+
+
+def sample(
+    segment: Rule, variables: Variables, purpose: str, *, limit: int = 10
+) -> list[Sample]:
+    """Show the first people a campaign reaches, for previews."""
+    chosen = audience(segment, variables, purpose).subquery()
+    query = (
+        select(chosen.c.contact_id, Contact.name, chosen.c.address, chosen.c.variables)
+        .join(Contact, Contact.id == chosen.c.contact_id)
+        .where(chosen.c.reason == "")
+        .order_by(chosen.c.contact_id)
+        .limit(limit)
+    )
+    return [Sample(*row) for row in db.session().execute(query)]
+
+
+def placeholders() -> list[Placeholder]:
+    """List what a variable can be filled from: plain fields, then the account's own."""
+    plain = [
+        Placeholder("first_name", _("First name")),
+        Placeholder("name", _("Name")),
+        Placeholder("last_name", _("Last name")),
+        Placeholder("email", _("E-mail")),
+        Placeholder("country", _("Country")),
+        Placeholder("language", _("Language")),
+    ]
+    newest = (
+        select(Contact.attributes)
+        .where(Contact.account_id == current_account())
+        .order_by(Contact.id.desc())
+        .limit(NEWEST)
+        .subquery()
+    )
+    keys = select(func.jsonb_object_keys(newest.c.attributes).label("key")).distinct()
+    own = sorted(db.session().scalars(keys))
+    return plain + [Placeholder(segments.ATTRIBUTE + key, key) for key in own]
+
+
+def without_consent(batch: Any) -> Select[Any]:
+    """Refuse marketing to people without a valid consent at this moment, the deleted too."""
+    return (
+        select(Message.id, _text("no_consent"))
+        .outerjoin(
+            Contact,
+            and_(
+                Contact.account_id == Message.account_id, Contact.id == Message.contact_id
+            ),
+        )
+        .where(
+            Message.account_id == current_account(),
+            Message.id.in_(batch.ids),
+            Message.purpose == "marketing",
+            or_(Contact.id.is_(None), Contact.consent != "opted_in"),
+        )
+    )
+
+
+def _values(variables: Variables) -> tuple[ColumnElement[Any], ColumnElement[bool]]:
+    """Build the JSON of all variables, and the condition that one has no value."""
+    pairs: list[Any] = []
+    missing: list[ColumnElement[bool]] = []
+    for name, given in sorted(variables.items()):
+        filling = Filling.of(given)
+        value = segments.value_of(filling.source)
+        if filling.fallback:
+            value = func.coalesce(value, _text(filling.fallback))
+        else:
+            missing.append(value.is_(None))
+        pairs += [_text(name), func.coalesce(value, "")]
+    if not pairs:
+        return func.jsonb_build_object(), false()
+    return func.jsonb_build_object(*pairs), or_(false(), *missing)
+
+
+def _reason(purpose: str, missing: ColumnElement[bool]) -> ColumnElement[str]:
+    marketing = purpose == "marketing"
+    scope: suppression.Scope = "marketing" if marketing else "all"
+    silenced = or_(
+        Contact.id.in_(suppression.contacts(scope)),
+        Contact.phone_idx.in_(suppression.addresses(scope)),
+    )
+    rules = [
+        (Contact.phone.is_(None), _text("invalid_address")),
+        (silenced, _text("opted_out")),
+    ]
+    if marketing:
+        rules += [
+            (Contact.consent == "opted_out", _text("opted_out")),
+            (Contact.consent != "opted_in", _text("no_consent")),
+        ]
+    return case(*rules, (missing, _text("missing_variable")), else_=_text(""))
+
+
+def _text(value: str) -> ColumnElement[str]:
+    return cast(value, Text)

@@ -1,0 +1,305 @@
+"""An uploaded list, step by step: upload, match columns, consent, check, import, undo.
+
+Every step is kept, so that it can be left and resumed. What is done to rows, set by set,
+is in `staging`.
+"""
+
+import datetime as dt
+import hashlib
+from collections.abc import Mapping
+from uuid import UUID
+
+from sqlalchemy import delete, func, select
+
+from clarion.base import clock, db
+from clarion.base.errors import Conflict, Invalid
+from clarion.base.words import _
+from clarion.tenancy import access, audit
+from clarion.tenancy.scope import current_account, current_actor
+from clarion.work import outbox
+from clarion_contacts.events import CheckRequested, ImportStarted, UndoRequested
+from clarion_contacts.importing import guess_region, open_table
+from clarion_contacts.models import Import, ImportRow
+from clarion_contacts.service import uploads
+from clarion_contacts.service.attestation import (
+    ATTESTATION,
+    ATTESTATION_VERSION,
+    refuse,
+)
+from clarion_contacts.service.consent import keep_wording
+from clarion_contacts.service.people import default_country
+from clarion_contacts.service.tags import key_of
+
+KEPT = dt.timedelta(hours=24)
+OPEN = ("uploaded", "matched", "attested", "checked", "failed")
+
+for _name, _words in {
+    "uploaded": "Uploaded a list of contacts",
+    "attested": "Confirmed where the people of a list agreed",
+    "started": "Imported a list of contacts",
+    "finished": "A list of contacts was taken in",
+    "cancelled": "Threw an uploaded list away",
+    "undo_started": "Took an import back",
+    "undone": "An import was taken back",
+}.items():
+    audit.label(f"contacts.import.{_name}", _words)
+
+
+def upload(file_name: str, raw: bytes) -> Import:
+    """Take a file in, sealed, with everything about its shape guessed.
+
+    Raises `Invalid` (codes `file_…`) with the reason, and keeps nothing then.
+    """
+    access.require("contacts.import")
+    table = open_table(raw)
+    place = db.new_id()
+    row = Import(
+        id=place,
+        file_name=_base_name(file_name),
+        file_digest=hashlib.sha256(raw).digest(),
+        file_size=len(raw),
+        original=uploads.sealed(place, raw),
+        country=guess_region(table, default=default_country() or None) or "",
+        expires_at=clock.now() + KEPT,
+        state="uploaded",
+    )
+    uploads.guess(row, table)
+    db.session().add(row)
+    audit.record("contacts.import.uploaded", row, rows=row.row_count)
+    return row
+
+
+def reread(
+    import_id: UUID,
+    *,
+    encoding: str = "",
+    delimiter: str = "",
+    header: bool | None = None,
+    country: str = "",
+) -> Import:
+    """Read the file again the way a person says; what is empty is guessed."""
+    access.require("contacts.import")
+    row = _open(import_id)
+    raw = uploads.original(row)
+    table = open_table(
+        raw, encoding=encoding or None, delimiter=delimiter or None, header=header
+    )
+    if country:
+        row.country = uploads.country_of(country)
+    uploads.guess(row, table)
+    _back_to(row, "uploaded")
+    return row
+
+
+def describe(import_id: UUID) -> uploads.Described:
+    """Read how far a list is, and what its columns are matched to."""
+    access.require("contacts.import")
+    return uploads.described(uploads.get(import_id))
+
+
+def keep(
+    import_id: UUID,
+    fields: Mapping[int, str],
+    *,
+    country: str = "",
+    day_first: bool | None = None,
+) -> uploads.Described:
+    """Keep a choice of columns, even one that is not finished, and describe it."""
+    access.require("contacts.import")
+    row = _open(import_id)
+    uploads.choose(row, fields, country, day_first)
+    return uploads.described(row)
+
+
+def match(
+    import_id: UUID,
+    fields: Mapping[int, str],
+    *,
+    country: str = "",
+    day_first: bool | None = None,
+) -> Import:
+    """Settle what the columns mean. Raises `Invalid` (codes `mapping_…`) when it clashes."""
+    access.require("contacts.import")
+    row = _open(import_id)
+    uploads.choose(row, fields, country, day_first)
+    uploads.matching(row)
+    _back_to(row, "matched")
+    return row
+
+
+def attest(
+    import_id: UUID,
+    *,
+    source: str,
+    place: str = "",
+    agreed_on: dt.date | None = None,
+    wording: str = "",
+    typed_name: str = "",
+) -> Import:
+    """Answer where these people agreed; bound to this file, this text and this person.
+
+    `none` imports people without consent. Bought lists are refused.
+    """
+    access.require("contacts.import")
+    row = _open(import_id)
+    if row.state == "uploaded":
+        raise Conflict("import_not_matched", _("Match the columns first."))
+    if source == "none":
+        row.consent_place, row.consent_on, row.wording_id = "", None, None
+    else:
+        refuse(source, place, agreed_on, wording, typed_name)
+        row.consent_place, row.consent_on = place.strip()[:300], agreed_on
+        row.wording_id = keep_wording(wording)
+    text = str(ATTESTATION)
+    row.consent_source = source
+    row.attested_by = " ".join(typed_name.split())[:120] or current_actor().name
+    row.attested_at = func.clarion_now()
+    row.attestation_version = ATTESTATION_VERSION
+    row.attestation_digest = hashlib.sha256(text.encode()).digest()
+    _back_to(row, "attested")
+    audit.record("contacts.import.attested", row, source=source)
+    return row
+
+
+def check(import_id: UUID) -> Import:
+    """Start the dry run: every row gets a verdict, nothing else is written."""
+    access.require("contacts.import")
+    row = _open(import_id)
+    if row.state not in ("attested", "failed") or row.attested_at is None:
+        raise Conflict("import_not_attested", _("Answer the question about consent first."))
+    _ring_check(row)
+    return row
+
+
+def recheck(import_id: UUID, *, overwrite: bool, tags: list[str]) -> Import:
+    """Judge the rows again with other choices; the file is not read again."""
+    access.require("contacts.import")
+    row = _open(import_id)
+    if row.state != "checked":
+        raise Conflict("import_not_checked", _("The check is not finished yet."))
+    said = {key_of(tag): " ".join(tag.split()) for tag in tags if tag.strip()}
+    if any(len(tag) > 60 for tag in said.values()):
+        raise Invalid("tag_name", _("A tag has at most 60 letters."), field="tags")
+    row.overwrite, row.tags = overwrite, list(said.values())
+    _ring_check(row)
+    return row
+
+
+def start(import_id: UUID) -> Import:
+    """Let the checked rows become contacts, all or none of them."""
+    access.require("contacts.import")
+    row = _locked(import_id)
+    if row.state != "checked":
+        raise Conflict("import_not_checked", _("This list is not ready to be imported."))
+    row.state, row.progress, row.problem = "importing", 0, ""
+    row.started_at = row.beat_at = func.clarion_now()
+    audit.record("contacts.import.started", row)
+    outbox.publish(ImportStarted(import_id=row.id))
+    return row
+
+
+def undo(import_id: UUID) -> Import:
+    """Take an import back within 24 hours; who was written to or changed since stays."""
+    access.require("contacts.import")
+    row = _locked(import_id)
+    if row.state != "done":
+        raise Conflict("import_not_done", _("This list was not imported."))
+    if row.expires_at < clock.now():
+        raise Conflict(
+            "import_too_old", _("An import can be taken back for 24 hours. They are over.")
+        )
+    row.state, row.progress = "undoing", 0
+    row.beat_at = func.clarion_now()
+    audit.record("contacts.import.undo_started", row)
+    outbox.publish(UndoRequested(import_id=row.id))
+    return row
+
+
+def cancel(import_id: UUID) -> None:
+    """Throw an uploaded list away: the file and its rows are forgotten at once."""
+    access.require("contacts.import")
+    row = _locked(import_id)
+    if row.state not in (*OPEN, "checking"):
+        raise Conflict("import_not_open", _("This list cannot be thrown away any more."))
+    row.state = "cancelled"
+    audit.record("contacts.import.cancelled", row)
+    _shred(row)
+    _drop_rows(row.id)
+    row.forgotten_at = func.clarion_now()
+
+
+def fail(import_id: UUID, problem: str) -> None:
+    """Note why a check or an import stopped; a person can correct it and go on."""
+    row = _locked(import_id)
+    if row.state in ("checking", "importing"):
+        row.state, row.problem = "failed", problem[:400]
+
+
+def forget() -> None:
+    """Forget this account's files after 24 hours, and rows when they can do no more."""
+    now = clock.now()
+    query = select(Import).where(
+        Import.account_id == current_account(), Import.forgotten_at.is_(None)
+    )
+    for row in db.session().scalars(query.with_for_update(skip_locked=True)):
+        if row.created_at < now - KEPT:
+            _shred(row)
+            if row.state in (*OPEN, "checking"):
+                row.state, row.problem = "cancelled", _("It was not finished in 24 hours.")
+        running = row.state in ("importing", "undoing")
+        if row.expires_at < now and not running and row.created_at < now - KEPT:
+            _drop_rows(row.id)
+            row.forgotten_at = now
+
+
+def listing(*, before: UUID | None = None, limit: int = 50) -> list[Import]:
+    """List imports, newest first."""
+    access.require("contacts.import")
+    query = select(Import).where(Import.account_id == current_account())
+    if before is not None:
+        query = query.where(Import.id < before)
+    return list(db.session().scalars(query.order_by(Import.id.desc()).limit(limit)))
+
+
+# --- rows of imports
+
+
+def _open(import_id: UUID) -> Import:
+    row = _locked(import_id)
+    if row.state not in OPEN:
+        raise Conflict("import_not_open", _("This list cannot be changed any more."))
+    return row
+
+
+def _locked(import_id: UUID) -> Import:
+    return uploads.get(import_id, lock=True)
+
+
+def _ring_check(row: Import) -> None:
+    row.state, row.problem = "checking", ""
+    row.beat_at = func.clarion_now()
+    outbox.publish(CheckRequested(import_id=row.id))
+
+
+def _back_to(row: Import, state: str) -> None:
+    """Go back to a step: verdicts given after it are void."""
+    row.state, row.problem, row.counts = state, "", {}
+    row.read_to = row.progress = 0
+    _drop_rows(row.id)
+
+
+def _drop_rows(import_id: UUID) -> None:
+    db.session().execute(
+        delete(ImportRow)
+        .where(ImportRow.account_id == current_account(), ImportRow.import_id == import_id)
+        .execution_options(synchronize_session=False)
+    )
+
+
+def _shred(row: Import) -> None:
+    row.original, row.guessed = None, {}
+
+
+def _base_name(name: str) -> str:
+    last = name.replace("\\", "/").rpartition("/")[2]
+    return "".join(s for s in last if s.isprintable())[:200] or _("list.csv")

@@ -1,0 +1,109 @@
+"""The rows of a list that were refused, in words and as a file to correct."""
+
+import csv
+import io
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import select
+
+from clarion.base import db
+from clarion.base.words import _
+from clarion.tenancy import access
+from clarion.tenancy.scope import current_account
+from clarion_contacts.importing import Table
+from clarion_contacts.models import ImportRow
+from clarion_contacts.service.uploads import get, opened, plain
+
+REJECTED = ("invalid", "duplicate", "suppressed")
+
+
+@dataclass(frozen=True, slots=True)
+class SampleRow:
+    """One row of the file with its verdict in words."""
+
+    line: int
+    phone: str
+    name: str
+    reason: str
+    sentence: str
+
+
+def samples(import_id: UUID, state: str, *, limit: int = 5) -> list[SampleRow]:
+    """Show the first rows with a verdict."""
+    access.require("contacts.import")
+    query = (
+        select(ImportRow)
+        .where(
+            ImportRow.account_id == current_account(),
+            ImportRow.import_id == import_id,
+            ImportRow.state == state,
+        )
+        .order_by(ImportRow.line)
+        .limit(limit)
+    )
+    return [
+        SampleRow(
+            row.line,
+            row.phone,
+            row.name,
+            row.reason,
+            _sentence(row.line, row.state, row.sentence, row.twin),
+        )
+        for row in db.session().scalars(query)
+    ]
+
+
+def rejected_rows(import_id: UUID) -> Iterator[str]:
+    """Write the rows that were refused, as they came, with reasons, as lines of a CSV.
+
+    No cell can be taken for a formula. Raises `NotFound` when the file is forgotten.
+    """
+    access.require("contacts.import")
+    row = get(import_id)
+    table = opened(row)
+    query = select(
+        ImportRow.line, ImportRow.state, ImportRow.sentence, ImportRow.twin
+    ).where(
+        ImportRow.account_id == current_account(),
+        ImportRow.import_id == import_id,
+        ImportRow.state.in_(REJECTED),
+    )
+    refused = {line: tuple(rest) for line, *rest in db.session().execute(query)}
+    return _written(table, refused)
+
+
+def _sentence(line: int, state: str, sentence: str, twin: int | None) -> str:
+    if state == "duplicate":
+        return _(
+            "Row %(row)s: the same person as in row %(first)s.", row=line, first=twin or "?"
+        )
+    if state == "suppressed":
+        return _(
+            "Row %(row)s: this person asked not to be contacted and stays out.", row=line
+        )
+    return sentence
+
+
+def _written(table: Table, refused: Mapping[int, tuple[Any, ...]]) -> Iterator[str]:
+    out = io.StringIO()
+    writer = csv.writer(out, delimiter=table.delimiter)
+    names = [column.name for column in table.columns]
+    writer.writerow([*map(_harmless, names), _("Row"), _("Reason")])
+    yield "\ufeff"
+    for line, cells in table.rows():
+        if line in refused:
+            why = _sentence(line, *refused[line])
+            writer.writerow([*(_harmless(plain(c)) for c in cells), line, why])
+        if out.tell() > 1 << 16:
+            yield out.getvalue()
+            out.seek(0)
+            out.truncate()
+    yield out.getvalue()
+
+
+def _harmless(cell: str) -> str:
+    """Keep a spreadsheet from running a cell: a mark in front makes it text."""
+    return f"'{cell}" if cell.startswith(("=", "+", "-", "@", "\t", "\r")) else cell

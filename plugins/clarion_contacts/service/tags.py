@@ -1,0 +1,178 @@
+"""Tags: words people are sorted by, put on many at once."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from uuid import UUID
+
+from sqlalchemy import and_, delete, func, literal, select, update
+from sqlalchemy.dialects.postgresql import insert
+
+from clarion.base import db
+from clarion.base.errors import Conflict, Invalid, NotFound
+from clarion.base.words import _
+from clarion.tenancy import access, audit
+from clarion.tenancy.scope import current_account
+from clarion_contacts.models import Contact, Tag, Tagging
+
+LONGEST = 60
+
+audit.label("contacts.tag.added", "Added a tag")
+audit.label("contacts.tag.renamed", "Renamed a tag")
+audit.label("contacts.tag.removed", "Removed a tag")
+audit.label("contacts.contact.tagged", "Put a tag on contacts")
+audit.label("contacts.contact.untagged", "Took a tag off contacts")
+
+
+@dataclass(frozen=True, slots=True)
+class TagLine:
+    """A tag and how many people have it."""
+
+    id: UUID
+    name: str
+    people: int
+
+
+def tags() -> list[TagLine]:
+    """List all tags by name, with their people counted."""
+    access.require("contacts.view")
+    held = (
+        select(Tagging.tag_id, func.count().label("people"))
+        .where(Tagging.account_id == current_account())
+        .group_by(Tagging.tag_id)
+        .subquery()
+    )
+    query = (
+        select(Tag.id, Tag.name, func.coalesce(held.c.people, 0))
+        .outerjoin(held, held.c.tag_id == Tag.id)
+        .where(Tag.account_id == current_account())
+        .order_by(Tag.key)
+    )
+    return [TagLine(*row) for row in db.session().execute(query)]
+
+
+def add_tag(name: str) -> UUID:
+    """Make a tag; one that exists under another spelling of capitals is that one."""
+    access.require("contacts.edit")
+    said = _checked(name)
+    made = keep_tags({key_of(said): said})
+    audit.record("contacts.tag.added", None, tag=made[key_of(said)])
+    return made[key_of(said)]
+
+
+def rename_tag(tag_id: UUID, name: str) -> None:
+    """Call a tag by another name. Raises `Conflict` when there is one of that name."""
+    access.require("contacts.edit")
+    tag = _locked(tag_id)
+    said = _checked(name)
+    query = select(Tag.id).where(
+        Tag.account_id == current_account(), Tag.key == key_of(said), Tag.id != tag_id
+    )
+    if db.session().scalar(query):
+        raise Conflict("tag_exists", _("There is a tag of this name."), field="name")
+    tag.name, tag.key = said, key_of(said)
+    audit.record("contacts.tag.renamed", tag)
+
+
+def remove_tag(tag_id: UUID) -> None:
+    """Remove a tag from everybody; the people stay."""
+    access.require("contacts.edit")
+    tag = _locked(tag_id)
+    audit.record("contacts.tag.removed", tag)
+    db.session().delete(tag)
+    db.session().flush()
+
+
+def tag(contact_ids: Iterable[UUID], names: Iterable[str]) -> int:
+    """Put tags on many people, making those that do not exist; returns how many were new."""
+    access.require("contacts.edit")
+    wanted = {key_of(said): said for said in map(_checked, names)}
+    made = keep_tags(wanted)
+    ids = list(contact_ids)
+    added = 0
+    for tag_id in made.values():
+        rows = (
+            select(
+                func.clarion_new_id(), func.clarion_account(), Contact.id, literal(tag_id)
+            )
+            .where(Contact.account_id == current_account(), Contact.id.in_(ids))
+            .order_by(Contact.id)
+        )
+        names_ = ["id", "account_id", "contact_id", "tag_id"]
+        statement = insert(Tagging).from_select(names_, rows, include_defaults=False)
+        done = db.session().execute(
+            statement.on_conflict_do_nothing().returning(Tagging.contact_id)
+        )
+        added += len(done.all())
+    _touch(ids)
+    audit.record("contacts.contact.tagged", None, people=len(ids), tags=list(made.values()))
+    return added
+
+
+def untag(contact_ids: Iterable[UUID], tag_ids: Iterable[UUID]) -> int:
+    """Take tags off many people; returns how many were taken off."""
+    access.require("contacts.edit")
+    ids, gone = list(contact_ids), list(tag_ids)
+    done = db.session().execute(
+        delete(Tagging)
+        .where(
+            and_(
+                Tagging.account_id == current_account(),
+                Tagging.contact_id.in_(ids),
+                Tagging.tag_id.in_(gone),
+            )
+        )
+        .returning(Tagging.contact_id)
+        .execution_options(synchronize_session=False)
+    )
+    _touch(ids)
+    audit.record("contacts.contact.untagged", None, people=len(ids), tags=gone)
+    return len(done.all())
+
+
+def key_of(name: str) -> str:
+    """Fold a tag's name so that capitals and spaces make no second tag."""
+    return " ".join(name.split()).casefold()[:80]
+
+
+def keep_tags(wanted: Mapping[str, str], import_id: UUID | None = None) -> dict[str, UUID]:
+    """Make the tags (key → name) that do not exist, and return the ids of all."""
+    if not wanted:
+        return {}
+    rows = [
+        {"id": db.new_id(), "key": key, "name": name, "import_id": import_id}
+        for key, name in sorted(wanted.items())
+    ]
+    db.session().execute(insert(Tag).values(rows).on_conflict_do_nothing())
+    query = select(Tag.key, Tag.id).where(
+        Tag.account_id == current_account(), Tag.key.in_(list(wanted))
+    )
+    return {key: tag_id for key, tag_id in db.session().execute(query)}  # noqa: C416
+
+
+def _checked(name: str) -> str:
+    said = " ".join(name.split())
+    if not said:
+        raise Invalid("tag_empty", _("Give the tag a name."), field="name")
+    if len(said) > LONGEST or "," in said:
+        raise Invalid(
+            "tag_name", _("At most 60 letters, and no comma in them."), field="name"
+        )
+    return said
+
+
+def _touch(contact_ids: list[UUID]) -> None:
+    """Note that somebody worked on these people, so that an undone import keeps them."""
+    db.session().execute(
+        update(Contact)
+        .where(Contact.account_id == current_account(), Contact.id.in_(contact_ids))
+        .values(updated_at=func.clarion_now())
+        .execution_options(synchronize_session=False)
+    )
+
+
+def _locked(tag_id: UUID) -> Tag:
+    query = select(Tag).where(Tag.account_id == current_account(), Tag.id == tag_id)
+    tag = db.session().scalar(query.with_for_update())
+    if tag is None:
+        raise NotFound("tag_unknown", _("There is no such tag."))
+    return tag
