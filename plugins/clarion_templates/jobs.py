@@ -122,7 +122,7 @@ async def _submit(
     """Submit, unless an earlier run did and was cut off before it could say so."""
     assert isinstance(transport, TemplateCatalogue)  # noqa: S101 -- `_open` saw to it
     name, language = given.text.name, given.text.language
-    async with channels.http_for(transport, channel) as http:
+    async with channels.http_for(transport) as http:
         known = await transport.template_status(channel, name, language, http)
         if known is not None:
             return known
@@ -134,5 +134,5 @@ async def _ask(
 ) -> TemplateVerdict | None:
     assert isinstance(transport, TemplateCatalogue)  # noqa: S101 -- `_open` saw to it
     name, language = given.text.name, given.text.language
-    async with channels.http_for(transport, channel) as http:
+    async with channels.http_for(transport) as http:
         return await transport.template_status(channel, name, language, http)

@@ -1,0 +1,362 @@
+"""Campaigns on screen: the list, the wizard with its rail, and the page that watches."""
+
+from collections.abc import Iterable
+from typing import Any
+from uuid import UUID, uuid4
+
+from flask import abort, flash, redirect, render_template, request, url_for
+from flask_babel import format_time, lazy_gettext, ngettext
+from flask_babel import gettext as _
+from werkzeug.wrappers import Response
+from wtforms import HiddenField, StringField
+from wtforms.validators import DataRequired, Length
+
+from clarion.base import db
+from clarion.base.errors import ClarionError
+from clarion.messaging import channels
+from clarion.messaging.models import STATES
+from clarion.tenancy import access
+from clarion.tenancy.scope import current_actor
+from clarion.web.pages import Form, Pages, fragment, is_fragment, needs
+from clarion_campaigns import service
+from clarion_contacts import service as contacts
+from clarion_templates import service as templates
+
+pages = Pages("campaigns", __name__)
+Answer = Response | str | tuple[str, int]
+TEMPLATES = 200  # that the wizard offers
+
+
+class NameForm(Form):
+    """The beginning of a campaign. `key` makes two clicks one campaign."""
+
+    name = StringField(
+        lazy_gettext("Name"),
+        description=lazy_gettext("Only your team sees it."),
+        validators=[
+            DataRequired(lazy_gettext("Give the campaign a name.")),
+            Length(max=service.NAME_MAX),
+        ],
+    )
+    key = HiddenField()
+
+
+# --- the list
+
+
+@pages.get("/")
+@needs("campaigns.view")
+def index() -> str:
+    """List campaigns with how far they are."""
+    rows = service.listing(after=_uuid(request.args.get("after")), limit=51)
+    more = rows[49].draft.id if len(rows) > 50 else None
+    return render_template("campaigns/list.html", rows=rows[:50], more=more)
+
+
+@pages.get("/new")
+@needs("campaigns.edit")
+def new() -> str:
+    """Ask for a name."""
+    form = NameForm(formdata=None, data={"key": str(uuid4())})
+    return render_template("campaigns/new.html", form=form)
+
+
+@pages.post("/new")
+@needs("campaigns.edit")
+def create() -> Answer:
+    """Begin a campaign."""
+    form = NameForm()
+    if form.validate():
+        with form.attempt():
+            draft = service.create(form.name.data or "", form.key.data or "")
+            return redirect(url_for(".step", draft_id=draft.id, name="message"))
+    return render_template("campaigns/new.html", form=form), 422
+
+
+# --- the wizard
+
+
+@pages.get("/<uuid:draft_id>/step/<name>")
+@needs("campaigns.view")
+def step(draft_id: UUID, name: str) -> Answer:
+    """Show one step of the wizard."""
+    if name not in service.STEPS:
+        abort(404)
+    draft = service.get(draft_id)
+    if not draft.editable:
+        return redirect(url_for(".show", draft_id=draft_id))
+    return _step(draft_id, name)
+
+
+@pages.post("/<uuid:draft_id>/step/<name>", lists=("include", "exclude"))
+@needs("campaigns.edit")
+def save(draft_id: UUID, name: str) -> Answer:
+    """Save one step: on every change for a fragment, else on the way to another step."""
+    if name not in service.STEPS:
+        abort(404)
+    try:
+        with db.session().begin_nested():
+            _save(draft_id, name)
+    except ClarionError as error:
+        if is_fragment() or error.status in (401, 403, 404, 409):
+            raise
+        return _step(draft_id, name, error=error), 422
+    if is_fragment():
+        at = _number(request.form.get("at"))
+        return render_template("campaigns/_rail.html", **_rail(draft_id, at), saved=True)
+    to = request.form.get("to", "")
+    target = to if to in service.STEPS else _next(name)
+    return redirect(url_for(".step", draft_id=draft_id, name=target))
+
+
+@pages.get("/<uuid:draft_id>/rail")
+@needs("campaigns.view")
+def rail(draft_id: UUID) -> str:
+    """Show the message to another person of the audience."""
+    at = _number(request.args.get("at"))
+    return render_template("campaigns/_rail.html", **_rail(draft_id, at), saved=False)
+
+
+@pages.post("/<uuid:draft_id>/launch")
+@needs("campaigns.launch")
+def launch(draft_id: UUID) -> Answer:
+    """Send it."""
+    given = request.form
+    people = given.get("people", "")
+    try:
+        with db.session().begin_nested():
+            draft = service.launch(
+                draft_id,
+                given.get("key", ""),
+                people=int(people) if people.isdecimal() else None,
+                typed=given.get("typed", ""),
+            )
+    except ClarionError as error:
+        if error.status in (401, 403, 404) or error.code == "campaign_already_launched":
+            raise
+        return _step(draft_id, "review", error=error), error.status
+    flash(_("%(name)s is on its way.", name=draft.name), "success")
+    return redirect(url_for(".show", draft_id=draft.id))
+
+
+@pages.post("/<uuid:draft_id>/delete")
+@needs("campaigns.edit")
+def delete(draft_id: UUID) -> Response:
+    """Delete a draft."""
+    service.delete(draft_id)
+    flash(_("The draft is deleted."), "success")
+    return redirect(url_for(".index"))
+
+
+@pages.post("/<uuid:draft_id>/duplicate")
+@needs("campaigns.edit")
+def duplicate(draft_id: UUID) -> Response:
+    """Begin a campaign like this one."""
+    draft = service.duplicate(draft_id, request.form.get("key", ""))
+    flash(_("This is a copy. Nothing of it was sent."), "success")
+    return redirect(url_for(".step", draft_id=draft.id, name="message"))
+
+
+# --- what became of it
+
+
+@pages.get("/<uuid:draft_id>")
+@needs("campaigns.view")
+def show(draft_id: UUID) -> Answer:
+    """Show how far a campaign is; a draft opens in the wizard."""
+    found = service.results(draft_id)
+    if found.draft.editable:
+        return redirect(url_for(".step", draft_id=draft_id, name="message"))
+    return render_template(
+        "campaigns/show.html",
+        key=str(uuid4()),
+        rail=service.rail(draft_id),
+        deeds=service.activity(found.draft),
+        business=_business(found.sender),
+        **_live(found),
+    )
+
+
+@pages.get("/<uuid:draft_id>/live")
+@needs("campaigns.view")
+def live(draft_id: UUID) -> Response:
+    """Answer the part of the page that changes; 304 while it does not."""
+    found = service.results(draft_id)
+    return fragment(
+        render_template("campaigns/_live.html", **_live(found)), done=found.done
+    )
+
+
+@pages.get("/<uuid:draft_id>/people")
+@needs("campaigns.view")
+def people(draft_id: UUID) -> str:
+    """List who got it, who did not, and why."""
+    state, reason = request.args.get("state", ""), request.args.get("reason", "")[:60]
+    draft = service.get(draft_id)
+    rows = service.people(
+        draft_id,
+        state=state if state in STATES else "",
+        reason=reason,
+        after=_uuid(request.args.get("after")),
+        limit=51,
+    )
+    return render_template(
+        "campaigns/people.html",
+        draft=draft,
+        rows=rows[:50],
+        more=rows[49].message_id if len(rows) > 50 else None,
+        states=STATES,
+        state=state,
+        reason=reason,
+    )
+
+
+@pages.post("/<uuid:draft_id>/pause")
+@needs("campaigns.stop")
+def pause(draft_id: UUID) -> Response:
+    """Stop sending for now."""
+    service.pause(draft_id)
+    flash(_("Paused. Nothing more leaves; messages on the way still arrive."), "success")
+    return redirect(url_for(".show", draft_id=draft_id))
+
+
+@pages.post("/<uuid:draft_id>/resume")
+@needs("campaigns.launch")
+def resume(draft_id: UUID) -> Response:
+    """Go on sending."""
+    service.resume(draft_id)
+    flash(_("Sending goes on."), "success")
+    return redirect(url_for(".show", draft_id=draft_id))
+
+
+@pages.post("/<uuid:draft_id>/cancel")
+@needs("campaigns.stop")
+def cancel(draft_id: UUID) -> Response:
+    """Stop for good."""
+    count = service.cancel(draft_id)
+    said = ngettext(
+        "Stopped. %(num)s person will not be messaged.",
+        "Stopped. %(num)s people will not be messaged.",
+        count,
+    )
+    flash(said, "success")
+    return redirect(url_for(".show", draft_id=draft_id))
+
+
+# --- what the pages show
+
+
+def _save(draft_id: UUID, name: str) -> None:
+    given = request.form
+    if name == "message":
+        if "name" in given:
+            service.rename(draft_id, given["name"])
+        template, sender = _uuid(given.get("template")), _uuid(given.get("sender"))
+        service.choose_message(draft_id, template, sender)
+    elif name == "audience":
+        include, exclude = given.getlist("include"), given.getlist("exclude")
+        service.choose_people(draft_id, _uuids(include), _uuids(exclude))
+    elif name == "variables":
+        names = [key.removeprefix("source-") for key in given if key.startswith("source-")]
+        filled = {
+            one: {
+                "source": given.get(f"source-{one}", ""),
+                "fallback": given.get(f"fallback-{one}", ""),
+            }
+            for one in names
+        }
+        service.fill_variables(draft_id, filled)
+
+
+def _step(draft_id: UUID, name: str, error: ClarionError | None = None) -> str:
+    shown = _rail(draft_id, _number(request.args.get("person")))
+    found: service.Rail = shown["rail"]
+    problems = service.problems(found)
+    return render_template(
+        f"campaigns/step_{name}.html",
+        step=name,
+        steps=_titles(draft_id),
+        problems=problems,
+        blocked=any(p.level == "bad" for p in problems),
+        error=error,
+        saved=False,
+        may_edit=access.allowed("campaigns.edit"),
+        **shown,
+        **_choices(found, name),
+    )
+
+
+def _choices(found: service.Rail, name: str) -> dict[str, Any]:
+    """Offer what one step lets people choose from."""
+    if name == "message":
+        offered = templates.listing(limit=TEMPLATES)
+        offered.sort(key=lambda t: t.state != "approved")  # stable: the newest first
+        return {"templates": offered, "senders": channels.senders()}
+    if name == "audience":
+        include, exclude = contacts.tags_in(found.draft.segment)
+        return {"tags": contacts.tags(), "include": include, "exclude": exclude}
+    if name == "variables":
+        return {"placeholders": contacts.placeholders(), "fixed": service.FIXED}
+    return {"key": str(uuid4()), "type_above": service.TYPE_ABOVE}
+
+
+def _rail(draft_id: UUID, at: int) -> dict[str, Any]:
+    found = service.rail(draft_id, at)
+    return {"rail": found, "draft": found.draft, "business": _business(found.sender)}
+
+
+def _live(found: service.Results) -> dict[str, Any]:
+    labels = [format_time(m.at, "short") for m in found.minutes]
+    series = [
+        {"name": _("Sent"), "tone": "info", "values": [m.sent for m in found.minutes]},
+        {
+            "name": _("Delivered"),
+            "tone": "ok",
+            "values": [m.delivered for m in found.minutes],
+        },
+        {"name": _("Failed"), "tone": "bad", "values": [m.failed for m in found.minutes]},
+    ]
+    return {
+        "r": found,
+        "draft": found.draft,
+        "p": found.progress,
+        "labels": labels,
+        "series": series,
+    }
+
+
+def _business(sender: channels.SenderView | None) -> str:
+    return sender.name if sender and sender.name else current_actor().account_name
+
+
+def _titles(draft_id: UUID) -> list[tuple[str, str]]:
+    titles = {
+        "message": _("Message"),
+        "audience": _("Audience"),
+        "variables": _("Variables"),
+        "review": _("Review"),
+    }
+    return [
+        (titles[name], url_for(".step", draft_id=draft_id, name=name))
+        for name in service.STEPS
+    ]
+
+
+def _next(name: str) -> str:
+    names: list[str] = list(service.STEPS)
+    return names[min(names.index(name) + 1, len(names) - 1)]
+
+
+def _uuid(text: str | None) -> UUID | None:
+    try:
+        return UUID(text or "")
+    except ValueError:
+        return None
+
+
+def _uuids(texts: Iterable[str]) -> list[UUID]:
+    return [one for one in map(_uuid, texts) if one]
+
+
+def _number(text: str | None) -> int:
+    return int(text) if text and text.isdecimal() and len(text) < 4 else 0
