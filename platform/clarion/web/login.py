@@ -17,7 +17,7 @@ from typing import Any
 from flask import Flask, Request, Response, current_app, request, session
 from flask.sessions import SessionInterface, SessionMixin
 from flask_login import AnonymousUserMixin, LoginManager, current_user
-from sqlalchemy import delete, or_, select, update
+from sqlalchemy import select, update
 from sqlalchemy.dialects.postgresql import insert
 
 from clarion.base import clock, crypto, db
@@ -190,17 +190,6 @@ class Sessions(SessionInterface):
             self.cookie, path="/", secure=self.secure, httponly=True, samesite="Lax"
         )
 
-    def purge(self) -> int:
-        """Delete rows that open nothing any more; return how many."""
-        m, now = self.rows, clock.now()
-        dead = or_(
-            m.revoked_at < now - dt.timedelta(days=1),
-            m.seen_at < now - self.idle,
-            m.created_at < now - self.end,
-        )
-        with db.apart(SYSTEM) as orm:
-            return len(orm.execute(delete(m).where(dead).returning(m.id)).all())
-
 
 def portal_sessions() -> Sessions:
     """Sessions of customers: 12 hours idle, 30 days in all."""
@@ -214,7 +203,7 @@ def console_sessions() -> Sessions:
     )
 
 
-class Logins(LoginManager):  # type: ignore[misc]  # it has no types
+class Logins(LoginManager):
     """Accept one prefix, from a stored session, of the present epoch; nothing else.
 
     `load(key)` answers who has this key, or None when there is nobody or they may not

@@ -1,0 +1,143 @@
+"""Panels about the machine: today, senders, queues, webhooks, plugins."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from flask import url_for
+from flask_babel import lazy_gettext
+
+from clarion.base.errors import NotFound
+from clarion.base.words import _
+from clarion.console import machine, service
+from clarion.messaging.models import Sender
+from clarion.plugging.manager import plugins
+from clarion.web.pages import fragment, is_fragment
+from clarion.web.screens import STOCK, Panel, Screen, expose, needs
+from clarion.web.ui import pill
+
+
+class ConsoleTodayPanel(Panel):
+    """What somebody on duty looks at first."""
+
+    route_base = ""
+    title = lazy_gettext("Today")
+
+    @expose("/")
+    @needs("console.overview")
+    def index(self) -> Any:
+        """Show the day; a live region asks for the inside of it again."""
+        today = machine.today()
+        if is_fragment():
+            return fragment(self.render("console/today_live.html", today=today))
+        return self.render("console/today.html", today=today)
+
+
+class ConsoleSenderScreen(Screen):
+    """The health of every number, masked."""
+
+    model = Sender
+    permission = "console.senders"
+    route_base = "/senders"
+    title = lazy_gettext("Senders")
+    list_columns = [
+        "name", "account", "masked", "transport", "quality", "health", "why", "rate_per_s",
+    ]  # fmt: skip
+    search_columns = ["name", "state", "quality"]
+    order_columns = ["name", "quality", "state", "rate_per_s"]
+    base_order = ("created_at", "desc")
+    choices = {"state": ("active", "paused"), "quality": ("green", "yellow", "red")}
+    formatters_columns = {"health": pill, "quality": lambda v: pill(v) if v else "—"}
+    exclude_route_methods = STOCK | {"show"}
+    label_columns = {
+        "name": lazy_gettext("Name"),
+        "account": lazy_gettext("Account"),
+        "masked": lazy_gettext("Number"),
+        "transport": lazy_gettext("Way"),
+        "quality": lazy_gettext("Quality"),
+        "health": lazy_gettext("State"),
+        "state": lazy_gettext("State"),
+        "why": lazy_gettext("Reason"),
+        "rate_per_s": lazy_gettext("Messages a second"),
+    }
+    numbers = ("rate_per_s",)
+
+    def complete(self, rows: Sequence[Any]) -> None:
+        """Name accounts and connections of the page's numbers, in two statements."""
+        names = machine.account_names([row.account_id for row in rows])
+        channels = service.channels([row.channel_id for row in rows])
+        for row in rows:
+            channel = channels.get(row.channel_id)
+            shut = channel is not None and channel.state != "active"
+            row.account = names.get(row.account_id, "")
+            row.masked = service.masked(row.number)
+            row.transport = channel.transport if channel else ""
+            row.health = channel.state if channel and shut else row.state
+            row.why = channel.state_reason if channel and shut else row.state_reason
+
+    def url_for_show(self, row: Any) -> str:
+        """Lead to the account's page, where its numbers are together."""
+        return url_for("ConsoleAccountScreen.show", pk=row.account_id, tab="senders")
+
+
+class ConsoleQueuePanel(Panel):
+    """What waits, what failed for good, what runs by the clock."""
+
+    route_base = "/queues"
+    title = lazy_gettext("Queues")
+
+    @expose("/")
+    @needs("console.queues")
+    def index(self) -> Any:
+        """Show the lanes; a live region asks for them again."""
+        queues = machine.queues()
+        if is_fragment():
+            return fragment(self.render("console/queues_live.html", queues=queues))
+        return self.render("console/queues.html", queues=queues)
+
+
+class ConsoleWebhookPanel(Panel):
+    """What providers told us and what has not been applied."""
+
+    route_base = "/webhooks"
+    title = lazy_gettext("Webhooks")
+
+    @expose("/")
+    @needs("console.webhooks")
+    def index(self) -> Any:
+        """Show the counters."""
+        return self.render("console/webhooks.html", hooks=machine.webhooks())
+
+
+class ConsolePluginPanel(Panel):
+    """What this deployment is made of."""
+
+    route_base = "/plugins"
+    title = lazy_gettext("Plugins")
+
+    @expose("/")
+    @needs("console.plugins")
+    def index(self) -> Any:
+        """List loaded, failed and switched-off plugins."""
+        found = plugins().found.values()
+        order = {"failed": 0, "loaded": 1, "off": 2}
+        listed = sorted(found, key=lambda one: (order.get(one.state, 3), one.name))
+        return self.render("console/plugins.html", plugins=listed)
+
+    @expose("/<name>")
+    @needs("console.plugins")
+    def show(self, name: str) -> Any:
+        """Show what one plugin declares."""
+        one = plugins().found.get(name)
+        if one is None:
+            raise NotFound("plugin_unknown", _("There is no such plugin."))
+        shut = plugins().shut.get(name, ())
+        return self.render("console/plugin.html", one=one, shut=shut)
+
+
+VIEWS: tuple[type, ...] = (
+    ConsoleTodayPanel,
+    ConsoleSenderScreen,
+    ConsoleQueuePanel,
+    ConsoleWebhookPanel,
+    ConsolePluginPanel,
+)

@@ -1,0 +1,291 @@
+"""How the machine is: what runs, waits, failed. Counts and names, never content.
+
+What belongs to no account, and what only the system may count, is read as
+`clarion_system`: numbers by account and state, no text and no address.
+"""
+
+import datetime as dt
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from uuid import UUID
+
+from sqlalchemy import func, select
+
+from clarion.base import broker, clock, db
+from clarion.messaging.models import Campaign, Message, Orphan, Sender
+from clarion.plugging.manager import Found, plugins
+from clarion.tenancy import access
+from clarion.tenancy.models import Account
+from clarion.work import jobs, outbox, schedule
+from clarion.work.models import DeadJob, ScheduleSlot, WebhookInbox
+
+SYSTEM = db.Entry("clarion_system", None, "web:console")
+RUNNING = ("starting", "running", "pausing", "paused")
+SHOWN = 20
+DEAD_SHOWN = 50
+DONE = ("sent", "delivered", "read")
+WAITING = ("queued", "claimed", "dispatching", "accepted", "held", "unknown")
+
+
+@dataclass(frozen=True, slots=True)
+class RunningView:
+    """A campaign on its way: how far, not what or to whom."""
+
+    account_id: UUID
+    account_name: str
+    name: str
+    state: str
+    state_reason: str
+    started_at: dt.datetime | None
+    total: int
+    done: int
+    failed: int
+    waiting: int
+
+
+@dataclass(frozen=True, slots=True)
+class Lanes:
+    """What waits to be done, and since when."""
+
+    lanes: dict[str, int]
+    broker: bool
+    waiting: int
+    oldest: dt.datetime | None
+    dead: int
+
+
+@dataclass(frozen=True, slots=True)
+class Today:
+    """What somebody on duty looks at first."""
+
+    accounts: dict[str, int]
+    new_accounts: int
+    running: list[RunningView]
+    more_running: int
+    lanes: Lanes
+    troubled: list[Found]
+    broken_senders: int
+    waiting_events: int
+
+
+@dataclass(frozen=True, slots=True)
+class Death:
+    """A job that was given up."""
+
+    job: str
+    account_id: UUID | None
+    account_name: str
+    error: str
+    at: dt.datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Slot:
+    """A periodic job and when it ran last."""
+
+    name: str
+    cron: str
+    last: dt.datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class Queues:
+    """Everything about waiting and failed work."""
+
+    lanes: Lanes
+    dead: list[Death]
+    slots: list[Slot]
+
+
+@dataclass(frozen=True, slots=True)
+class Inbox:
+    """What providers told one account and nobody has applied yet."""
+
+    account_id: UUID
+    account_name: str
+    waiting: int
+    oldest: dt.datetime | None
+    day: int
+
+
+@dataclass(frozen=True, slots=True)
+class Webhooks:
+    """What providers tell us: today by kind, and what waits."""
+
+    kinds: dict[str, tuple[int, int]] = field(default_factory=dict)
+    inboxes: list[Inbox] = field(default_factory=list)
+    orphans: int = 0
+
+
+# --- today
+
+
+def today() -> Today:
+    """Read today's page: as many statements for a hundred accounts as for one."""
+    access.require("console.overview")
+    orm = db.session()
+    by_state = dict(
+        orm.execute(select(Account.state, func.count()).group_by(Account.state))
+        .tuples()
+        .all()
+    )
+    week = clock.now() - dt.timedelta(days=7)
+    new = orm.scalar(select(func.count()).where(Account.created_at > week)) or 0
+    sick = orm.scalar(
+        select(func.count()).select_from(Sender).where(Sender.state != "active")
+    )
+    running, more = _running()
+    return Today(
+        accounts=by_state,
+        new_accounts=new,
+        running=running,
+        more_running=more,
+        lanes=lanes(),
+        troubled=[one for one in plugins().found.values() if one.state == "failed"],
+        broken_senders=sick or 0,
+        waiting_events=_waiting_events(),
+    )
+
+
+def _running() -> tuple[list[RunningView], int]:
+    orm = db.session()
+    busy = Campaign.state.in_(RUNNING)
+    query = (
+        select(
+            Campaign.id,
+            Campaign.account_id,
+            Account.name,
+            Campaign.name,
+            Campaign.state,
+            Campaign.state_reason,
+            Campaign.started_at,
+        )
+        .join(Account, Account.id == Campaign.account_id)
+        .where(busy)
+        .order_by(Campaign.created_at.desc())
+        .limit(SHOWN)
+    )
+    rows = orm.execute(query).all()
+    all_of_them = orm.scalar(select(func.count()).select_from(Campaign).where(busy)) or 0
+    tally = _tally([row[0] for row in rows])
+    out = []
+    for campaign_id, account_id, account, name, state, why, started_at in rows:
+        states = tally.get(campaign_id, {})
+        view = RunningView(
+            account_id=account_id,
+            account_name=account,
+            name=name,
+            state=state,
+            state_reason=why,
+            started_at=started_at,
+            total=sum(states.values()),
+            done=sum(states.get(s, 0) for s in DONE),
+            failed=states.get("failed", 0),
+            waiting=sum(states.get(s, 0) for s in WAITING),
+        )
+        out.append(view)
+    return out, all_of_them - len(out)
+
+
+def _tally(campaign_ids: Sequence[UUID]) -> dict[UUID, dict[str, int]]:
+    """Count messages by campaign and state; the system may read these columns only."""
+    if not campaign_ids:
+        return {}
+    query = (
+        select(Message.campaign_id, Message.state, func.count())
+        .where(Message.campaign_id.in_(campaign_ids))
+        .group_by(Message.campaign_id, Message.state)
+    )
+    found: dict[UUID, dict[str, int]] = {}
+    with db.apart(SYSTEM) as orm:
+        for campaign_id, state, count in orm.execute(query):
+            if campaign_id is not None:
+                found.setdefault(campaign_id, {})[state] = count
+    return found
+
+
+# --- queues
+
+
+def lanes() -> Lanes:
+    """Say what waits in the broker and the outbox; with the broker gone, say that."""
+    there = broker.reachable()
+    waiting, oldest = outbox.waiting()
+    day = clock.now() - dt.timedelta(days=1)
+    dead = db.session().scalar(
+        select(func.count()).select_from(DeadJob).where(DeadJob.at > day)
+    )
+    return Lanes(jobs.lengths() if there else {}, there, waiting, oldest, dead or 0)
+
+
+def queues() -> Queues:
+    """Read the lanes, the latest dead jobs and the periodic ones."""
+    access.require("console.queues")
+    query = (
+        select(DeadJob.job, DeadJob.account_id, Account.name, DeadJob.error, DeadJob.at)
+        .outerjoin(Account, Account.id == DeadJob.account_id)
+        .order_by(DeadJob.at.desc())
+        .limit(DEAD_SHOWN)
+    )
+    dead = [
+        Death(job, account_id, name or "", error, at)
+        for job, account_id, name, error, at in db.session().execute(query)
+    ]
+    latest = select(ScheduleSlot.name, func.max(ScheduleSlot.slot)).group_by(
+        ScheduleSlot.name
+    )
+    with db.apart(SYSTEM) as orm:
+        ran = dict(orm.execute(latest).tuples().all())
+    slots = [Slot(one.name, one.cron, ran.get(one.name)) for one in schedule.entries()]
+    known = {one.name for one in slots}
+    slots += [Slot(name, "", at) for name, at in ran.items() if name not in known]
+    return Queues(lanes(), dead, sorted(slots, key=lambda one: one.name))
+
+
+# --- webhooks
+
+
+def webhooks() -> Webhooks:
+    """Count what providers told us: since yesterday by kind, and what waits by account."""
+    access.require("console.webhooks")
+    m, day = WebhookInbox, clock.now() - dt.timedelta(days=1)
+    todo = func.count().filter(m.applied_at.is_(None))
+    kinds = select(m.kind, func.count(), todo).where(m.created_at > day).group_by(m.kind)
+    waiting = (
+        select(
+            m.account_id,
+            todo,
+            func.min(m.created_at).filter(m.applied_at.is_(None)),
+            func.count().filter(m.created_at > day),
+        )
+        .where(m.created_at > day - dt.timedelta(days=6))
+        .group_by(m.account_id)
+        .order_by(todo.desc(), func.count().desc())
+        .limit(DEAD_SHOWN)
+    )
+    with db.apart(SYSTEM) as orm:
+        by_kind = {kind: (count, left) for kind, count, left in orm.execute(kinds)}
+        rows = orm.execute(waiting).all()
+    names = account_names([row[0] for row in rows])
+    return Webhooks(
+        by_kind,
+        [Inbox(row[0], names.get(row[0], ""), *row[1:]) for row in rows],
+        db.session().scalar(select(func.count()).select_from(Orphan)) or 0,
+    )
+
+
+def _waiting_events() -> int:
+    query = select(func.count()).where(WebhookInbox.applied_at.is_(None))
+    with db.apart(SYSTEM) as orm:
+        return orm.scalar(query) or 0
+
+
+# --- names for lists
+
+
+def account_names(account_ids: Sequence[UUID]) -> dict[UUID, str]:
+    """Name many accounts, in one statement."""
+    if not account_ids:
+        return {}
+    query = select(Account.id, Account.name).where(Account.id.in_(set(account_ids)))
+    return dict(db.session().execute(query).tuples().all())

@@ -1,0 +1,69 @@
+"""The staff's own pages: today, accounts, people, staff, roles, log, machine."""
+
+from clarion.plugging import Cookie, NavItem, Permission, Plugin, hookimpl
+
+OWNER = ("owner",)
+DUTY = ("owner", "support", "operations", "compliance")
+
+
+def _may(
+    name: str, title: str, roles: tuple[str, ...], *, sensitive: bool = False
+) -> Permission:
+    return Permission(name, title, sensitive=sensitive, realm="console", roles=roles)
+
+
+NAV = (  # title, icon, endpoint, permission, keys, section
+    ("Today", "layout-dashboard", "ConsoleTodayPanel.index", "overview", "g h", ""),
+    ("Accounts", "building", "ConsoleAccountScreen.list", "accounts", "g a", "Customers"),
+    ("People", "users", "ConsolePersonScreen.list", "people", "g p", "Customers"),
+    ("Senders", "phone", "ConsoleSenderScreen.list", "senders", "g s", "Service"),
+    ("Queues", "stack-2", "ConsoleQueuePanel.index", "queues", "g q", "Service"),
+    ("Webhooks", "webhook", "ConsoleWebhookPanel.index", "webhooks", "g w", "Service"),
+    ("Plugins", "puzzle", "ConsolePluginPanel.index", "plugins", "g u", "Service"),
+    ("Staff", "user-shield", "ConsoleStaffScreen.list", "staff", "g t", "Staff"),
+    ("Roles", "key", "ConsoleRolePanel.index", "roles", "g r", "Staff"),
+    ("Log", "history", "ConsoleAuditPanel.index", "audit", "g l", "Staff"),
+)
+
+
+plugin = Plugin(
+    name="console",
+    title="Console",
+    always=True,
+    permissions=(
+        _may("overview", "See today's page", DUTY),
+        _may("accounts", "See accounts", DUTY),
+        _may("accounts_edit", "Open and rename accounts", ("owner", "support")),
+        _may(
+            "accounts_suspend",
+            "Suspend and reopen accounts",
+            ("owner", "operations", "compliance"),
+            sensitive=True,
+        ),
+        _may("people", "See people", ("owner", "support", "compliance")),
+        _may(
+            "people_edit", "Disable and enable people", ("owner", "support"), sensitive=True
+        ),
+        _may("senders", "See the health of numbers", ("owner", "support", "operations")),
+        _may("queues", "See queues and failed jobs", ("owner", "operations")),
+        _may("webhooks", "See what providers report", ("owner", "operations")),
+        _may("plugins", "See plugins", ("owner", "operations")),
+        _may("staff", "See staff", ("owner", "compliance")),
+        _may("staff_edit", "Add and disable staff, give roles", OWNER, sensitive=True),
+        _may("roles", "See roles", ("owner", "compliance")),
+        _may("roles_edit", "Make roles and change what they may", OWNER, sensitive=True),
+        _may("audit", "Read the log", ("owner", "compliance")),
+    ),
+    nav=tuple(
+        NavItem(*row, order=10 * place, realm="console") for place, row in enumerate(NAV)
+    ),
+    cookies=(Cookie("__Host-clarion-console", "Keeps staff signed in", "necessary", 1),),
+)
+
+
+@hookimpl
+def register_console() -> list[object]:
+    """Add the console's own screens and panels."""
+    from clarion.console import console
+
+    return [*console.VIEWS]

@@ -1,0 +1,145 @@
+"""The console application: staff's pages under /console, behind one gate."""
+
+import logging
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+from flask import Flask, Response, request, url_for
+
+from clarion.base import db, words
+from clarion.base.errors import NotSignedIn
+from clarion.base.settings import settings
+from clarion.base.words import _
+from clarion.boot import boot, plugin_folders, translations
+from clarion.plugging.manager import plugins
+from clarion.tenancy.access import allowed
+from clarion.tenancy.scope import current_actor, staff_scope
+from clarion.web import login, staff
+from clarion.web.errors import init_errors
+from clarion.web.guard import init_guard
+from clarion.web.pages import guard_of
+from clarion.web.themes import init_themes
+from clarion.web.ui import add_static, init_ui
+
+
+class ConsoleApp(Flask):
+    """A Flask application whose requests run as staff, each in one transaction."""
+
+    def full_dispatch_request(self) -> Response:
+        """Enter the staff member's scope, answer, leave it; nothing outlives the request."""
+        with ExitStack() as stack:
+            try:
+                if (who := login.current()) is not None:
+                    stack.enter_context(staff_scope(who.actor()))
+            except Exception as error:  # the database is away: an error page, not a trace
+                return self.finalize_request(self.handle_user_exception(error))
+            return super().full_dispatch_request()
+
+    def dispatch_request(self) -> Response:
+        """Run the view in one transaction, committed before anybody hears of it."""
+        if current_actor().kind != "staff":
+            return self.make_response(super().dispatch_request())
+        with db.transaction() as orm:
+            response = self.make_response(super().dispatch_request())
+            if response.status_code >= 400:
+                orm.rollback()
+            return response
+
+
+def create_console() -> Flask:
+    """Make the console with the screens of every loaded plugin; touches no database."""
+    found = boot()
+    logging.getLogger("flask_appbuilder").setLevel(logging.ERROR)
+    app = ConsoleApp("clarion.console", static_folder=None, template_folder=None)
+    app.config.from_mapping(
+        APP_NAME="Clarion",
+        BABEL_TRANSLATION_DIRECTORIES=";".join(str(folder) for folder in translations()),
+        FAB_CREATE_DB=False,  # else create_all of every mapped table
+        FAB_UPDATE_PERMS=False,  # `clarion db upgrade` writes them
+        FAB_ROLES={staff.ADMIN: [[".*", ".*"]]},  # no rows
+        FAB_ADD_SECURITY_API=False,
+        FAB_ADD_OPENAPI_VIEWS=False,
+        FAB_ADD_MENU_API=False,
+        FAB_API_KEY_ENABLED=False,
+        FAB_SECURITY_SIGNALS_ENABLED=False,
+    )
+    app.session_interface = login.console_sessions()
+    init_ui(app, brand="Clarion")
+    init_themes(app, settings().theme, plugin_templates=plugin_folders("templates"))
+    for one in found.loaded():
+        folder = Path(one.module.__file__ or "").parent / "static" if one.module else None
+        if folder and folder.is_dir():
+            add_static(app, one.name, folder)
+    init_guard(app)
+    init_errors(app, sign_in="SignIn.login")
+    app.before_request(gate)
+    with app.app_context():
+        console = staff.Console(security_manager_class=staff.Staff)
+        console.init_app(app, db.session)
+        for plugin, views in found.register("console"):
+            for view in views:
+                console.add(plugin, view)
+    app.extensions["babel"].locale_selector = _language
+    app.jinja_env.globals.update(GLOBALS)
+    return app
+
+
+def gate() -> None:
+    """Let staff in and send everybody else to the door; `needs` says it again behind."""
+    known = request.endpoint is not None and guard_of(request.endpoint) != "public"
+    if known and current_actor().kind != "staff":
+        raise NotSignedIn("not_signed_in", _("Please sign in."))
+
+
+# --- what every page shows
+
+
+def nav_items() -> list[dict[str, Any]]:
+    """List the menu of this staff member, from the manifests; as many queries as none."""
+    here = (request.endpoint or "").partition(".")[0]
+    out = []
+    for plugin, item in plugins().nav("console"):
+        wanted = item.needs if "." in item.needs else f"{plugin}.{item.needs}"
+        if item.needs and not allowed(wanted):
+            continue
+        out.append(
+            {
+                "title": str(item.title),
+                "icon": item.icon,
+                "url": url_for(item.to),
+                "keys": item.keys,
+                "section": str(item.section),
+                "current": item.to.partition(".")[0] == here,
+            }
+        )
+    return out
+
+
+def palette_items() -> list[dict[str, str]]:
+    """List where the keyboard palette can go: the menu."""
+    return [
+        {"t": one["title"], "h": one["url"], "k": one["keys"], "g": _("Go to")}
+        for one in nav_items()
+    ]
+
+
+def environment() -> str:
+    """What the stripe over the page says; nothing in production."""
+    return "" if settings().production else _("Development installation: not for customers")
+
+
+def _language() -> str | None:
+    """Speak what the browser asks for, if somebody translated it."""
+    return request.accept_languages.best_match(words.languages(), "en")
+
+
+GLOBALS = {
+    "nav_items": nav_items,
+    "palette_items": palette_items,
+    "environment": environment,
+    "current_actor": lambda: who if (who := current_actor()).kind == "staff" else None,
+    "sign_out_url": lambda: url_for("SignIn.logout"),
+    "home_url": lambda: staff.HOME,
+    "allowed": allowed,
+}
