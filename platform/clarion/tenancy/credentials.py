@@ -25,13 +25,15 @@ from clarion.base.words import _
 from clarion.tenancy.models import OneTimeToken
 
 SHORTEST, LONGEST = 12, 256
+_ENDS = "0123456789!?.,*#-_+$@& "
+_LEET = str.maketrans("01345$@!7", "oieassait")
 AT_ONCE, WAIT_SECONDS = 4, 3.0
 # A password of only these is easy however long it is.
 RUNS = (
     "0123456789",
     "abcdefghijklmnopqrstuvwxyz",
     "qwertyuiopasdfghjklzxcvbnm",
-    "1qaz2wsx3edc",
+    "1qaz2wsx3edc4rfv5tgb",
 )
 PRODUCT = "clarion"
 COMMON = Path(__file__).parent / "common_passwords.txt"
@@ -124,13 +126,37 @@ def _normal(password: str) -> str:
 
 
 def _is_common(text: str) -> bool:
+    """Say whether a password is made of what attackers try first.
+
+    Lists of leaked passwords, cut to those of 12 and more characters, are nearly all one
+    or two of a few hundred words, runs along the keyboard, and some digits: so are the
+    words kept, and every way of putting them together is refused.
+    """
     plain = text.casefold()
-    core = plain.strip("0123456789!?.*-_#@$ ")
-    if plain in _common() or len(set(plain)) <= 3:
+    if len(set(plain)) <= 4 or _is_repeated(plain):
         return True
-    if len(core) >= 6 and (core in _common() or _is_run(core)):
-        return len(plain) - len(core) <= 6
-    return _is_run(plain) or _is_repeated(plain)
+    bare = plain.strip(_ENDS)  # what people add to satisfy a rule
+    if len(plain) - len(bare) > 8:
+        bare = plain
+    return any(_is_made_of(form) for form in (plain, bare, bare.translate(_LEET)))
+
+
+def _is_made_of(text: str) -> bool:
+    """Say whether at most two known words or runs leave nothing but a few odd characters."""
+    rest, found = text, 0
+    while found < 2 and (piece := _longest_known(rest)):
+        rest, found = rest.replace(piece, "", 1), found + 1
+    odd = "".join(c for c in rest if c.isalpha())
+    return bool(found) and len(odd) <= 2 and len(rest) <= 8
+
+
+def _longest_known(text: str) -> str:
+    for size in range(min(len(text), 24), 2, -1):
+        for start in range(len(text) - size + 1):
+            piece = text[start : start + size]
+            if piece in _common() or (size >= 5 and _is_run(piece)):
+                return piece
+    return ""
 
 
 def _is_run(text: str) -> bool:

@@ -8,13 +8,14 @@ account runs as that account.
 import datetime as dt
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 from uuid import UUID
 from zoneinfo import available_timezones
 
 from email_validator import EmailNotValidError, validate_email
 from sqlalchemy import select
+from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from clarion.base import clock, db, limits, words
@@ -23,6 +24,7 @@ from clarion.base.limits import Limit
 from clarion.base.words import _
 from clarion.plugging.manager import plugins
 from clarion.tenancy import access, audit, credentials, sessions
+from clarion.tenancy.actor import Actor
 from clarion.tenancy.models import Account, Membership, Person
 from clarion.tenancy.scope import current_account, current_actor, system_scope
 
@@ -172,17 +174,19 @@ def confirm(
     name, account_name = parse_name(name, "name"), parse_name(account_name, "account_name")
     credentials.check(password, own=(email, name, account_name))
     place = {"country": _country(country), "timezone": _zone(timezone)}
-    kept = credentials.hashed(password)
-    with as_system() as orm:
+    kept, person_id = credentials.hashed(password), db.new_id()
+    with as_system(newcomer(person_id, name)) as orm:
         if credentials.use(CONFIRM, token) is None:
             raise stale()
-        person = new_person(orm, email, name, kept, language)
+        new_person(
+            orm, person_id=person_id, email=email, name=name, kept=kept, language=language
+        )
         account = Account(name=account_name, **place, language=language or "en")
         orm.add(account)
         orm.flush()
-        orm.add(Membership(account_id=account.id, person_id=person.id, role="owner"))
+        orm.add(Membership(account_id=account.id, person_id=person_id, role="owner"))
         audit.record("portal.account.created", account)
-        return present(orm, person.id)
+        return present(orm, person_id)
 
 
 def create(
@@ -328,10 +332,15 @@ def _zone(name: str) -> str:
 
 
 @contextmanager
-def as_system() -> Iterator[Session]:
-    """Work across accounts, as the present actor, in a transaction of its own."""
-    with system_scope(current_actor()), db.transaction() as orm:
+def as_system(actor: Actor | None = None) -> Iterator[Session]:
+    """Work across accounts in a transaction of its own, as the present actor or another."""
+    with system_scope(actor or current_actor()), db.transaction() as orm:
         yield orm
+
+
+def newcomer(person_id: UUID, name: str) -> Actor:
+    """Act as somebody who is just being made, from where the request comes."""
+    return replace(current_actor(), kind="person", id=str(person_id), name=name)
 
 
 def _signed_in(orm: Session, person_id: UUID) -> SignedIn | None:
@@ -413,19 +422,23 @@ def _new_password(orm: Session, person_id: UUID, kept: str) -> None:
     audit.record("portal.password.changed", person)
 
 
-def new_person(orm: Session, email: str, name: str, kept: str, language: str) -> Person:
-    if orm.scalar(select(Person.id).where(Person.email == email)):
-        raise stale()
-    person = Person(
+def new_person(
+    orm: Session, *, person_id: UUID, email: str, name: str, kept: str, language: str
+) -> None:
+    """Store somebody whose address is proven; raises `Conflict` if it is taken."""
+    row = Person(
+        id=person_id,
         email=email,
         name=name,
         password_hash=kept,
         language=language if language in words.languages() else "",
         confirmed_at=clock.now(),
     )
-    orm.add(person)
-    orm.flush()
-    return person
+    try:
+        orm.add(row)
+        orm.flush()
+    except IntegrityError as e:  # two links for one address, at the same moment
+        raise stale() from e
 
 
 def _refuse_behind() -> None:

@@ -23,6 +23,7 @@ from clarion.tenancy.people import (
     SignedIn,
     as_system,
     new_person,
+    newcomer,
     parse_email,
     parse_name,
     present,
@@ -175,14 +176,21 @@ def accept_as_new(token: str, *, name: str, password: str, language: str = "") -
         raise stale()
     name = parse_name(name, "name")
     credentials.check(password, own=(offer_now.email, name))
-    kept = credentials.hashed(password)
-    with as_system() as orm:
+    kept, person_id = credentials.hashed(password), db.new_id()
+    with as_system(newcomer(person_id, name)) as orm:
         offer = _open_offer(orm, token)
         if offer is None:
             raise stale()
-        person = new_person(orm, offer.email, name, kept, language)
-        _join(orm, offer, person.id)
-        return present(orm, person.id)
+        new_person(
+            orm,
+            person_id=person_id,
+            email=offer.email,
+            name=name,
+            kept=kept,
+            language=language,
+        )
+        _join(orm, offer, person_id)
+        return present(orm, person_id)
 
 
 def change_role(membership_id: UUID, role: str) -> None:
