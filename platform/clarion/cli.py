@@ -108,7 +108,8 @@ def _several(count: int, *, relay: bool) -> None:
     with Children(lambda text: click.echo(text, err=True)) as children:
         for number in range(count):
             words = [*this("worker"), *(["--relay"] if relay and number == 0 else [])]
-            name, env = f"worker {number + 1}", {"CLARION_WORKER_PROCESSES": "1"}
+            name = f"worker {number + 1}"
+            env = {**os.environ, "CLARION_WORKER_PROCESSES": "1"}
             children.add(Child(name, words, env))
         children.watch(stop)
 
@@ -350,14 +351,13 @@ def demo(*, fresh: bool, check: bool, csv: Path | None, port: int | None) -> Non
     if csv and not check:
         raise click.UsageError("--csv belongs to --check")
     if check:
-        from clarion import demo_check
+        from clarion.demo import check as whole_job
 
-        sys.exit(demo_check.run(csv))
-    from clarion import demo as show
+        sys.exit(whole_job.run(csv))
+    from clarion.demo import show
 
     sys.exit(show.run(fresh=fresh, port=port))
 
 
 if __name__ == "__main__":
-    os.environ.setdefault("PYTHONUNBUFFERED", "1")
     main()

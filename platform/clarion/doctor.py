@@ -6,19 +6,18 @@ while it is not empty.
 
 import os
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from uuid import UUID
 
 from pydantic import ValidationError
 from redis.exceptions import RedisError
-from sqlalchemy import Connection, Engine, create_engine, func, select, text
+from sqlalchemy import Connection, create_engine, func, select
 from sqlalchemy.exc import SQLAlchemyError
 
 from clarion import release
-from clarion.base import broker, db, services, walls
+from clarion.base import broker, catalogue, db, services, walls
+from clarion.base.catalogue import Finding
 from clarion.base.errors import ClarionError, Misconfigured
-from clarion.base.migrate import ROLES
 from clarion.base.settings import Settings, refusals, settings
 from clarion.boot import boot
 from clarion.plugging.manager import plugins
@@ -27,22 +26,6 @@ from clarion.tenancy.models import AuditLink
 
 SYSTEM = db.Entry("clarion_system", None, "command:audit.verify")
 BUILT = Path(__file__).parent / "web" / "static" / "dist" / "manifest.json"
-DURABLE = ("fsync", "full_page_writes", "synchronous_commit")
-SAFE = {"on", "remote_apply", "remote_write", "local"}
-OLDEST_SERVER = 150000
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """One reason not to start.
-
-    Attributes:
-        what: is wrong, as one sentence.
-        todo: how to put it right.
-    """
-
-    what: str
-    todo: str
 
 
 def require() -> None:
@@ -153,7 +136,8 @@ def _broker() -> list[Finding]:
 def _database() -> list[Finding]:
     engine = create_engine(settings().database_url, pool_size=1)
     try:
-        return _asked(engine)
+        with engine.connect() as connection:
+            return _asked(connection)
     except SQLAlchemyError as error:
         cause = str(getattr(error, "orig", error)).strip().splitlines()
         what = (
@@ -164,128 +148,26 @@ def _database() -> list[Finding]:
         engine.dispose()
 
 
-def _asked(engine: Engine) -> list[Finding]:
-    with engine.connect() as connection:
-        out = [*_durability(connection), *_login(connection)]
-        missing = [role for role in ROLES if role not in _roles(connection)]
-        if missing:
-            todo = "Run `clarion db upgrade` as the owner; it makes them, or says how."
-            return [*out, Finding(f"Roles are missing: {', '.join(missing)}.", todo)]
-        out += _powers(connection)
-        out += _grants(connection)
-        if any(one.what.startswith("The login role may not enter") for one in out):
-            return out
-        return [*out, *_tables(connection), *_walls(connection)]
-
-
-def _durability(connection: Connection) -> list[Finding]:
-    out = []
-    for name in DURABLE:
-        value = connection.scalar(text("SELECT current_setting(:name)"), {"name": name})
-        if value not in SAFE:
-            what = f"The database may lose what it said it stored: {name} is {value}."
-            out.append(Finding(what, f"Set `{name} = on` in postgresql.conf."))
-    version = connection.scalar(text("SELECT current_setting('server_version_num')::int"))
-    if version < OLDEST_SERVER:
-        what = f"PostgreSQL {version // 10000} is too old."
-        out.append(Finding(what, "Use PostgreSQL 15 or newer."))
-    return out
-
-
-def _roles(connection: Connection) -> set[str]:
-    return set(connection.scalars(text("SELECT rolname FROM pg_roles")))
-
-
-def _login(connection: Connection) -> list[Finding]:
-    """The role that signs in may do nothing by itself: no wall would stand in its way."""
-    row = connection.execute(
-        text(
-            "SELECT rolname, rolsuper, rolbypassrls, rolinherit, rolcreaterole,"
-            " EXISTS (SELECT FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace"
-            "         WHERE c.relowner = r.oid AND n.nspname = 'public') AS owns"
-            " FROM pg_roles r WHERE rolname = session_user"
-        )
-    ).one()
-    wrong = (
-        (row.rolsuper, "is a superuser", "NOSUPERUSER"),
-        (row.rolbypassrls, "passes row level security", "NOBYPASSRLS"),
-        (row.rolcreaterole, "may make roles", "NOCREATEROLE"),
-        (row.rolinherit, "inherits the rights of its roles at all times", "NOINHERIT"),
-    )
-    out = [
-        Finding(
-            f"The login role {row.rolname} {how}.", f"Run: ALTER ROLE {row.rolname} {word};"
-        )
-        for is_so, how, word in wrong
-        if is_so
-    ]
-    if row.owns:
-        what = (
-            f"The login role {row.rolname} owns the tables, so their walls do not bind it."
-        )
-        todo = "Sign in as another role; the owner's address is CLARION_DATABASE_OWNER_URL."
-        out.append(Finding(what, todo))
-    return out
-
-
-def _powers(connection: Connection) -> list[Finding]:
-    query = text(
-        "SELECT rolname FROM pg_roles"
-        " WHERE rolname = ANY(:names) AND (rolsuper OR rolbypassrls OR rolcanlogin)"
-    )
-    return [
-        Finding(
-            f"The role {name} has more rights than it needs.",
-            f"Run: ALTER ROLE {name} NOLOGIN NOSUPERUSER NOBYPASSRLS;",
-        )
-        for name in connection.scalars(query, {"names": list(ROLES)})
-    ]
-
-
-def _grants(connection: Connection) -> list[Finding]:
-    out = []
-    for role in ROLES:
-        query = text("SELECT pg_has_role(session_user, :role, 'MEMBER')")
-        if not connection.scalar(query, {"role": role}):
-            who = connection.scalar(text("SELECT session_user"))
-            what = f"The login role may not enter {role}."
-            out.append(Finding(what, f"Run: GRANT {role} TO {who};"))
-    return out
-
-
-def _tables(connection: Connection) -> list[Finding]:
-    """Ask as `clarion_system`, which may see the version tables; the login role sees none."""
-    connection.execute(text("SELECT set_config('role', 'clarion_system', true)"))
-    try:
-        behind = release.pending(connection)
-    except SQLAlchemyError:
-        behind = ["clarion"]
-    connection.rollback()
-    if not behind:
-        return []
-    what = f"The tables are not of this release: {', '.join(behind)}."
-    return [Finding(what, "Run `clarion db upgrade`.")]
-
-
-def _walls(connection: Connection) -> list[Finding]:
-    """Every table with rows of accounts has row level security, forced on its owner too."""
+def _asked(connection: Connection) -> list[Finding]:
+    out = [*catalogue.durability(connection), *catalogue.login(connection)]
+    wrong = catalogue.roles(connection)
+    if wrong:
+        return [*out, *wrong]  # nobody there to ask the rest as
     ours = walls.models()
-    free = [name for name, m in ours.items() if m.wall.kind == "platform"]
-    query = text(
-        "SELECT c.relname FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace"
-        " WHERE n.nspname = 'public' AND c.relkind IN ('r', 'p')"
-        " AND NOT (c.relrowsecurity AND c.relforcerowsecurity)"
-        " AND c.relname <> ALL(:free) AND (c.relname = ANY(:ours) OR EXISTS ("
-        "   SELECT FROM pg_attribute a WHERE a.attrelid = c.oid"
-        "   AND a.attname = 'account_id' AND NOT a.attisdropped))"
-        " ORDER BY 1"
-    )
-    free = [name for name in free if name != "account"]
-    return [
-        Finding(
-            f"The table {name} has no wall between accounts.",
-            f"Run as the owner: ALTER TABLE {name} ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL"
-            " SECURITY; and find out who switched it off.",
-        )
-        for name in connection.scalars(query, {"free": free, "ours": list(ours)})
-    ]
+    free = [n for n, m in ours.items() if m.wall.kind == "platform" and n != "account"]
+    behind = _behind(connection)
+    bare = [] if behind else catalogue.bare_tables(connection, list(ours), free)
+    return [*out, *behind, *bare]
+
+
+def _behind(connection: Connection) -> list[Finding]:
+    catalogue.enter_system(connection)
+    try:
+        owners = release.pending(connection)
+    except SQLAlchemyError:  # no table of versions that it may read
+        owners = ["clarion"]
+    connection.rollback()
+    if not owners:
+        return []
+    what = f"The tables are not of this release: {', '.join(owners)}."
+    return [Finding(what, "Run `clarion db upgrade`.")]

@@ -1,10 +1,9 @@
 """What a release does to the database: migrations, permissions, plugins' guards."""
 
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from sqlalchemy import Connection, delete, text
+from sqlalchemy import Connection, delete
 from sqlalchemy.dialects.postgresql import insert
 
 from clarion.base import db, migrate
@@ -39,8 +38,6 @@ def upgrade() -> Upgraded:
     engine = migrate.owner_engine()
     try:
         moved = known.upgrade(engine)
-        with engine.begin() as connection:
-            _let_see(connection, known)
     finally:
         engine.dispose()
     return Upgraded(moved, staff.sync(), _keep_guards())
@@ -72,14 +69,6 @@ def _with_new(owner: str) -> migrate.Histories:
         if one.name == owner and one.module is not None and one.module.__file__:
             (Path(one.module.__file__).parent / "migrations").mkdir(exist_ok=True)
     return migrate.Histories(histories())
-
-
-def _let_see(connection: Connection, known: migrate.Histories) -> None:
-    """Let web and worker see how far the tables are, so that they can refuse to start."""
-    quote: Callable[[str], str] = connection.dialect.identifier_preparer.quote
-    for owner in known.places:
-        table = quote(f"alembic_version_{owner}")
-        connection.execute(text(f"GRANT SELECT ON {table} TO clarion_system"))
 
 
 def _keep_guards() -> dict[str, list[str]]:

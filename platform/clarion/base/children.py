@@ -13,7 +13,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType, TracebackType
 from typing import IO, Any, Self
@@ -32,13 +32,13 @@ class Child:
     Attributes:
         name: as messages and log files call it.
         words: its command line.
-        env: variables added to ours.
+        env: its whole environment; ours when None.
         log: file its output is appended to; ours when None.
     """
 
     name: str
     words: Sequence[str]
-    env: Mapping[str, str] = field(default_factory=dict)
+    env: Mapping[str, str] | None = None
     log: Path | None = None
     process: "subprocess.Popen[bytes] | None" = None
     began: float = 0.0
@@ -62,9 +62,12 @@ class Children:
         self._all.append(child)
         return child
 
-    def look(self) -> None:
-        """Start again what died, and say so; one that dies at once waits ever longer."""
-        now = time.monotonic()
+    def look(self) -> list[str]:
+        """Start again what died, and say so; one that dies at once waits ever longer.
+
+        Returns the names of those that were started again now.
+        """
+        now, again = time.monotonic(), list[str]()
         for child in self._all:
             if child.alive():
                 continue
@@ -72,6 +75,8 @@ class Children:
                 self._buried(child, now)
             if child.process is None and now >= child.due:
                 self._start(child)
+                again.append(child.name)
+        return again
 
     def watch(self, stop: threading.Event) -> None:
         """Keep them alive until asked to stop."""
@@ -121,14 +126,14 @@ class Children:
 
 
 def asked_to_stop() -> threading.Event:
-    """Return an event that SIGTERM and Ctrl-C set from now on."""
+    """Return an event that SIGTERM, Ctrl-C and a closed terminal set from now on."""
     stop = threading.Event()
 
     def ask(_number: int, _frame: FrameType | None) -> None:
         stop.set()
 
-    signal.signal(signal.SIGTERM, ask)
-    signal.signal(signal.SIGINT, ask)
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        signal.signal(number, ask)
     return stop
 
 
@@ -140,7 +145,7 @@ def _spawn(child: Child) -> "subprocess.Popen[bytes]":
     try:
         return subprocess.Popen(
             list(child.words),
-            env={**os.environ, **child.env},
+            env=child.env,
             stdin=subprocess.DEVNULL,
             stdout=out,
             stderr=subprocess.STDOUT if out else None,

@@ -51,6 +51,7 @@ class Histories:
                 for owner in owners:
                     command.upgrade(self.config(owner, connection), "head")
                     connection.commit()
+                self._let_see(connection)
                 return owners
             finally:
                 connection.rollback()
@@ -58,6 +59,14 @@ class Histories:
                     text("SELECT pg_advisory_unlock(:n)"), {"n": RELEASE_LOCK}
                 )
                 connection.commit()
+
+    def _let_see(self, connection: Connection) -> None:
+        """Let web and worker see how far the tables are, so that they can refuse to start."""
+        quote = connection.dialect.identifier_preparer.quote
+        for owner in self.places:
+            table = quote(f"alembic_version_{owner}")
+            connection.execute(text(f"GRANT SELECT ON {table} TO clarion_system"))
+        connection.commit()
 
     def pending(self, connection: Connection) -> Iterator[str]:
         """List owners whose history is not at its end; what a start-up guard asks."""

@@ -1,0 +1,133 @@
+"""What the database says about itself: is it durable, who may what, where walls are missing."""
+
+from collections.abc import Collection
+from dataclasses import dataclass
+
+from sqlalchemy import Connection, text
+
+from clarion.base.migrate import ROLES
+
+DURABLE = ("fsync", "full_page_writes", "synchronous_commit")
+SAFE = {"on", "remote_apply", "remote_write", "local"}
+OLDEST_SERVER = 150000
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One reason not to start.
+
+    Attributes:
+        what: is wrong, as one sentence.
+        todo: how to put it right.
+    """
+
+    what: str
+    todo: str
+
+
+def durability(connection: Connection) -> list[Finding]:
+    """Find what lets the database lose what it said it stored, and a server too old."""
+    out = []
+    for name in DURABLE:
+        value = connection.scalar(text("SELECT current_setting(:name)"), {"name": name})
+        if value not in SAFE:
+            what = f"The database may lose what it said it stored: {name} is {value}."
+            out.append(Finding(what, f"Set `{name} = on` in postgresql.conf."))
+    version = connection.scalar(text("SELECT current_setting('server_version_num')::int"))
+    if version < OLDEST_SERVER:
+        what = f"PostgreSQL {version // 10000} is too old."
+        out.append(Finding(what, "Use PostgreSQL 15 or newer."))
+    return out
+
+
+def login(connection: Connection) -> list[Finding]:
+    """Find what the role that signs in may do by itself: no wall would stand in its way."""
+    row = connection.execute(
+        text(
+            "SELECT rolname, rolsuper, rolbypassrls, rolinherit, rolcreaterole,"
+            " EXISTS (SELECT FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace"
+            "         WHERE c.relowner = r.oid AND n.nspname = 'public') AS owns"
+            " FROM pg_roles r WHERE rolname = session_user"
+        )
+    ).one()
+    wrong = (
+        (row.rolsuper, "is a superuser", "NOSUPERUSER"),
+        (row.rolbypassrls, "passes row level security", "NOBYPASSRLS"),
+        (row.rolcreaterole, "may make roles", "NOCREATEROLE"),
+        (row.rolinherit, "inherits the rights of its roles at all times", "NOINHERIT"),
+    )
+    out = [
+        Finding(
+            f"The login role {row.rolname} {how}.", f"Run: ALTER ROLE {row.rolname} {word};"
+        )
+        for is_so, how, word in wrong
+        if is_so
+    ]
+    if row.owns:
+        what = (
+            f"The login role {row.rolname} owns the tables, so their walls do not bind it."
+        )
+        todo = "Sign in as another role; the owner's address is CLARION_DATABASE_OWNER_URL."
+        out.append(Finding(what, todo))
+    return out
+
+
+def roles(connection: Connection) -> list[Finding]:
+    """Find roles that are missing, may too much, or may not be entered."""
+    have = set(connection.scalars(text("SELECT rolname FROM pg_roles")))
+    missing = [role for role in ROLES if role not in have]
+    if missing:
+        todo = "Run `clarion db upgrade` as the owner; it makes them, or says how."
+        return [Finding(f"Roles are missing: {', '.join(missing)}.", todo)]
+    strong = text(
+        "SELECT rolname FROM pg_roles"
+        " WHERE rolname = ANY(:names) AND (rolsuper OR rolbypassrls OR rolcanlogin)"
+    )
+    out = [
+        Finding(
+            f"The role {name} has more rights than it needs.",
+            f"Run: ALTER ROLE {name} NOLOGIN NOSUPERUSER NOBYPASSRLS;",
+        )
+        for name in connection.scalars(strong, {"names": list(ROLES)})
+    ]
+    who = connection.scalar(text("SELECT session_user"))
+    may = text("SELECT pg_has_role(session_user, :role, 'MEMBER')")
+    for role in ROLES:
+        if not connection.scalar(may, {"role": role}):
+            what = f"The login role may not enter {role}."
+            out.append(Finding(what, f"Run: GRANT {role} TO {who};"))
+    return out
+
+
+def enter_system(connection: Connection) -> None:
+    """Look as `clarion_system` until the transaction ends; the login role sees nothing."""
+    connection.execute(text("SELECT set_config('role', 'clarion_system', true)"))
+
+
+def bare_tables(
+    connection: Connection, ours: Collection[str], free: Collection[str]
+) -> list[Finding]:
+    """Find tables with rows of accounts where row level security is not forced.
+
+    Args:
+        connection: as any role.
+        ours: tables that must have it.
+        free: tables that need none, though they may name an account.
+    """
+    query = text(
+        "SELECT c.relname FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace"
+        " WHERE n.nspname = 'public' AND c.relkind IN ('r', 'p')"
+        " AND NOT (c.relrowsecurity AND c.relforcerowsecurity)"
+        " AND c.relname <> ALL(:free) AND (c.relname = ANY(:ours) OR EXISTS ("
+        "   SELECT FROM pg_attribute a WHERE a.attrelid = c.oid"
+        "   AND a.attname = 'account_id' AND NOT a.attisdropped))"
+        " ORDER BY 1"
+    )
+    return [
+        Finding(
+            f"The table {name} has no wall between accounts.",
+            f"Run as the owner: ALTER TABLE {name} ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL"
+            " SECURITY; and find out who switched it off.",
+        )
+        for name in connection.scalars(query, {"free": list(free), "ours": list(ours)})
+    ]
