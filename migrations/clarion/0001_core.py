@@ -299,7 +299,7 @@ def upgrade() -> None:
     )
     op.execute('GRANT INSERT ON outbox TO clarion_app')
     op.execute('GRANT INSERT ON outbox TO clarion_staff')
-    op.execute('GRANT SELECT, INSERT, DELETE ON outbox TO clarion_system')
+    op.execute('GRANT SELECT, INSERT, DELETE, UPDATE (not_before) ON outbox TO clarion_system')
     op.create_index('ix_outbox_due', 'outbox', ['not_before', 'seq'], unique=False)
     op.create_table('person',
     sa.Column('id', sa.Uuid(), nullable=False),

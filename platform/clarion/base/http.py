@@ -17,6 +17,8 @@ from typing import Any, Self
 import aiohttp
 from yarl import URL
 
+from clarion.base import crash
+
 _NAT64 = ipaddress.ip_network("64:ff9b::/96")
 _NAT64_LOCAL = ipaddress.ip_network("64:ff9b:1::/48")
 
@@ -197,9 +199,11 @@ class _Connector(aiohttp.TCPConnector):
         timeout: aiohttp.ClientTimeout,  # noqa: ASYNC109 -- aiohttp's signature
     ) -> Any:  # aiohttp's Connection is not public
         try:
-            return await super().connect(req, traces, timeout)
+            connection = await super().connect(req, traces, timeout)
         except Exception as error:
             raise NotSent(f"{type(error).__name__}: {error}") from error
+        crash.here("after_connect")
+        return connection
 
 
 def _global_socket(info: aiohttp.AddrInfoType) -> socket.socket:

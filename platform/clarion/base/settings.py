@@ -19,6 +19,7 @@ from clarion.base.errors import Misconfigured
 
 PREFIX = "CLARION_"
 KEY_LENGTH = 32
+LEAST_LEASE = 45  # seconds: a third to begin a call, twenty for the call, and some left
 STATE = "servers.json"
 PUBLIC_URL = "http://127.0.0.1:8000"
 
@@ -156,6 +157,16 @@ class Settings(BaseSettings):
     trace: Words = Field(
         default=(), description="`hooks` logs each call of a plugin's hook."
     )
+    lease_seconds: int = Field(
+        default=60,
+        ge=1,
+        le=600,
+        description="How long a worker may hold messages; shorter ones are for tests.",
+    )
+    crash_at: str = Field(
+        default="",
+        description="Named point at which this process dies; for tests, never in production.",
+    )
 
     @field_validator(
         "trusted_hosts",
@@ -257,6 +268,10 @@ def refusals(conf: Settings) -> list[str]:
     out += _key_file(conf.key_file)
     if conf.http_allow:
         out.append("unset CLARION_HTTP_ALLOW: calls to private addresses are for tests")
+    if conf.lease_seconds < LEAST_LEASE:
+        out.append(f"set CLARION_LEASE_SECONDS to {LEAST_LEASE} or more, or unset it")
+    if conf.crash_at:
+        out.append("unset CLARION_CRASH_AT: dying on purpose is for tests")
     for name, value in (("DATABASE_URL", conf.database_url), ("REDIS_URL", conf.redis_url)):
         if not value:
             out.append(f"set CLARION_{name}: the built-in server is for development")

@@ -18,8 +18,9 @@ from uuid import UUID
 import uvloop
 from sqlalchemy import select
 
-from clarion.base import crypto, db
+from clarion.base import crash, crypto, db
 from clarion.base.http import NotSent
+from clarion.base.settings import settings
 from clarion.base.telemetry import counter, histogram, logger
 from clarion.messaging import (
     channels,
@@ -45,7 +46,6 @@ R = TypeVar("R")
 BATCH = 200
 IN_FLIGHT = 400
 SLICE_SECONDS = 5.0
-STALE_SECONDS = 20.0
 RECORD_EVERY_SECONDS = 0.02
 sent = counter(
     "messages_sent_total", "Calls to providers by result", ("transport", "result")
@@ -184,7 +184,7 @@ class _Drain:
         """Make one call and note its outcome. Never raises: what escapes is unknown."""
         plan, name = self.plan, self.plan.transport.name
         start = time.monotonic()
-        if start - began > STALE_SECONDS:
+        if start - began > settings().lease_seconds / 3:
             self.outcomes.append(_queued(intent, "not_begun", 0.0))
             return
         try:
@@ -219,6 +219,7 @@ class _Drain:
             outcome = Outcome(
                 intent.id, intent.attempt, intent.token, "unknown", "no_answer"
             )
+        crash.here("after_response")
         took.labels(name).observe(time.monotonic() - start)
         sent.labels(name, outcome.state).inc()
         self.outcomes.append(outcome)
@@ -276,21 +277,25 @@ def _prepare(plan: Plan, size: int) -> tuple[pacing.Grant, list[Intent], int]:
         if grant.count == 0:
             return grant, [], 0
         token, ids = ledger.claim(plan.campaign_id, grant.count)
+    crash.here("after_claim")
     if not ids:
         return grant, [], 0
     try:
         with db.transaction():
             ledger.lock_for_intent(plan.campaign_id, ids)
+            crash.here("after_gate_locks")
             _ask_plugins(plan, ids, token)
             intents = ledger.intend(token, ids)
             gone = {i.id for i in intents}
             ledger.refuse(token, [i for i in ids if i not in gone])
+            crash.here("after_intent_flush")
     except Exception:
         # a veto that cannot be asked has not agreed: what was claimed waits
         log.exception("dispatch.intent_failed", campaign_id=str(plan.campaign_id))
         with db.transaction():
             ledger.unclaim(token, wait_seconds=30.0)
         return grant, [], 0
+    crash.here("after_intent_commit")
     return grant, intents, len(ids)
 
 
@@ -304,6 +309,8 @@ def _ask_plugins(plan: Plan, ids: Sequence[UUID], token: UUID) -> None:
 def _write(outcomes: list[Outcome], asides: list[Callable[[], Any]]) -> None:
     with db.transaction():
         ledger.record(outcomes)
+        crash.here("after_result_flush")
+    crash.here("after_result_commit")
     if asides:
         with db.transaction():
             for aside in asides:

@@ -14,11 +14,11 @@ from sqlalchemy import Select, case, exists, func, or_, select, text, true, upda
 from sqlalchemy.dialects.postgresql import insert
 
 from clarion.base import db
+from clarion.base.settings import settings
 from clarion.messaging import counts
 from clarion.messaging.models import Campaign, Message, Suppression
 from clarion.tenancy.scope import current_account
 
-LEASE_SECONDS = 60
 MAX_CLAIMS = 3
 RANK = {"accepted": 1, "sent": 2, "failed": 3, "delivered": 4, "read": 5}
 DONE = ("read", "delivered", "failed", "suppressed", "expired", "cancelled")
@@ -152,7 +152,7 @@ def claim(campaign_id: UUID, size: int) -> tuple[UUID, list[UUID]]:
             "account": current_account(),
             "campaign": campaign_id,
             "size": size,
-            "lease": LEASE_SECONDS,
+            "lease": settings().lease_seconds,
         },
     )
     return token, list(rows.scalars())
@@ -256,7 +256,7 @@ def intend(token: UUID, ids: Sequence[UUID]) -> list[Intent]:
             "account": current_account(),
             "ids": list(ids),
             "token": token,
-            "lease": LEASE_SECONDS,
+            "lease": settings().lease_seconds,
         },
     )
     return [Intent(*row) for row in rows]

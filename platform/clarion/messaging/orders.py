@@ -8,7 +8,7 @@ from uuid import UUID
 
 from sqlalchemy import Select, func, select, update
 
-from clarion.base import db
+from clarion.base import crash, db
 from clarion.base.errors import Conflict, NotFound
 from clarion.base.words import _
 from clarion.messaging import counts, ledger, outcomes
@@ -129,6 +129,7 @@ def start(campaign_id: UUID, audience: Select[Any]) -> int:
     if order.state != "starting":
         return counts.total(campaign_id)
     rows = ledger.freeze(campaign_id, audience)
+    crash.here("after_snapshot_half")
     order.state = "running"
     order.started_at = func.clarion_now()
     audit.record("messaging.campaign.started", order, people=rows)

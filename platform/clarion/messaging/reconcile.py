@@ -6,7 +6,7 @@ Leases that ran out, orders nobody rings, events nobody applied, unknown rows gr
 import datetime as dt
 from uuid import UUID
 
-from sqlalchemy import exists, func, or_, select
+from sqlalchemy import func, or_, select
 
 from clarion.base import db
 from clarion.base.telemetry import logger
@@ -50,7 +50,8 @@ def mend() -> None:
 
 
 def _accounts() -> list[UUID]:
-    late = exists().where(
+    # columns are named: clarion_system may read these and no others, `EXISTS (SELECT *)` none
+    late = select(Message.id).where(
         Message.account_id == Account.id,
         or_(
             Message.state.in_(("claimed", "dispatching"))
@@ -59,9 +60,10 @@ def _accounts() -> list[UUID]:
             & (Message.state_since < func.clarion_now() - UNKNOWN_FOR),
         ),
     )
-    active = exists().where(
+    active = select(Campaign.id).where(
         Campaign.account_id == Account.id, Campaign.state.in_(("running", "pausing"))
     )
-    orphaned = exists().where(Orphan.account_id == Account.id)
+    orphaned = select(Orphan.id).where(Orphan.account_id == Account.id)
+    waits = or_(late.exists(), active.exists(), orphaned.exists())
     with db.apart(outbox.SYSTEM) as orm:
-        return list(orm.scalars(select(Account.id).where(or_(late, active, orphaned))))
+        return list(orm.scalars(select(Account.id).where(waits)))

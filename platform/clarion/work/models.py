@@ -30,7 +30,8 @@ class Outbox(Base):
         kind="platform",
         app=("INSERT",),
         staff=("INSERT",),
-        system=("SELECT", "INSERT", "DELETE"),
+        # FOR UPDATE, by which two relays share the rows, needs UPDATE of one column
+        system=("SELECT", "INSERT", "DELETE", "UPDATE (not_before)"),
         why="ids only; written by every role, read by the relay alone",
     )
 

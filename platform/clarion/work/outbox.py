@@ -6,7 +6,7 @@ from typing import Any
 
 from sqlalchemy import delete, func, insert, select
 
-from clarion.base import broker, db
+from clarion.base import broker, crash, db
 from clarion.base.telemetry import counter, logger
 from clarion.tenancy.scope import current_actor
 from clarion.work.events import Event, subscribers
@@ -66,7 +66,9 @@ def relay(limit: int = BATCH) -> int:
         if not rows:
             return 0
         jobs.ring(rows)
+        crash.here("after_bell")
         orm.execute(delete(Outbox).where(Outbox.seq.in_([r.seq for r in rows])))
+    crash.here("after_outbox_commit")
     rung.inc(len(rows))
     return len(rows)
 

@@ -9,7 +9,7 @@ from uuid import UUID
 from sqlalchemy import func, select, update
 from sqlalchemy.dialects.postgresql import insert
 
-from clarion.base import crypto, db
+from clarion.base import crash, crypto, db
 from clarion.base.telemetry import counter, logger
 from clarion.tenancy.actor import WEBHOOK
 from clarion.tenancy.scope import account_scope, current_account
@@ -79,8 +79,10 @@ def receive(
     with db.apart(entry) as orm:
         query = insert(WebhookInbox).values(rows).on_conflict_do_nothing()
         new = len(orm.execute(query.returning(WebhookInbox.id)).all())
+        crash.here("after_inbox_insert")
         if new:
             _ring(orm, account_id)
+    crash.here("after_inbox_commit")
     received.labels(handler, "new").inc(new)
     received.labels(handler, "repeated").inc(len(rows) - new)
     outbox.wake()
@@ -140,6 +142,7 @@ def _apply(rows: Sequence[WebhookInbox]) -> None:
         by_handler.setdefault(row.handler, []).append(row)
     for name, mine in by_handler.items():
         _handlers[name]([_opened(row) for row in mine])
+    crash.here("after_status_apply")
     if rows:
         db.session().execute(
             update(WebhookInbox)

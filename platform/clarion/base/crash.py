@@ -1,0 +1,57 @@
+"""Named crash points: where a test lets this process die as a power cut would.
+
+`CLARION_CRASH_AT=after_claim` ends it there with 137, without a word to anybody;
+`after_claim:3` at the third passage. Production refuses the setting.
+"""
+
+import os
+from functools import cache
+
+from clarion.base.settings import settings
+
+POINTS = frozenset(
+    {
+        "after_snapshot_half",
+        "after_claim",
+        "after_gate_locks",
+        "after_intent_flush",
+        "after_intent_commit",
+        "after_connect",
+        "after_response",
+        "after_result_flush",
+        "after_result_commit",
+        "after_inbox_insert",
+        "after_inbox_commit",
+        "after_status_apply",
+        "after_bell",
+        "after_outbox_commit",
+    }
+)
+_passed: list[str] = []
+
+
+def here(point: str) -> None:
+    """Die, if this is the point the setting names."""
+    where = _where()
+    if where is None or where[0] != point:
+        return
+    _passed.append(point)
+    if len(_passed) >= where[1]:
+        os._exit(137)
+
+
+@cache
+def _where() -> tuple[str, int] | None:
+    conf = settings()
+    if conf.production or not conf.crash_at:
+        return None
+    point, _, times = conf.crash_at.partition(":")
+    if point not in POINTS:
+        raise ValueError(f"CLARION_CRASH_AT: there is no point {point!r}")
+    return point, int(times or 1)
+
+
+def forget() -> None:
+    """Read the setting anew; for processes forked by a test."""
+    _where.cache_clear()
+    _passed.clear()
