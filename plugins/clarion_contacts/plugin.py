@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from clarion.plugging import Permission, Plugin, Setting, hookimpl
+from clarion.plugging import NavItem, Permission, Plugin, Setting, hookimpl
 
 EVERYBODY = ("owner", "manager", "member")
 
@@ -23,7 +23,34 @@ plugin = Plugin(
             "Country of numbers without a country code, as two letters",
         ),
     ),
+    nav=(
+        NavItem(
+            "Contacts",
+            icon="users",
+            to="contacts.index",
+            needs="view",
+            keys="g o",
+            section="Audience",
+            order=40,
+        ),
+        NavItem(
+            "Import",
+            icon="upload",
+            to="contacts.imports",
+            needs="import",
+            keys="g u",
+            section="Audience",
+            order=41,
+        ),
+    ),
 )
+
+
+@hookimpl
+def register_portal() -> list[Any]:
+    from clarion_contacts import portal
+
+    return [portal.pages]
 
 
 @hookimpl

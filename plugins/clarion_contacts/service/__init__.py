@@ -15,6 +15,7 @@ from clarion_contacts.service.audience import (
     without_consent,
 )
 from clarion_contacts.service.consent import (
+    BY_HAND,
     note_resumed,
     note_suppressed,
     opt_in,
@@ -36,6 +37,7 @@ from clarion_contacts.service.imports import (
     start,
     undo,
     upload,
+    wording_of,
 )
 from clarion_contacts.service.people import (
     Details,
@@ -55,6 +57,7 @@ from clarion_contacts.service.rejected import rejected_rows, samples
 from clarion_contacts.service.tags import (
     TagLine,
     add_tag,
+    get_tag,
     remove_tag,
     rename_tag,
     tag,
@@ -66,6 +69,7 @@ from clarion_contacts.service.verdicts import settle
 
 __all__ = [
     "ATTESTATION",
+    "BY_HAND",
     "KEPT",
     "MAX_BYTES",
     "SOURCES",
@@ -96,6 +100,7 @@ __all__ = [
     "find",
     "forget",
     "get",
+    "get_tag",
     "keep",
     "listing",
     "match",
@@ -124,4 +129,5 @@ __all__ = [
     "untag",
     "upload",
     "without_consent",
+    "wording_of",
 ]

@@ -19,7 +19,7 @@ from clarion.tenancy.scope import current_account, current_actor
 from clarion.work import outbox
 from clarion_contacts.events import CheckRequested, ImportStarted, UndoRequested
 from clarion_contacts.importing import guess_region, open_table
-from clarion_contacts.models import Import, ImportRow
+from clarion_contacts.models import Import, ImportRow, Wording
 from clarion_contacts.service import uploads
 from clarion_contacts.service.attestation import (
     ATTESTATION,
@@ -259,6 +259,14 @@ def listing(*, before: UUID | None = None, limit: int = 50) -> list[Import]:
     if before is not None:
         query = query.where(Import.id < before)
     return list(db.session().scalars(query.order_by(Import.id.desc()).limit(limit)))
+
+
+def wording_of(row: Import) -> str:
+    """Return the words people were asked with, as given for this list; empty before."""
+    query = select(Wording.text).where(
+        Wording.account_id == current_account(), Wording.id == row.wording_id
+    )
+    return str(db.session().scalar(query) or "")
 
 
 # --- rows of imports

@@ -50,6 +50,12 @@ def tags() -> list[TagLine]:
     return [TagLine(*row) for row in db.session().execute(query)]
 
 
+def get_tag(tag_id: UUID) -> Tag:
+    """Load one tag of this account, or raise `NotFound`."""
+    access.require("contacts.view")
+    return _loaded(tag_id, lock=False)
+
+
 def add_tag(name: str) -> UUID:
     """Make a tag; one that exists under another spelling of capitals is that one."""
     access.require("contacts.edit")
@@ -171,8 +177,12 @@ def _touch(contact_ids: list[UUID]) -> None:
 
 
 def _locked(tag_id: UUID) -> Tag:
+    return _loaded(tag_id, lock=True)
+
+
+def _loaded(tag_id: UUID, *, lock: bool) -> Tag:
     query = select(Tag).where(Tag.account_id == current_account(), Tag.id == tag_id)
-    tag = db.session().scalar(query.with_for_update())
+    tag = db.session().scalar(query.with_for_update() if lock else query)
     if tag is None:
         raise NotFound("tag_unknown", _("There is no such tag."))
     return tag

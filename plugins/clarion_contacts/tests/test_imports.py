@@ -27,7 +27,9 @@ def test_demo_list_gives_the_planned_numbers(take_in, state_of):
     assert row.counts["states"]["duplicate"] == expected["duplicates_in_file"]
     assert count(Contact) == expected["contacts"]
     countries = dict(
-        db.session().execute(select(Contact.country, func.count()).group_by(Contact.country)).all()
+        db.session()
+        .execute(select(Contact.country, func.count()).group_by(Contact.country))
+        .all()
     )
     assert countries == expected["contacts_by_country"]
     without = count(Contact, Contact.consent != "opted_in")

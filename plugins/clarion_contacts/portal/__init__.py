@@ -1,0 +1,6 @@
+"""The customer's pages about people, tags and lists."""
+
+from clarion_contacts.portal import imports, people
+from clarion_contacts.portal.forms import pages
+
+__all__ = ["imports", "pages", "people"]

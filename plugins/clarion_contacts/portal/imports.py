@@ -1,0 +1,277 @@
+"""Pages of the import: upload, match columns, consent, check, import."""
+
+from collections.abc import Mapping
+from typing import Any
+from uuid import UUID
+
+from flask import (
+    Response,
+    current_app,
+    flash,
+    make_response,
+    redirect,
+    render_template,
+    request,
+    stream_with_context,
+    url_for,
+)
+from flask_babel import gettext as _
+
+from clarion.tenancy.scope import current_actor
+from clarion.web.pages import fragment, needs
+from clarion_contacts import service
+from clarion_contacts.portal.forms import (
+    DELIMITERS,
+    ENCODINGS,
+    AttestForm,
+    CheckForm,
+    UploadForm,
+    countries,
+    pages,
+)
+
+STEP_OF = {
+    "uploaded": "match",
+    "matched": "consent",
+    "attested": "check",
+    "checking": "check",
+    "checked": "check",
+    "failed": "check",
+}
+MOVING = ("checking", "importing", "undoing")
+
+
+@pages.get("/imports")
+@needs("contacts.import")
+def imports() -> str:
+    """List uploaded lists, newest first; those not finished can be resumed."""
+    return render_template("contacts/imports.html", rows=service.listing())
+
+
+@pages.route("/imports/new", methods=["GET", "POST"])
+@needs("contacts.import")
+def upload() -> Any:
+    """Take a file."""
+    form = UploadForm()
+    if form.validate_on_submit():
+        with form.attempt():
+            given = form.file.data
+            row = service.upload(given.filename or "", given.read(service.MAX_BYTES + 1))
+            return redirect(url_for(".match", import_id=row.id))
+    page = render_template(
+        "contacts/import_upload.html", form=form, max_bytes=service.MAX_BYTES
+    )
+    return make_response(page, 422 if form.errors else 200)
+
+
+@pages.get("/imports/<uuid:import_id>")
+@needs("contacts.import")
+def show_import(import_id: UUID) -> Response:
+    """Go on where the list was left."""
+    view = service.describe(import_id)
+    step = STEP_OF.get(view.row.state, "result")
+    return make_response(redirect(url_for(f".{step}", import_id=import_id)))
+
+
+@pages.route("/imports/<uuid:import_id>/match", methods=["GET", "POST"])
+@needs("contacts.import")
+def match(import_id: UUID) -> Any:
+    """Say what the columns mean."""
+    if request.method == "GET":
+        return _match(service.describe(import_id))
+    fields, country, day_first = _chosen(request.form)
+    view = service.keep(import_id, fields, country=country, day_first=day_first)
+    if view.problem:
+        return make_response(_match(view), 422)
+    service.match(import_id, fields, country=country, day_first=day_first)
+    return redirect(url_for(".consent", import_id=import_id))
+
+
+@pages.post("/imports/<uuid:import_id>/match/live")
+@needs("contacts.import")
+def match_live(import_id: UUID) -> Response:
+    """Keep a changed column and draw the table as it is now."""
+    fields, country, day_first = _chosen(request.form)
+    view = service.keep(import_id, fields, country=country, day_first=day_first)
+    return fragment(_match(view, "contacts/_match.html"))
+
+
+@pages.post("/imports/<uuid:import_id>/reread")
+@needs("contacts.import")
+def reread(import_id: UUID) -> Response:
+    """Read the file again with another encoding, separator, header or country."""
+    header = {"1": True, "0": False}.get(request.form.get("header", ""))
+    service.reread(
+        import_id,
+        encoding=request.form.get("encoding", ""),
+        delimiter=request.form.get("delimiter", ""),
+        header=header,
+        country=request.form.get("country", ""),
+    )
+    flash(_("The file was read again."), "success")
+    return make_response(redirect(url_for(".match", import_id=import_id)))
+
+
+@pages.route("/imports/<uuid:import_id>/consent", methods=["GET", "POST"])
+@needs("contacts.import")
+def consent(import_id: UUID) -> Any:
+    """Ask where these people agreed."""
+    view = service.describe(import_id)
+    row = view.row
+    form = AttestForm(
+        source=row.consent_source or None,
+        place=row.consent_place,
+        agreed_on=row.consent_on,
+        wording=service.wording_of(row),
+    )
+    if form.is_submitted():
+        form.validate()
+        with form.attempt():
+            service.attest(
+                import_id,
+                source=form.source.data or "",
+                place=form.place.data or "",
+                agreed_on=form.agreed_on.data,
+                wording=form.wording.data or "",
+                typed_name=form.typed_name.data or "",
+            )
+            service.check(import_id)
+            return redirect(url_for(".check", import_id=import_id))
+    page = render_template(
+        "contacts/import_consent.html",
+        view=view,
+        form=form,
+        hints={key: hint for key, (_title, hint) in service.SOURCES.items()},
+        attestation=service.ATTESTATION,
+        name=current_actor().name,
+    )
+    return make_response(page, 422 if form.errors else 200)
+
+
+@pages.route("/imports/<uuid:import_id>/check", methods=["GET", "POST"])
+@needs("contacts.import")
+def check(import_id: UUID) -> Any:
+    """Show the dry run; judge again with other choices."""
+    if request.method == "GET":
+        view = service.describe(import_id)
+        return render_template("contacts/import_check.html", **_checked(view))
+    form = CheckForm()
+    if request.form.get("again"):
+        service.check(import_id)
+    else:
+        tags = (form.tags.data or "").split(",")
+        service.recheck(import_id, overwrite=bool(form.overwrite.data), tags=tags)
+    return redirect(url_for(".check", import_id=import_id))
+
+
+@pages.get("/imports/<uuid:import_id>/live")
+@needs("contacts.import")
+def import_live(import_id: UUID) -> Response:
+    """Answer how far a check, an import or an undo is."""
+    view = service.describe(import_id)
+    over = view.row.state not in MOVING
+    if view.row.state in STEP_OF:
+        return fragment(
+            render_template("contacts/_check.html", **_checked(view)), done=over
+        )
+    return fragment(render_template("contacts/_result.html", view=view), done=over)
+
+
+@pages.get("/imports/<uuid:import_id>/rejected.csv")
+@needs("contacts.import")
+def rejected(import_id: UUID) -> Response:
+    """Download the rows that were refused, with reasons."""
+    lines = service.rejected_rows(import_id)
+    response = current_app.response_class(stream_with_context(lines), mimetype="text/csv")
+    response.headers["Content-Disposition"] = 'attachment; filename="refused-rows.csv"'
+    return response
+
+
+@pages.post("/imports/<uuid:import_id>/start")
+@needs("contacts.import")
+def start(import_id: UUID) -> Response:
+    """Let the checked rows become contacts."""
+    service.start(import_id)
+    return make_response(redirect(url_for(".result", import_id=import_id)))
+
+
+@pages.get("/imports/<uuid:import_id>/result")
+@needs("contacts.import")
+def result(import_id: UUID) -> str:
+    """Show what became of the list."""
+    return render_template("contacts/import_result.html", view=service.describe(import_id))
+
+
+@pages.post("/imports/<uuid:import_id>/undo")
+@needs("contacts.import")
+def undo(import_id: UUID) -> Response:
+    """Take the import back."""
+    service.undo(import_id)
+    return make_response(redirect(url_for(".result", import_id=import_id)))
+
+
+@pages.post("/imports/<uuid:import_id>/cancel")
+@needs("contacts.import")
+def cancel(import_id: UUID) -> Response:
+    """Throw the list away."""
+    service.cancel(import_id)
+    flash(_("The list was thrown away. Nothing of it is kept."), "success")
+    return make_response(redirect(url_for(".imports")))
+
+
+# --- what several views need
+
+
+def _chosen(form: Mapping[str, str]) -> tuple[dict[int, str], str, bool | None]:
+    """Read the choice of columns: `c0`, `c1` … and the names of new fields `c0_new`."""
+    fields: dict[int, str] = {}
+    for name, field in form.items():
+        place = name.removeprefix("c")
+        if not (name.startswith("c") and place.isdigit()) or len(place) > 4:
+            continue
+        own = form.get(f"{name}_new", "").strip()[:60]
+        fields[int(place)] = f"custom:{own}" if field == "custom" and own else field
+    day_first = {"1": True, "0": False}.get(form.get("day_first", ""))
+    return fields, form.get("country", ""), day_first
+
+
+def _match(view: Any, template: str = "contacts/import_match.html") -> str:
+    return render_template(
+        template,
+        view=view,
+        groups=_groups(),
+        countries=countries(),
+        encodings=ENCODINGS,
+        delimiters=DELIMITERS,
+    )
+
+
+def _groups() -> list[tuple[str, list[tuple[str, str]]]]:
+    return [
+        (
+            _("Person"),
+            [
+                ("phone", _("Phone number")),
+                ("name", _("Full name")),
+                ("first_name", _("First name")),
+                ("last_name", _("Last name")),
+                ("email", _("E-mail")),
+                ("language", _("Language")),
+                ("country", _("Country")),
+            ],
+        ),
+        (_("Sorting and consent"), [("tags", _("Tags")), ("consent", _("Agreed on"))]),
+        (_("Your own"), [("custom", _("A field of your own"))]),
+    ]
+
+
+def _checked(view: Any) -> dict[str, Any]:
+    row = view.row
+    form = CheckForm(formdata=None, overwrite=row.overwrite, tags=", ".join(row.tags))
+    seen = row.state == "checked"
+    states = ("new", "changed", "invalid", "duplicate", "suppressed")
+    return {
+        "view": view,
+        "form": form,
+        "samples": {s: service.samples(row.id, s) for s in states} if seen else {},
+    }
