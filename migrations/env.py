@@ -5,6 +5,7 @@ from typing import Any
 
 from alembic import context
 from alembic.operations import ops
+from sqlalchemy import CheckConstraint
 
 from clarion.base.db import Base
 from clarion.base.walls import models, statements
@@ -34,6 +35,16 @@ def mine(_object: Any, name: str, kind: str, *_: Any) -> bool:
     return kind != "table" or owner_of(name) == owner
 
 
+def checks(table: Any) -> list[CheckConstraint]:
+    """Find the checks written beside a column: Alembic renders those of a table only."""
+    return [
+        CheckConstraint(check.sqltext, name=check.name)
+        for column in table.columns
+        for check in column.constraints
+        if isinstance(check, CheckConstraint)
+    ]
+
+
 def walls(_context: Any, _revision: Any, directives: list[Any]) -> None:
     """After each new table, write its grants and policies into the migration."""
     known = models()
@@ -43,6 +54,7 @@ def walls(_context: Any, _revision: Any, directives: list[Any]) -> None:
             out.append(op)
             if isinstance(op, ops.CreateTableOp) and op.table_name in known:
                 wall = known[op.table_name].wall
+                op.columns = [*op.columns, *checks(known[op.table_name].__table__)]
                 out += [ops.ExecuteSQLOp(sql) for sql in statements(op.table_name, wall)]
         script.upgrade_ops.ops[:] = out
 

@@ -155,6 +155,26 @@ _SESSION_SET = re.compile(
 )
 
 
+def _second_wall(text: str) -> Found:
+    """Find selects whose only mention of a table is in WHERE."""
+    for call, _name in _calls(text):
+        where = call.func
+        if not isinstance(where, ast.Attribute) or where.attr != "where":
+            continue
+        of = where.value
+        if not isinstance(of, ast.Call) or "account_id" in ast.unparse(call):
+            continue
+        maker = _dotted(of.func).split(".")[-1]
+        bare = all(
+            isinstance(a, ast.Call) and _LITERAL.match(ast.unparse(a)) for a in of.args
+        )
+        if (maker == "exists" and not of.args) or (maker == "select" and of.args and bare):
+            yield call.lineno, ast.unparse(of)[:60]
+
+
+_LITERAL = re.compile(r"(func\.\w+\(\)|literal\([^()]*\))(\.label\([^()]*\))?$")
+
+
 def _session_set(text: str) -> Found:
     for node in _nodes(text):
         if isinstance(node, ast.Constant | ast.JoinedStr):
@@ -292,6 +312,9 @@ RULES = (
             "/clarion/base/",
             "/clarion/messaging/ledger.py",
             "/clarion/messaging/pacing.py",
+            "/clarion/messaging/identifiers.py",
+            "/clarion/messaging/suppression.py",
+            "/clarion/testing/",  # never part of a running process
             "/migrations/",
             "/models.py",  # see the next rule
         ),
@@ -303,6 +326,19 @@ RULES = (
         _sql_in_models,
         good="server_default=text('clarion_now()')\n",
         bad="rows = text('SELECT * FROM person')\n",
+    ),
+    Rule(
+        "second-wall",
+        "no account is added to a table that WHERE alone names: select_from(), or its account_id",
+        ".py",
+        _second_wall,
+        good=(
+            "exists().where(Tag.account_id == Tagging.account_id, Tag.id == Tagging.tag_id)\n"
+            "select(func.count()).select_from(Tag).where(Tag.key == key)\n"
+            "select(Tag.id).where(Tag.key == key).exists()\n"
+        ),
+        bad="exists().where(Tag.id == Tagging.tag_id)\n",
+        allowed=("/clarion/tenancy/audit.py",),  # the chain has no account
     ),
     Rule(
         "session-set",
@@ -389,7 +425,7 @@ RULES = (
         "the content policy refuses inline scripts, styles and handlers",
         ".html",
         _whole(
-            r"<[a-z][^<>]*\s(?:on[a-z]+|style)\s*="
+            r"<[a-z][^<>]*\s(?:on[a-z]+|style)\s*=\s*[^=\s]"
             r"|<script\b(?![^>]*\bsrc=)(?![^>]*\btype=\"application/(?:ld\+)?json\")"
             r"|<style\b"
         ),

@@ -230,6 +230,7 @@ def upgrade() -> None:
     sa.Column('state_reason', sa.String(length=300), server_default='', nullable=False),
     sa.Column('created_at', sa.DateTime(timezone=True), server_default=sa.text('clarion_now()'), nullable=False),
     sa.Column('updated_at', sa.DateTime(timezone=True), nullable=True),
+    sa.CheckConstraint("state IN ('active', 'suspended', 'closed')", name=op.f('ck_account_state')),
     sa.PrimaryKeyConstraint('id', name=op.f('pk_account'))
     )
     op.execute('GRANT SELECT, UPDATE (name, country, timezone, language, updated_at) ON account TO clarion_app')
@@ -312,6 +313,7 @@ def upgrade() -> None:
     sa.Column('session_epoch', sa.Integer(), server_default='0', nullable=False),
     sa.Column('last_seen_at', sa.DateTime(timezone=True), nullable=True),
     sa.Column('created_at', sa.DateTime(timezone=True), server_default=sa.text('clarion_now()'), nullable=False),
+    sa.CheckConstraint("state IN ('active', 'disabled')", name=op.f('ck_person_state')),
     sa.PrimaryKeyConstraint('id', name=op.f('pk_person')),
     sa.UniqueConstraint('email', name=op.f('uq_person_email'))
     )
@@ -454,6 +456,7 @@ def upgrade() -> None:
     sa.Column('state_reason', sa.String(length=200), server_default='', nullable=False),
     sa.Column('created_at', sa.DateTime(timezone=True), server_default=sa.text('clarion_now()'), nullable=False),
     sa.Column('created_by', sa.String(length=80), server_default=sa.text("coalesce(current_setting('app.actor_id', true), '')"), nullable=False),
+    sa.CheckConstraint("state IN ('active', 'paused')", name=op.f('ck_channel_state')),
     sa.ForeignKeyConstraint(['account_id'], ['account.id'], name=op.f('fk_channel_account_id')),
     sa.PrimaryKeyConstraint('id', name=op.f('pk_channel')),
     sa.UniqueConstraint('account_id', 'id', name=op.f('uq_channel_account_id_id')),
@@ -499,6 +502,7 @@ def upgrade() -> None:
     sa.Column('withdrawn_at', sa.DateTime(timezone=True), nullable=True),
     sa.Column('created_at', sa.DateTime(timezone=True), server_default=sa.text('clarion_now()'), nullable=False),
     sa.Column('created_by', sa.String(length=80), server_default=sa.text("coalesce(current_setting('app.actor_id', true), '')"), nullable=False),
+    sa.CheckConstraint("role IN ('owner', 'manager', 'member')", name=op.f('ck_invitation_role')),
     sa.ForeignKeyConstraint(['account_id'], ['account.id'], name=op.f('fk_invitation_account_id')),
     sa.PrimaryKeyConstraint('id', name=op.f('pk_invitation')),
     sa.UniqueConstraint('account_id', 'id', name=op.f('uq_invitation_account_id_id')),
@@ -519,6 +523,7 @@ def upgrade() -> None:
     sa.Column('role', sa.String(length=12), nullable=False),
     sa.Column('created_at', sa.DateTime(timezone=True), server_default=sa.text('clarion_now()'), nullable=False),
     sa.Column('created_by', sa.String(length=80), server_default=sa.text("coalesce(current_setting('app.actor_id', true), '')"), nullable=False),
+    sa.CheckConstraint("role IN ('owner', 'manager', 'member')", name=op.f('ck_membership_role')),
     sa.ForeignKeyConstraint(['account_id'], ['account.id'], name=op.f('fk_membership_account_id')),
     sa.ForeignKeyConstraint(['person_id'], ['person.id'], name=op.f('fk_membership_person_id')),
     sa.PrimaryKeyConstraint('id', name=op.f('pk_membership')),
@@ -690,6 +695,8 @@ def upgrade() -> None:
     sa.Column('slow_until', sa.DateTime(timezone=True), nullable=True),
     sa.Column('created_at', sa.DateTime(timezone=True), server_default=sa.text('clarion_now()'), nullable=False),
     sa.Column('created_by', sa.String(length=80), server_default=sa.text("coalesce(current_setting('app.actor_id', true), '')"), nullable=False),
+    sa.CheckConstraint('rate_per_s BETWEEN 1 AND 100000', name=op.f('ck_sender_rate')),
+    sa.CheckConstraint("state IN ('active', 'paused')", name=op.f('ck_sender_state')),
     sa.ForeignKeyConstraint(['account_id', 'channel_id'], ['channel.account_id', 'channel.id'], name=op.f('fk_sender_account_id_channel_id')),
     sa.ForeignKeyConstraint(['account_id'], ['account.id'], name=op.f('fk_sender_account_id')),
     sa.PrimaryKeyConstraint('id', name=op.f('pk_sender')),
@@ -721,6 +728,9 @@ def upgrade() -> None:
     sa.Column('drained_at', sa.DateTime(timezone=True), nullable=True),
     sa.Column('created_at', sa.DateTime(timezone=True), server_default=sa.text('clarion_now()'), nullable=False),
     sa.Column('created_by', sa.String(length=80), server_default=sa.text("coalesce(current_setting('app.actor_id', true), '')"), nullable=False),
+    sa.CheckConstraint("purpose IN ('marketing', 'utility', 'auth', 'service')", name=op.f('ck_campaign_purpose')),
+    sa.CheckConstraint("delivery_mode IN ('at_most_once', 'at_least_once')", name=op.f('ck_campaign_delivery_mode')),
+    sa.CheckConstraint("state IN ('starting', 'running', 'pausing', 'paused', 'finished', 'cancelled')", name=op.f('ck_campaign_state')),
     sa.CheckConstraint("purpose <> 'marketing' OR delivery_mode = 'at_most_once'", name=op.f('ck_campaign_never_twice')),
     sa.ForeignKeyConstraint(['account_id', 'sender_id'], ['sender.account_id', 'sender.id'], name=op.f('fk_campaign_account_id_sender_id')),
     sa.ForeignKeyConstraint(['account_id'], ['account.id'], name=op.f('fk_campaign_account_id')),

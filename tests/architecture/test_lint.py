@@ -36,6 +36,8 @@ def test_bad_sample_is_found(rule):
     [
         ("sql-text", "orm.execute('DELETE FROM message')"),
         ("sql-text", "connection.exec_driver_sql('SELECT 1')"),
+        ("second-wall", "select(func.count()).where(Tag.key == key)"),
+        ("second-wall", "select(literal(1)).where(Tag.key == key)"),
         ("session-set", "text('SELECT 1; SET SESSION app.account_id = 3')"),
         ("session-set", "text(\"SELECT set_config('role', 'x', false)\")"),
         ("session-set", "text(f'SET {name} = 3')".replace("{name}", "app.account_id")),

@@ -130,7 +130,12 @@ def today() -> Today:
         .all()
     )
     week = clock.now() - dt.timedelta(days=7)
-    new = orm.scalar(select(func.count()).where(Account.created_at > week)) or 0
+    new = (
+        orm.scalar(
+            select(func.count()).select_from(Account).where(Account.created_at > week)
+        )
+        or 0
+    )
     sick = orm.scalar(
         select(func.count()).select_from(Sender).where(Sender.state != "active")
     )
@@ -275,7 +280,8 @@ def webhooks() -> Webhooks:
 
 
 def _waiting_events() -> int:
-    query = select(func.count()).where(WebhookInbox.applied_at.is_(None))
+    events = select(func.count()).select_from(WebhookInbox)
+    query = events.where(WebhookInbox.applied_at.is_(None))
     with db.apart(SYSTEM) as orm:
         return orm.scalar(query) or 0
 

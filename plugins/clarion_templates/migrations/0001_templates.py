@@ -42,6 +42,7 @@ def upgrade() -> None:
     sa.Column('updated_at', sa.DateTime(timezone=True), server_default=sa.text('clarion_now()'), nullable=False),
     sa.Column('created_at', sa.DateTime(timezone=True), server_default=sa.text('clarion_now()'), nullable=False),
     sa.Column('created_by', sa.String(length=80), server_default=sa.text("coalesce(current_setting('app.actor_id', true), '')"), nullable=False),
+    sa.CheckConstraint("parameter_format = 'named'", name=op.f('ck_templates_template_parameter_format')),
     sa.CheckConstraint("category IN ('marketing', 'utility')", name=op.f('ck_templates_template_category')),
     sa.CheckConstraint("state IN ('draft', 'in_review', 'approved', 'rejected', 'paused', 'disabled')", name=op.f('ck_templates_template_state')),
     sa.ForeignKeyConstraint(['account_id', 'channel_id'], ['channel.account_id', 'channel.id'], name=op.f('fk_templates_template_account_id_channel_id')),
