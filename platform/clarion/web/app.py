@@ -4,13 +4,16 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from werkzeug.middleware.proxy_fix import ProxyFix
+from werkzeug.wrappers import Response
 
 from clarion.base import services
 from clarion.base.settings import settings
 from clarion.boot import boot
-from clarion.web.guard import Guarded, Wsgi
+from clarion.web.guard import Guarded, Wsgi, known_host
 from clarion.web.health import PATHS, health
 from clarion.web.intake import intake
+
+UNKNOWN_HOST = Response("This address is not known here.\n", 400, mimetype="text/plain")
 
 
 class ByPath:
@@ -29,8 +32,10 @@ class ByPath:
     ) -> Iterable[bytes]:
         """Answer one request."""
         path = environ.get("PATH_INFO", "")
-        if path in PATHS:
+        if path in PATHS:  # probes call by address
             return health(environ, start)
+        if not known_host(environ):
+            return UNKNOWN_HOST(environ, start)
         if path.startswith("/in/"):
             return intake(environ, start)
         answer: Wsgi = self.portal

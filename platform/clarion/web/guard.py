@@ -9,14 +9,17 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final
 from urllib.parse import urlsplit
 
-from flask import Flask, Response, current_app, request, session
+from flask import Flask, Request, Response, current_app, request, session
+from flask.sessions import SessionInterface
 from flask_wtf.csrf import CSRFProtect, generate_csrf
+from sqlalchemy.exc import SQLAlchemyError
+from werkzeug.sansio.utils import host_is_trusted
 
 from clarion.base import telemetry
 from clarion.base.errors import Forbidden, Invalid
 from clarion.base.settings import settings
 from clarion.base.words import _
-from clarion.web import pages
+from clarion.web import login, pages
 
 POLICY: Final = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:;"
@@ -36,9 +39,11 @@ HEADERS: Final[Mapping[str, str]] = {
 }
 LONGEST: Final = 26 * 1024 * 1024  # bytes: a file of 25 MB and its form
 LONGEST_FIELD: Final = 512 * 1024
+LONGEST_FORM: Final = 1024 * 1024  # without files
 PARTS: Final = 2_000
 SAFE: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 REQUEST_ID: Final = "clarion.request_id"
+AWAY: Final = "clarion.sessions_away"
 
 # Any: WSGI's own environment and start_response
 Wsgi = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
@@ -65,6 +70,26 @@ class Guarded:
             return self.inner(environ, begin)
 
 
+class Patient(SessionInterface):
+    """Sessions whose rows cannot be read now: the request goes on, to an error page."""
+
+    def __init__(self, inner: SessionInterface, nothing: Callable[[], Any]) -> None:
+        self.inner, self.nothing = inner, nothing
+
+    def open_session(self, app: Flask, request: Request) -> Any:
+        """Open the session, or remember why that was not possible."""
+        try:
+            return self.inner.open_session(app, request)
+        except SQLAlchemyError as error:
+            request.environ[AWAY] = error
+            return self.nothing()
+
+    def save_session(self, app: Flask, session: Any, response: Response) -> None:
+        """Save it, unless it could not even be read."""
+        if AWAY not in request.environ:
+            self.inner.save_session(app, session, response)
+
+
 def request_id() -> str:
     """Name the present request: in the log, in the audit, on the error page."""
     return str(request.environ.get(REQUEST_ID, ""))
@@ -83,6 +108,8 @@ def init_guard(app: Flask) -> CSRFProtect:
         WTF_CSRF_TIME_LIMIT=None,  # as long as the session it is bound to
         WTF_CSRF_SSL_STRICT=False,  # `_from_us` looks at more than the referrer
     )
+    app.session_interface = Patient(app.session_interface, lambda: login.Stored(None, {}))
+    app.before_request(_possible)
     app.before_request(_from_us)
     csrf = CSRFProtect(app)
     app.before_request(_once)
@@ -90,6 +117,11 @@ def init_guard(app: Flask) -> CSRFProtect:
     app.jinja_env.globals["csrf_token"] = token
     app.context_processor(lambda: {"csrf_token": token})
     return csrf
+
+
+def known_host(environ: Mapping[str, Any]) -> bool:
+    """Say whether a request names a host of ours."""
+    return host_is_trusted(environ.get("HTTP_HOST", ""), known_hosts())
 
 
 def known_hosts() -> list[str]:
@@ -109,6 +141,14 @@ def token() -> str:
     if not session and pages.guard_of(request.endpoint) in ("", "public_without_forms"):
         return ""
     return str(generate_csrf())
+
+
+def _possible() -> None:
+    """Go no further without sessions; read no form that is larger than any of ours."""
+    if AWAY in request.environ:
+        raise request.environ[AWAY]
+    if request.mimetype == "application/x-www-form-urlencoded":
+        request.max_content_length = LONGEST_FORM
 
 
 def _from_us() -> None:

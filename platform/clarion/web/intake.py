@@ -14,6 +14,7 @@ from werkzeug.routing import Map, Rule
 from werkzeug.wrappers import Request, Response
 
 from clarion.base import db
+from clarion.base.errors import Invalid
 from clarion.base.telemetry import counter, logger
 from clarion.messaging import channels
 from clarion.messaging.contract import Forged, RawWebhook, Transport
@@ -68,7 +69,7 @@ def _answer(request: Request, kind: str, endpoint: UUID) -> Response:
         return _said(kind, 403)
     try:
         pieces = list(transport.split(raw))
-    except ValueError:
+    except (Invalid, ValueError):
         log.warning("intake.unreadable", kind=kind, endpoint=str(endpoint))
         return _said(kind, 400)
     webhooks.receive(HANDLER, channel.account_id, channel.id, pieces)
