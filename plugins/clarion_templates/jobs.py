@@ -7,8 +7,7 @@ from uuid import UUID
 from sqlalchemy import func, select
 
 from clarion.base import db
-from clarion.base.errors import NotFound, Unavailable
-from clarion.base.http import NotSent
+from clarion.base.errors import NotFound, NotSent, Unavailable
 from clarion.base.telemetry import logger
 from clarion.base.words import _
 from clarion.messaging import channels

@@ -7,15 +7,14 @@ up for by the relay and the workers, which also look by themselves.
 import os
 import time
 from functools import lru_cache
-
-from redis import Redis
-from redis.backoff import ExponentialBackoff
-from redis.exceptions import RedisError
-from redis.retry import Retry
+from typing import TYPE_CHECKING
 
 from clarion.base.errors import Misconfigured
 from clarion.base.settings import settings
 from clarion.base.telemetry import logger
+
+if TYPE_CHECKING:
+    from redis import Redis
 
 log = logger(__name__)
 CALL_SECONDS = 5.0
@@ -27,6 +26,13 @@ def redis() -> "Redis":
     return _client(os.getpid(), _url())
 
 
+def lost() -> tuple[type[Exception], ...]:
+    """Return what a missing or unwell broker raises: for `except lost():`."""
+    from redis.exceptions import RedisError  # slow import
+
+    return (RedisError, OSError)
+
+
 def ring(name: str) -> bool:
     """Ring a bell for whoever `wait`s for it. Says whether the broker took it."""
     try:
@@ -35,7 +41,7 @@ def ring(name: str) -> bool:
             pipe.ltrim(_bell(name), 0, 0)  # ten rings are one ring
             pipe.expire(_bell(name), BELL_SECONDS)
             pipe.execute()
-    except (RedisError, OSError) as e:
+    except lost() as e:
         log.warning("broker.unheard", bell=name, error=type(e).__name__)
         return False
     return True
@@ -51,7 +57,7 @@ def wait(name: str, seconds: float) -> bool:
         try:
             if redis().brpop([_bell(name)], timeout=min(left, CALL_SECONDS / 2)):
                 return True
-        except (RedisError, OSError):
+        except lost():
             time.sleep(min(1.0, max(0.0, end - time.monotonic())))
     return False
 
@@ -60,7 +66,7 @@ def reachable() -> bool:
     """Say whether the broker answers now."""
     try:
         return bool(redis().ping())
-    except (RedisError, OSError):
+    except lost():
         return False
 
 
@@ -85,6 +91,10 @@ def _url() -> str:
 
 @lru_cache(maxsize=4)
 def _client(_pid: int, url: str) -> "Redis":
+    from redis import Redis  # slow import
+    from redis.backoff import ExponentialBackoff
+    from redis.retry import Retry
+
     return Redis.from_url(
         url,
         socket_connect_timeout=CALL_SECONDS,

@@ -80,3 +80,7 @@ class Misconfigured(ClarionError):
     """The deployment cannot run like this; the sentence says what to change."""
 
     status = 500
+
+
+class NotSent(Exception):
+    """It failed before the first byte of the request: DNS, TCP, TLS, no free connection."""

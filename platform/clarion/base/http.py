@@ -18,15 +18,14 @@ import aiohttp
 from yarl import URL
 
 from clarion.base import crash
+from clarion.base.errors import NotSent
+
+__all__ = ["Client", "NotAllowed", "NotSent", "Reply", "TooLarge", "is_global"]
 
 _NAT64 = ipaddress.ip_network("64:ff9b::/96")
 _NAT64_LOCAL = ipaddress.ip_network("64:ff9b:1::/48")
 
 _Address = ipaddress.IPv4Address | ipaddress.IPv6Address
-
-
-class NotSent(Exception):
-    """It failed before the first byte of the request: DNS, TCP, TLS, no free connection."""
 
 
 class NotAllowed(NotSent):

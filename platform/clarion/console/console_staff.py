@@ -102,7 +102,7 @@ class ConsoleStaffScreen(Screen):
             row.role_names = ", ".join(names.get(row.id, []))
             row.state = "active" if row.active else "disabled"
 
-    @expose("/<int:pk>")
+    @expose("/<int(max=2147483647):pk>")
     @needs("console.staff")
     def show(self, pk: int) -> Any:
         """Show one staff member; who may, changes roles here."""
@@ -122,13 +122,13 @@ class ConsoleStaffScreen(Screen):
         page = self.render("console/staff_new.html", form=form, choices=choices)
         return page, 422 if form.errors else 200
 
-    @expose("/<int:pk>/link", methods=["POST"])
+    @expose("/<int(max=2147483647):pk>/link", methods=["POST"])
     @needs("console.staff_edit")
     def link(self, pk: int) -> Any:
         """Make a new one-time link and show it once."""
         return self._page(pk, staffing.new_link(pk))
 
-    @expose("/<int:pk>/roles", methods=["POST"])
+    @expose("/<int(max=2147483647):pk>/roles", methods=["POST"])
     @needs("console.staff_edit")
     def change_roles(self, pk: int) -> Any:
         """Give exactly the ticked roles."""
@@ -138,14 +138,14 @@ class ConsoleStaffScreen(Screen):
             act, _("The roles are changed; they apply at once."), self.url("show", pk=pk)
         )
 
-    @expose("/<int:pk>/disable", methods=["POST"])
+    @expose("/<int(max=2147483647):pk>/disable", methods=["POST"])
     @needs("console.staff_edit")
     def disable(self, pk: int) -> Any:
         """Shut them out."""
         done = _("They are signed out and cannot come in.")
         return settle(lambda: staffing.disable(pk), done, self.url("show", pk=pk))
 
-    @expose("/<int:pk>/enable", methods=["POST"])
+    @expose("/<int(max=2147483647):pk>/enable", methods=["POST"])
     @needs("console.staff_edit")
     def enable(self, pk: int) -> Any:
         """Let them in again."""
@@ -190,7 +190,7 @@ class ConsoleRolePanel(Panel):
         page = self.render("console/role_new.html", form=form)
         return page, 422 if form.errors else 200
 
-    @expose("/<int:pk>")
+    @expose("/<int(max=2147483647):pk>")
     @needs("console.roles")
     def show(self, pk: int) -> Any:
         """Show what one role may."""
@@ -207,7 +207,7 @@ class ConsoleRolePanel(Panel):
             deeds=log.latest(row=f"ab_role:{pk}") if allowed("console.audit") else [],
         )
 
-    @expose("/<int:pk>/permissions", methods=["POST"])
+    @expose("/<int(max=2147483647):pk>/permissions", methods=["POST"])
     @needs("console.roles_edit")
     def change(self, pk: int) -> Any:
         """Let the role do exactly what is ticked."""

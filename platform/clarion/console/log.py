@@ -9,11 +9,26 @@ from sqlalchemy import and_, func, or_, select
 
 from clarion.base import crypto, db
 from clarion.base.errors import Invalid
-from clarion.base.words import _
+from clarion.base.words import _, lazy
 from clarion.tenancy import access, audit
 from clarion.tenancy.models import Account, AuditEntry, AuditLink
 
 PAGE = 50
+VERBS = {
+    "row.added": lazy("%(thing)s added"),
+    "row.changed": lazy("%(thing)s changed"),
+    "row.removed": lazy("%(thing)s removed"),
+}
+THINGS = {
+    "account": lazy("Account"),
+    "ab_role": lazy("Role"),
+    "ab_user": lazy("Staff member"),
+    "invitation": lazy("Invitation"),
+    "membership": lazy("Membership"),
+    "person": lazy("Person"),
+    "preference": lazy("Setting"),
+    "staff_profile": lazy("Staff profile"),
+}
 PLATFORM = crypto.PLATFORM  # the chain of deeds that belong to no account
 
 
@@ -190,12 +205,13 @@ def _deed(entry: AuditEntry, account_name: str | None, seq: int | None) -> Deed:
     changes = [
         (name, *(pair if isinstance(pair, list) and len(pair) == 2 else [None, pair]))
         for name, pair in entry.changes.items()
+        if pair not in ([None, ""], [None, None])  # an empty field of something new
     ]
     return Deed(
         entry.id,
         entry.at,
         entry.name,
-        audit.words(entry.name),
+        _words(entry.name, entry.row or ""),
         entry.actor,
         entry.actor_name,
         entry.behind,
@@ -208,3 +224,13 @@ def _deed(entry: AuditEntry, account_name: str | None, seq: int | None) -> Deed:
         changes,
         seq,
     )
+
+
+def _words(name: str, row: str) -> str:
+    """Say what was done; of a row, what sort of thing it is."""
+    verb = VERBS.get(name)
+    if verb is None:
+        return audit.words(name)
+    table = row.partition(":")[0]
+    thing = THINGS.get(table) or table.replace("_", " ").capitalize()
+    return verb % {"thing": str(thing)}

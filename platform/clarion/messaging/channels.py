@@ -6,14 +6,13 @@ import secrets as random
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 from sqlalchemy import select, update
 
 from clarion.base import crypto, db
-from clarion.base.errors import Conflict, Invalid, NotFound
-from clarion.base.http import Client, NotSent
+from clarion.base.errors import Conflict, Invalid, NotFound, NotSent
 from clarion.base.settings import settings
 from clarion.base.telemetry import logger
 from clarion.base.words import _
@@ -23,6 +22,9 @@ from clarion.plugging.manager import plugins
 from clarion.tenancy import access, audit
 from clarion.tenancy.scope import current_account
 from clarion.work.jobs import job
+
+if TYPE_CHECKING:
+    from clarion.base.http import Client
 
 log = logger(__name__)
 audit.label("messaging.channel.connected", "Connected a provider")
@@ -255,8 +257,10 @@ async def _ask(
         return await asyncio.gather(*asked, return_exceptions=True)
 
 
-def http_for(transport: contract.Transport) -> Client:
+def http_for(transport: contract.Transport) -> "Client":
     """Make the outbound client of one transport: its declared hosts, and nothing else."""
+    from clarion.base.http import Client
+
     return Client(hosts=transport.hosts, allow=settings().http_allow)
 
 

@@ -18,8 +18,8 @@ from uuid import UUID
 import uvloop
 from sqlalchemy import select
 
-from clarion.base import crash, crypto, db
-from clarion.base.http import NotSent
+from clarion.base import crash, db
+from clarion.base.errors import NotSent
 from clarion.base.settings import settings
 from clarion.base.telemetry import counter, histogram, logger
 from clarion.messaging import (
@@ -29,6 +29,7 @@ from clarion.messaging import (
     ledger,
     orders,
     pacing,
+    references,
     suppression,
 )
 from clarion.messaging.contract import Busy, Halted, Rejected
@@ -353,7 +354,7 @@ def _message(plan: Plan, intent: Intent) -> contract.Message:
     )
     return contract.Message(
         id=intent.id,
-        reference=reference(intent.id, intent.attempt),
+        reference=references.reference(intent.id, intent.attempt),
         sender=plan.sender,
         to=intent.address,
         to_kind="bsuid" if intent.address_kind in ("bsuid", "parent_bsuid") else "phone",
@@ -364,30 +365,3 @@ def _message(plan: Plan, intent: Intent) -> contract.Message:
             template.get("parameter_format", "named"),
         ),
     )
-
-
-# --- our callback token, echoed in status events
-
-
-def instance() -> str:
-    """Name this installation in callback tokens: a digest of its own key."""
-    return crypto.signing_key("instance").hex()[:12]
-
-
-def reference(message_id: UUID, attempt: int) -> str:
-    """Write the callback token of one attempt; it holds no personal data."""
-    return f"{instance()}.{message_id.hex}.{attempt}"
-
-
-def read_reference(token: str | None) -> tuple[UUID, int] | None:
-    """Read a callback token of this installation; None for anybody else's."""
-    if not token:
-        return None
-    who, _, rest = token.partition(".")
-    message, _, number = rest.partition(".")
-    if who != instance():
-        return None
-    try:
-        return UUID(hex=message), int(number)
-    except ValueError:
-        return None

@@ -11,9 +11,9 @@ from clarion.base import crypto, db
 from clarion.base.telemetry import counter, logger
 from clarion.messaging import (
     channels,
-    dispatch,
     identifiers,
     ledger,
+    references,
     stopwords,
     suppression,
 )
@@ -74,7 +74,7 @@ def _statuses(channel: Channel, read: Sequence[StatusUpdate]) -> None:
         return
     rows = []
     for update in read:
-        ours = dispatch.read_reference(update.reference)
+        ours = references.read_reference(update.reference)
         reason = (
             update.verdict.reason if isinstance(update.verdict, Rejected | Halted) else ""
         )
@@ -128,7 +128,10 @@ def adopt_orphans() -> int:
         )
     )
     ledger.advance(
-        [Advance(o.provider_id, o.status, o.at, reason=o.reason, code=o.code) for o in found]
+        [
+            Advance(o.provider_id, o.status, o.at, reason=o.reason, code=o.code)
+            for o in found
+        ]
     )
     return len(found)
 

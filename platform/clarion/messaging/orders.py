@@ -123,8 +123,6 @@ def start(campaign_id: UUID, audience: Select[Any]) -> int:
     One transaction: the list that is counted is the list that is sent to. Harmless when
     called twice: the second finds the order running.
     """
-    from clarion.messaging import dispatch
-
     order = _locked(campaign_id)
     if order.state != "starting":
         return counts.total(campaign_id)
@@ -133,7 +131,7 @@ def start(campaign_id: UUID, audience: Select[Any]) -> int:
     order.state = "running"
     order.started_at = func.clarion_now()
     audit.record("messaging.campaign.started", order, people=rows)
-    dispatch.drain.later(campaign_id)
+    ring(campaign_id)
     return rows
 
 
@@ -156,15 +154,13 @@ def pause(campaign_id: UUID, reason: str = "paused_by_person") -> str:
 
 def resume(campaign_id: UUID) -> None:
     """Let a paused order go on."""
-    from clarion.messaging import dispatch
-
     ledger.lock_campaign(campaign_id)
     order = _locked(campaign_id)
     if order.state not in ("paused", "pausing"):
         raise Conflict("campaign_not_paused", _("This campaign is not paused."))
     order.state, order.state_reason = "running", ""
     audit.record("messaging.campaign.resumed", order)
-    dispatch.drain.later(campaign_id)
+    ring(campaign_id)
 
 
 def cancel(campaign_id: UUID) -> int:
@@ -285,17 +281,22 @@ def series(campaign_id: UUID) -> list[tuple[Any, int, int, int]]:
     return counts.series(campaign_id)
 
 
+def ring(campaign_id: UUID) -> None:
+    """Ring the bell of one order: a worker will look, after this commits."""
+    from clarion.messaging import dispatch  # slow import: the outbound client
+
+    dispatch.drain.later(campaign_id)
+
+
 def ring_sender(sender_id: UUID) -> None:
     """Ring the running orders of a number that may send again."""
-    from clarion.messaging import dispatch
-
     query = select(Campaign.id).where(
         Campaign.account_id == current_account(),
         Campaign.sender_id == sender_id,
         Campaign.state == "running",
     )
     for campaign_id in db.session().scalars(query):
-        dispatch.drain.later(campaign_id)
+        ring(campaign_id)
 
 
 def halt(campaign_id: UUID, reason: str) -> bool:

@@ -10,7 +10,7 @@ from sqlalchemy import func, or_, select
 
 from clarion.base import db
 from clarion.base.telemetry import logger
-from clarion.messaging import counts, dispatch, incoming, ledger, orders
+from clarion.messaging import counts, incoming, ledger, orders
 from clarion.messaging.models import Campaign, Message, Orphan
 from clarion.tenancy.actor import SYSTEM_JOB
 from clarion.tenancy.models import Account
@@ -46,7 +46,7 @@ def mend() -> None:
         for campaign_id in list(db.session().scalars(query)):
             orders.settle(campaign_id)
         for campaign_id in counts.standing(IDLE):
-            dispatch.drain.later(campaign_id)
+            orders.ring(campaign_id)
 
 
 def _accounts() -> list[UUID]:

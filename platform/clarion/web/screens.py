@@ -247,6 +247,9 @@ class Screen(_Page, ModelView):
     def _init_forms(self) -> None:
         """Make no forms: FAB's search, add and edit forms are not drawn."""
 
+    def _init_titles(self) -> None:
+        """Keep the title of the class; FAB would write `List Account` over it."""
+
     @property
     def _filters(self) -> Any:
         """FAB keeps one object per view, for all threads; this is one per request."""

@@ -5,11 +5,9 @@ import functools
 import importlib
 import random
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any, Generic, Literal, ParamSpec
+from typing import TYPE_CHECKING, Any, Generic, Literal, ParamSpec
 from uuid import UUID
 
-from rq import Queue
-from rq.job import Job as RQJob
 from sqlalchemy import func, insert
 
 from clarion.base import broker, db, telemetry
@@ -19,6 +17,9 @@ from clarion.tenancy.actor import Actor
 from clarion.tenancy.scope import account_scope, system_scope
 from clarion.work import outbox
 from clarion.work.models import DeadJob, Outbox
+
+if TYPE_CHECKING:
+    from rq import Queue
 
 log = logger(__name__)
 P = ParamSpec("P")
@@ -98,7 +99,7 @@ def ring(rows: Iterable[Any]) -> None:
         queue = _queue(lane)
         queue.enqueue_many(
             [
-                Queue.prepare_data(
+                queue.prepare_data(
                     "clarion.work.jobs.run",
                     args=(row.job, row.payload),
                     result_ttl=0,
@@ -196,7 +197,9 @@ def _typed(one: Job[Any], given: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _queue(name: str) -> Queue:
+def _queue(name: str) -> "Queue":
+    from rq import Queue  # slow import
+
     return Queue(name, connection=broker.redis(), serializer="json")
 
 
@@ -219,14 +222,13 @@ def lengths() -> dict[str, int]:
     return {name: _queue(name).count for name in QUEUES}
 
 
-def queues() -> list[Queue]:
+def queues() -> "list[Queue]":
     """List the lanes, highest first."""
     return [_queue(name) for name in QUEUES]
 
 
 __all__ = [
     "Job",
-    "RQJob",
     "job",
     "lengths",
     "on_stop",

@@ -7,7 +7,7 @@ import pytest
 from sqlalchemy import select
 
 from clarion.base import db
-from clarion.messaging import channels, counts, dispatch, incoming, suppression
+from clarion.messaging import channels, counts, incoming, references, suppression
 from clarion.messaging.contract import RawWebhook
 from clarion.messaging.models import Attempt, Channel, InboundMessage, Orphan
 from clarion.work import webhooks
@@ -63,7 +63,7 @@ def sent(account, make_order, run_jobs):
     run_jobs()
     with db.transaction():
         one = db.session().scalars(select(Attempt)).one()
-    reference = dispatch.reference(one.message_id, one.number)
+    reference = references.reference(one.message_id, one.number)
     return order, people[0][0], people[0][1], one.provider_id, reference
 
 
