@@ -1,0 +1,434 @@
+"""The console's pages: ours alone, guarded, fast, and closed to customers."""
+
+import re
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+from jinja2 import TemplateNotFound
+from sqlalchemy import insert
+
+from clarion.base import db
+from clarion.messaging.models import Campaign, Sender
+from clarion.tenancy.actor import NOBODY
+from clarion.tenancy.models import Account, Membership
+from clarion.tenancy.scope import account_scope, current_actor
+from clarion.testing.console import Browser, make_role, make_staff, statements, writes
+from clarion.testing.factories import PASSWORD, make_account, make_sender
+from clarion.web.pages import guard_of
+
+STOCK = (
+    "panel-",
+    "glyphicon",
+    "fa fa-",
+    "jquery",
+    "select2",
+    "bootstrap-datepicker",
+    "ab_filters",
+)
+SYSTEM = db.Entry("clarion_system")
+
+
+def rules(console, method):
+    found = [r for r in console.url_map.iter_rules() if method in r.methods]
+    return sorted(found, key=str)
+
+
+def values(rule, account, ada):
+    """Real ids for a rule's places."""
+    kind = rule.endpoint.partition(".")[0]
+    pk = {
+        "ConsoleAccountScreen": account.id,
+        "ConsolePersonScreen": account.person_id,
+        "ConsoleStaffScreen": ada.id,
+        "ConsoleRolePanel": 1,
+    }.get(kind)
+    return {"pk": pk, "name": "console", "chain": account.id}
+
+
+def address(console, rule, given):
+    with console.test_request_context():
+        from flask import url_for
+
+        return url_for(rule.endpoint, **{k: given[k] for k in rule.arguments})
+
+
+@pytest.fixture
+def tenant(clean):
+    """An account with a number and a campaign on its way."""
+    tenant = make_account()
+    with account_scope(tenant.id, tenant.actor):
+        sender = make_sender(tenant)
+        with db.transaction() as orm:
+            campaign = Campaign(
+                name="Harvest",
+                purpose="marketing",
+                sender_id=sender,
+                template={},
+                state="running",
+            )
+            orm.add(campaign)
+    return tenant
+
+
+# --- every page
+
+
+def test_every_page_is_ours(console, desk, tenant, ada):
+    """Nothing of Flask-AppBuilder's look, no inline script or style, one heading."""
+    seen = 0
+    for rule in rules(console, "GET"):
+        if guard_of_rule(console, rule) == "public":
+            continue
+        path = address(console, rule, values(rule, tenant, ada))
+        answer = desk.get(path)
+        html = answer.text
+        assert answer.status_code == 200, path
+        assert not [word for word in STOCK if word in html], path
+        assert not re.findall(r"<script(?![^>]*\bsrc=)(?![^>]*application/json)", html), (
+            path
+        )
+        assert not re.findall(r"<style|\sstyle=|\son[a-z]+=", html), path
+        assert html.count("<h1") == 1, path
+        assert "appbuilder/" not in html, path
+        seen += 1
+    assert seen >= 18
+
+
+def test_the_door_is_ours(web):
+    answer = Browser(web).get("/console/sign/in")
+
+    assert answer.status_code == 200
+    assert not [word for word in STOCK if word in answer.text]
+    assert "script-src 'self'" in answer.headers["Content-Security-Policy"]
+    assert "unsafe" not in answer.headers["Content-Security-Policy"]
+
+
+def test_tabs_of_an_account(desk, tenant):
+    path = f"/console/accounts/{tenant.id}"
+
+    assert "Marina Lopes" in desk.get(path).text
+    assert "+55••••0147" in desk.get(f"{path}?tab=senders").text
+    assert "Harvest" in desk.get(f"{path}?tab=campaigns").text
+    assert "Connected a provider" in desk.get(f"{path}?tab=log").text
+    assert desk.get(f"{path}?tab=other").status_code == 404
+
+
+def test_live_parts_answer_a_fragment_once(desk):
+    for path in ("/console/", "/console/queues/"):
+        first = desk.get(path, **{"HX-Request": "true"})
+        again = desk.get(
+            path, **{"HX-Request": "true", "If-None-Match": first.headers["ETag"]}
+        )
+        assert "<html" not in first.text
+        assert again.status_code == 304
+
+
+def test_stock_templates_and_static_files_are_out_of_reach(console, desk):
+    for name in ("appbuilder/navbar.html", "appbuilder/general/widgets/list.html"):
+        with pytest.raises(TemplateNotFound):
+            console.jinja_env.get_template(name)
+    for path in (
+        "/static/appbuilder/css/ab.css",
+        "/console/static/appbuilder/css/ab.css",
+        "/console/users/list/",
+        "/console/back",
+        "/console/lang/de",
+        "/console/api/v1/security/login",
+        "/console/login/",
+        "/console/logout/",
+    ):
+        assert desk.get(path).status_code == 404, path
+
+
+# --- who may
+
+
+def guard_of_rule(console, rule):
+    with console.app_context():
+        return guard_of(rule.endpoint)
+
+
+def test_every_route_says_who_may(console):
+    every = list(console.url_map.iter_rules())
+
+    assert [r for r in every if not guard_of_rule(console, r)] == []
+    public = {r.endpoint for r in every if guard_of_rule(console, r) == "public"}
+    assert public == {"SignIn.login", "SignIn.logout", "ConsoleStartPanel.start"}
+
+
+def test_every_route_turns_strangers_away(console, web, tenant, ada):
+    stranger = Browser(web)
+    for rule in console.url_map.iter_rules():
+        if guard_of_rule(console, rule) == "public":
+            continue
+        path = address(console, rule, values(rule, tenant, ada))
+        if "GET" in rule.methods:
+            answer = stranger.get(path)
+            assert answer.status_code == 302, path
+            assert answer.headers["Location"].startswith("/console/sign/in?next="), path
+        else:
+            answer = stranger.post(path, page="/console/sign/in")
+            assert answer.status_code == 401, path
+
+
+@pytest.mark.parametrize(
+    "role", ["support", "operations", "compliance", "owner", "nothing"]
+)
+def test_a_role_opens_its_own_pages_only(console, web, tenant, role):
+    who = make_staff(make_role() if role == "nothing" else role)
+    desk = Browser(web).sign_in(who)
+    from clarion.web import staff
+
+    rights = staff.find(str(who.id)).permissions
+    for rule in console.url_map.iter_rules():
+        guard = guard_of_rule(console, rule)
+        if guard == "public":
+            continue
+        if guard == "own":
+            guard = console.view_functions[rule.endpoint].__self__.permission
+        path = address(console, rule, values(rule, tenant, who))
+        if "GET" in rule.methods:
+            assert desk.get(path).status_code == (200 if guard in rights else 403), path
+        elif guard not in rights:
+            assert desk.post(path, page="/console/sign/start").status_code == 403, path
+    menu = desk.get("/console/").text
+    assert ("Roles" in menu and "/console/roles/" in menu) == ("console.roles" in rights)
+
+
+def test_least_privilege():
+    from clarion.plugging.manager import plugins
+
+    declared = plugins().permissions("console")
+    by_role = {
+        role: {n.partition(".")[2] for n, p in declared.items() if role in p.roles}
+        for role in ("support", "operations", "compliance")
+    }
+    assert by_role["support"] == {
+        "overview", "accounts", "accounts_edit", "people", "people_edit", "senders",
+    }  # fmt: skip
+    assert by_role["operations"] == {
+        "overview", "accounts", "accounts_suspend", "senders", "queues", "webhooks", "plugins",
+    }  # fmt: skip
+    assert by_role["compliance"] == {
+        "overview", "accounts", "accounts_suspend", "people", "staff", "roles", "audit",
+    }  # fmt: skip
+
+
+def test_customers_never_get_in_and_staff_never_get_out(console, web, tenant, ada):
+    customer = Browser(web)
+    customer.post("/sign-in", email=tenant.email, password=PASSWORD)
+    key = customer.cookie("clarion")
+    assert customer.get("/portal/team").status_code in (200, 404) or key
+
+    for name in ("clarion", "clarion-console", "__Host-clarion-console"):
+        visitor = Browser(web)
+        visitor.client.set_cookie(name, key)
+        assert visitor.get("/console/accounts/").status_code == 302
+
+    staff_key = Browser(web).sign_in(ada).cookie("clarion-console")
+    for name in ("clarion", "clarion-console", "__Host-clarion"):
+        visitor = Browser(web)
+        visitor.client.set_cookie(name, staff_key)
+        shown = visitor.get("/")
+        assert "Ada Okafor" not in shown.text
+        assert ada.email not in shown.text
+
+
+def test_nothing_outlives_a_request(desk):
+    desk.get("/console/accounts/")
+    desk.get("/console/accounts/not-an-id")
+    desk.get("/console/log/?since=never")
+
+    assert current_actor() == NOBODY
+    assert db.current_entry() is None
+
+
+def test_without_the_token_nothing_is_changed(desk, tenant):
+    answer = desk.client.post(
+        f"/console/accounts/{tenant.id}/name", data={"name": "Taken over"}
+    )
+
+    assert answer.status_code == 403
+    assert "Taken over" not in desk.get("/console/accounts/").text
+
+
+def test_another_site_cannot_make_a_browser_post(desk, tenant):
+    path = f"/console/accounts/{tenant.id}"
+    answer = desk.client.post(
+        f"{path}/name",
+        data={"name": "Taken over", "csrf_token": desk.token(path)},
+        headers={"Origin": "https://evil.example"},
+    )
+
+    assert answer.status_code == 403
+
+
+# --- lists
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "?sort=password", "?sort=-id", "?_flt_0_password=x", "?_flt_9_name=x", "?_flt_x_name=x",
+        "?_flt_0_name=%00", "?_flt_0_name=" + "x" * 300, "?_flt_0_session_epoch=1",
+        "?_flt_99999999999_name=1",
+    ],
+)  # fmt: skip
+def test_what_a_list_does_not_offer_is_refused(desk, query):
+    for path in ("/console/accounts/", "/console/people/", "/console/staff/"):
+        assert desk.get(path + query).status_code == 422, path
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "?page=0", "?page=-3", "?page=abc", "?page=999999", "?page=99999999999999999999",
+        "?_flt_0_name=%25%27%22%3Cscript%3E", "?_flt_2_state=nonsense", "?unknown=1", "?page_X=y",
+        "?_oc_X=password&_od_X=asc", "?psize_ConsoleAccountScreen=abc", "?_external=1",
+        "?_scheme=javascript", "?sort=name", "?sort=-created_at",
+    ],
+)  # fmt: skip
+def test_odd_addresses_are_no_error(desk, query):
+    answer = desk.get("/console/accounts/" + query)
+
+    assert answer.status_code == 200
+    assert "<script>" not in answer.text
+    assert "javascript:" not in answer.text
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/console/staff/99999999999", "/console/staff/0", "/console/roles/99999999999",
+        "/console/accounts/00000000-0000-0000-0000-000000000000", "/console/accounts/1",
+        "/console/people/00000000-0000-0000-0000-000000000000", "/console/plugins/none",
+    ],
+)  # fmt: skip
+def test_what_is_not_there_is_404(desk, path):
+    assert desk.get(path).status_code == 404
+
+
+def test_search_takes_what_is_typed_for_text(desk, clean):
+    make_account("100% Hemp")
+    make_account("1000 Hemp")
+
+    shown = desk.get("/console/accounts/?_flt_0_name=0%25").text
+
+    assert "100% Hemp" in shown
+    assert "1000 Hemp" not in shown
+
+
+def test_filter_and_sort_keep_each_other(desk, clean):
+    for name in ("Sortable B", "Sortable A", "Sortable C"):
+        make_account(name)
+
+    html = desk.get("/console/accounts/?_flt_0_name=Sortable&sort=-name").text
+
+    assert re.findall(r'class="row-main"[^>]*>(Sortable .)<', html) == [
+        "Sortable C", "Sortable B", "Sortable A",
+    ]  # fmt: skip
+    assert "_flt_0_name=Sortable" in html
+    assert 'name="sort" value="-name"' in html
+
+
+def test_filters_are_per_request_under_threads(web, ada):
+    """FAB keeps one filter object per view, for all threads; we keep one per request."""
+    names = [f"Thread {n}" for n in "ABCDEFGH"]
+    for name in names:
+        make_account(name)
+    key = Browser(web).sign_in(ada).cookie("clarion-console")
+
+    def wrong(name):
+        mine = Browser(web)
+        mine.client.set_cookie("clarion-console", key)
+        bad = 0
+        for _ in range(15):
+            html = mine.get(f"/console/accounts/?_flt_0_name={name.replace(' ', '+')}").text
+            bad += set(re.findall(r"row-main[^>]*>(Thread .)<", html)) != {name}
+        return bad
+
+    with ThreadPoolExecutor(8) as pool:
+        assert sum(pool.map(wrong, names)) == 0
+
+
+def test_a_long_list_counts_to_its_cap(desk, clean):
+    with db.apart(SYSTEM) as orm:
+        rows = [{"id": db.new_id(), "name": f"Many {n}"} for n in range(1_020)]
+        orm.execute(insert(Account), rows)
+
+    assert "more than 1,000" in desk.get("/console/accounts/?_flt_0_name=Many").text
+
+
+LISTS = [
+    "/console/", "/console/accounts/", "/console/people/", "/console/senders/",
+    "/console/staff/", "/console/roles/", "/console/log/", "/console/queues/",
+    "/console/webhooks/", "/console/plugins/",
+]  # fmt: skip
+
+
+def test_lists_ask_as_often_for_thirty_as_for_three(desk, tenant):
+    def count(path):
+        desk.get(path)
+        with statements() as run:
+            assert desk.get(path).status_code == 200
+        assert writes(run) == []
+        return len(run)
+
+    before = {path: count(path) for path in LISTS}
+    for n in range(12):
+        more = make_account(f"More {n}")
+        with account_scope(more.id, more.actor):
+            sender = make_sender(more)
+            with db.transaction() as orm:
+                orm.add(
+                    Campaign(
+                        name="x",
+                        purpose="utility",
+                        sender_id=sender,
+                        template={},
+                        state="running",
+                    )
+                )
+        if n < 6:
+            make_staff("support")
+            make_role("console.overview")
+
+    assert {path: count(path) for path in LISTS} == before
+    assert max(before.values()) <= 16
+
+
+def test_permissions_are_read_once_a_request(desk):
+    with statements() as run:
+        desk.get("/console/accounts/")
+
+    assert len([sql for sql in run if "ab_permission_view_role" in sql]) == 1
+
+
+def test_senders_are_shown_masked_and_with_their_way(desk, tenant):
+    html = desk.get("/console/senders/").text
+
+    assert "+5511955500147" not in html
+    assert "+55••••0147" in html
+    assert "whatsapp_cloud" in html
+
+
+def test_a_broken_channel_shows_on_its_senders(desk, tenant):
+    from clarion.messaging.models import Channel
+
+    with account_scope(tenant.id, tenant.actor), db.transaction() as orm:
+        channel = orm.query(Channel).one()
+        channel.state, channel.state_reason = "paused", "The token was revoked."
+
+    assert "The token was revoked." in desk.get("/console/senders/").text
+    with account_scope(tenant.id, tenant.actor):
+        assert {s.state for s in db.session().query(Sender)} == {"active"}
+
+
+def test_members_of_several_accounts_are_named(desk, tenant):
+    other = make_account("Second Home")
+    with db.apart(SYSTEM) as orm:
+        orm.add(Membership(account_id=other.id, person_id=tenant.person_id, role="member"))
+
+    html = desk.get(f"/console/people/?_flt_0_email={tenant.email}").text
+
+    assert "Casa Verde, Second Home" in html
