@@ -254,7 +254,6 @@ def upgrade() -> None:
     sa.PrimaryKeyConstraint('id', name=op.f('pk_console_session')),
     sa.UniqueConstraint('id_hash', name=op.f('uq_console_session_id_hash'))
     )
-    op.execute('GRANT SELECT, INSERT, UPDATE, DELETE ON console_session TO clarion_app')
     op.execute('GRANT SELECT, INSERT, UPDATE, DELETE ON console_session TO clarion_system')
     op.create_index(op.f('ix_console_session_subject'), 'console_session', ['subject'], unique=False)
     op.create_table('dead_job',
@@ -265,7 +264,6 @@ def upgrade() -> None:
     sa.Column('at', sa.DateTime(timezone=True), server_default=sa.text('clarion_now()'), nullable=False),
     sa.PrimaryKeyConstraint('id', name=op.f('pk_dead_job'))
     )
-    op.execute('GRANT SELECT, INSERT, UPDATE, DELETE ON dead_job TO clarion_app')
     op.execute('GRANT SELECT ON dead_job TO clarion_staff')
     op.execute('GRANT SELECT, INSERT ON dead_job TO clarion_system')
     op.create_table('limit_counter',
@@ -274,7 +272,6 @@ def upgrade() -> None:
     sa.Column('count', sa.Integer(), server_default='0', nullable=False),
     sa.PrimaryKeyConstraint('key', 'slot', name=op.f('pk_limit_counter'))
     )
-    op.execute('GRANT SELECT, INSERT, UPDATE, DELETE ON limit_counter TO clarion_app')
     op.execute('GRANT SELECT, INSERT, UPDATE, DELETE ON limit_counter TO clarion_system')
     op.create_table('one_time_token',
     sa.Column('id', sa.Uuid(), nullable=False),
@@ -287,7 +284,6 @@ def upgrade() -> None:
     sa.PrimaryKeyConstraint('id', name=op.f('pk_one_time_token')),
     sa.UniqueConstraint('token_hash', name=op.f('uq_one_time_token_token_hash'))
     )
-    op.execute('GRANT SELECT, INSERT, UPDATE, DELETE ON one_time_token TO clarion_app')
     op.execute('GRANT SELECT, INSERT, UPDATE ON one_time_token TO clarion_system')
     op.create_table('outbox',
     sa.Column('seq', sa.BigInteger(), sa.Identity(always=False), nullable=False),
@@ -344,7 +340,6 @@ def upgrade() -> None:
     sa.PrimaryKeyConstraint('id', name=op.f('pk_portal_session')),
     sa.UniqueConstraint('id_hash', name=op.f('uq_portal_session_id_hash'))
     )
-    op.execute('GRANT SELECT, INSERT, UPDATE, DELETE ON portal_session TO clarion_app')
     op.execute('GRANT SELECT, INSERT, UPDATE, DELETE ON portal_session TO clarion_system')
     op.create_index(op.f('ix_portal_session_subject'), 'portal_session', ['subject'], unique=False)
     op.create_table('schedule_slot',
@@ -352,7 +347,6 @@ def upgrade() -> None:
     sa.Column('slot', sa.DateTime(timezone=True), nullable=False),
     sa.PrimaryKeyConstraint('name', 'slot', name=op.f('pk_schedule_slot'))
     )
-    op.execute('GRANT SELECT, INSERT, UPDATE, DELETE ON schedule_slot TO clarion_app')
     op.execute('GRANT SELECT, INSERT, DELETE ON schedule_slot TO clarion_system')
     op.create_table('ab_api_key',
     sa.Column('id', sa.Integer(), nullable=False),
@@ -606,7 +600,6 @@ def upgrade() -> None:
     sa.ForeignKeyConstraint(['user_id'], ['ab_user.id'], name=op.f('fk_staff_profile_user_id')),
     sa.PrimaryKeyConstraint('user_id', name=op.f('pk_staff_profile'))
     )
-    op.execute('GRANT SELECT, INSERT, UPDATE, DELETE ON staff_profile TO clarion_app')
     op.execute('GRANT SELECT, INSERT, UPDATE ON staff_profile TO clarion_staff')
     op.execute('GRANT SELECT, INSERT, UPDATE ON staff_profile TO clarion_system')
     op.create_table('suppression',
@@ -678,7 +671,6 @@ def upgrade() -> None:
     sa.PrimaryKeyConstraint('chain', 'seq', name=op.f('pk_audit_link')),
     sa.UniqueConstraint('entry_id', name=op.f('uq_audit_link_entry_id'))
     )
-    op.execute('GRANT SELECT, INSERT, UPDATE, DELETE ON audit_link TO clarion_app')
     op.execute('GRANT SELECT ON audit_link TO clarion_staff')
     op.execute('GRANT SELECT, INSERT ON audit_link TO clarion_system')
     op.create_table('sender',
@@ -738,7 +730,7 @@ def upgrade() -> None:
     sa.UniqueConstraint('account_id', 'id', name=op.f('uq_campaign_account_id_id'))
     )
     op.execute('GRANT SELECT, INSERT, UPDATE, DELETE ON campaign TO clarion_app')
-    op.execute('GRANT SELECT ON campaign TO clarion_staff')
+    op.execute('GRANT SELECT (id, account_id, name, purpose, delivery_mode, sender_id, state, state_reason, lane, started_at, finished_at, finish_by, drained_at, created_at, created_by) ON campaign TO clarion_staff')
     op.execute('GRANT SELECT ON campaign TO clarion_system')
     op.execute('ALTER TABLE campaign ENABLE ROW LEVEL SECURITY')
     op.execute('ALTER TABLE campaign FORCE ROW LEVEL SECURITY')

@@ -108,7 +108,13 @@ class Campaign(AccountBase):
     )
     wall = Wall(
         kind="operational",
-        staff=("SELECT",),
+        staff=(
+            (  # how it goes; not `template`, which is what it says
+                "SELECT (id, account_id, name, purpose, delivery_mode, sender_id, state,"
+                " state_reason, lane, started_at, finished_at, finish_by, drained_at,"
+                " created_at, created_by)"
+            ),
+        ),
         system=("SELECT",),
     )
 
