@@ -49,17 +49,24 @@ class Wall:
     Attributes:
         kind: `content` (a customer's), `operational` (needed to run the service) or
             `platform` (no account; each with a reason).
-        app: privileges of `clarion_app`, always inside its own account.
+        app: privileges of `clarion_app`, always inside its own account; on platform tables,
+            which no policy divides, none unless they are named.
         staff: privileges of `clarion_staff`; on content none before a grant exists.
         system: privileges of `clarion_system`, possibly by column: `SELECT (id, state)`.
         why: for platform tables, the reason why the table has no account.
     """
 
     kind: Literal["content", "operational", "platform"]
-    app: tuple[str, ...] = ("SELECT", "INSERT", "UPDATE", "DELETE")
+    app: tuple[str, ...] = ("all",)
     staff: tuple[str, ...] = ()
     system: tuple[str, ...] = ()
     why: str = ""
+
+    def __post_init__(self) -> None:
+        """Fill in what was left out: everything in an account's tables, nothing in others."""
+        if self.app == ("all",):
+            full = () if self.kind == "platform" else ("SELECT", "INSERT", "UPDATE", "DELETE")
+            object.__setattr__(self, "app", full)
 
 
 class Base(DeclarativeBase):
