@@ -140,8 +140,9 @@ def confirm(token: str) -> Any:
                 country=form.country.data,
                 timezone=form.timezone.data,
             )
+            answer = _let_in(who, "/")  # a new session; what is said belongs to it
             flash(_("Welcome to Clarion, %(name)s.", name=who.name), "success")
-            return _let_in(who, "/")
+            return answer
     return _shown("portal/confirm.html", form, email=email)
 
 
