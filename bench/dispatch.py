@@ -75,6 +75,7 @@ class Race:
 
     def __init__(self, land: Ground) -> None:
         import people
+
         from clarion.base import settings
         from clarion.boot import boot
         from clarion.testing.factories import make_account, make_sender
@@ -111,8 +112,8 @@ class Race:
 
     def rq(self) -> Run:
         """One RQ job per message."""
-        import people
         import peers
+        import people
 
         order, ids = people.frozen(self.account, self.sender_id, PEER_RECIPIENTS)
         worker = self.land.start(*ground.python(str(HERE / "peers.py")), **self._peer())
@@ -121,8 +122,8 @@ class Race:
 
     def celery(self) -> Run:
         """One Celery task per message."""
-        import people
         import peers
+        import people
 
         order, ids = people.frozen(self.account, self.sender_id, PEER_RECIPIENTS)
         words = ("-m", "celery", "-A", "peers", "worker", "-P", "prefork", "-c", "1")

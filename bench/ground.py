@@ -62,7 +62,8 @@ def prepared() -> Iterator[Ground]:
         engine.dispose()
         found = running._found.known
         pids = found["postgres"].pid(), found["valkey"].pid()
-        assert pids[0] and pids[1]
+        assert pids[0]
+        assert pids[1]
         ground = Ground(folder, dict(os.environ), running.superuser_url, pids[0], pids[1])
         try:
             yield ground

@@ -99,6 +99,7 @@ def celery_ring(ids: list[str]) -> None:
 
 if __name__ == "__main__":
     import peers  # noqa: F401 -- jobs are found by this name
+
     from clarion.boot import boot
 
     boot()
