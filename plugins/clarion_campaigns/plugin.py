@@ -51,3 +51,13 @@ def register_schedule() -> list[tuple[str, str, Any]]:
     from clarion_campaigns import jobs
 
     return [("start", "* * * * *", jobs.start_late)]
+
+
+@hookimpl
+def render_slot(place: str, context: dict[str, Any]) -> str | None:
+    """Say on the overview what is left to do before the first campaign."""
+    if place == "ready":
+        from clarion_campaigns import portal
+
+        context["steps"].append(portal.ready())
+    return None

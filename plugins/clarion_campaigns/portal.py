@@ -177,6 +177,13 @@ def show(draft_id: UUID) -> Answer:
     )
 
 
+@pages.get("/order/<uuid:campaign_id>")
+@needs("campaigns.view")
+def order(campaign_id: UUID) -> Response:
+    """Lead from a send order, as the overview names it, to its campaign."""
+    return redirect(url_for(".show", draft_id=service.draft_of(campaign_id)))
+
+
 @pages.get("/<uuid:draft_id>/live")
 @needs("campaigns.view")
 def live(draft_id: UUID) -> Response:
@@ -360,3 +367,15 @@ def _uuids(texts: Iterable[str]) -> list[UUID]:
 
 def _number(text: str | None) -> int:
     return int(text) if text and text.isdecimal() and len(text) < 4 else 0
+
+
+def ready() -> dict[str, Any]:
+    """Return this plugin's step on the way to the first campaign."""
+    sent = any(line.state != "draft" for line in service.listing(limit=10))
+    return {
+        "title": _("Send your first campaign"),
+        "text": _("Choose who gets it, look at the review, and send."),
+        "done": sent,
+        "url": url_for("campaigns.index"),
+        "minutes": 5,
+    }

@@ -89,3 +89,13 @@ def before_send(batch: Any) -> Any:
     from clarion_contacts import service
 
     return service.without_consent(batch)
+
+
+@hookimpl
+def render_slot(place: str, context: dict[str, Any]) -> str | None:
+    """Say on the overview what is left to do before the first campaign."""
+    if place == "ready":
+        from clarion_contacts import portal
+
+        context["steps"].append(portal.ready())
+    return None

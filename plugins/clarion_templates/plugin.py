@@ -49,3 +49,13 @@ def register_schedule() -> list[tuple[str, str, Any]]:
     from clarion_templates import jobs
 
     return [("review", "*/15 * * * *", jobs.sweep)]
+
+
+@hookimpl
+def render_slot(place: str, context: dict[str, Any]) -> str | None:
+    """Say on the overview what is left to do before the first campaign."""
+    if place == "ready":
+        from clarion_templates import portal
+
+        context["steps"].append(portal.ready())
+    return None

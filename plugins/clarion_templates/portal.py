@@ -156,7 +156,9 @@ def create() -> Answer:
 @needs("templates.edit")
 def preview() -> str:
     """Draw the phone and the checks for what is being typed; keeps nothing."""
-    return render_template("templates/_side.html", **_side(_content(TemplateForm())))
+    return render_template(
+        "templates/_side.html", editing=True, **_side(_content(TemplateForm()))
+    )
 
 
 @pages.get("/<uuid:template_id>")
@@ -307,6 +309,7 @@ def _editor(form: TemplateForm, view: View | None) -> str:
         view=view,
         limits=rendering,
         places=service.places(),
+        editing=True,
         **_side(content),
     )
 
@@ -316,3 +319,14 @@ def _uuid(text: str | None) -> UUID | None:
         return UUID(text or "")
     except ValueError:
         return None
+
+
+def ready() -> dict[str, Any]:
+    """Return this plugin's step on the way to the first campaign."""
+    return {
+        "title": _("Get a template approved"),
+        "text": _("The first message to somebody needs wording the provider has approved."),
+        "done": bool(service.counts().get("approved")),
+        "url": url_for("templates.index"),
+        "minutes": 10,
+    }

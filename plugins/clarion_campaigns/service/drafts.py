@@ -181,6 +181,15 @@ def delete(draft_id: UUID) -> None:
     db.session().delete(row)
 
 
+def draft_of(campaign_id: UUID) -> UUID:
+    """Return the campaign that became a send order, or refuse."""
+    query = select(Draft.id).where(Draft.campaign_id == campaign_id)
+    draft_id = db.session().scalar(query)
+    if draft_id is None:
+        raise NotFound("campaign_unknown", _("There is no such campaign."))
+    return draft_id
+
+
 # --- for the other modules of this service
 
 

@@ -2,5 +2,6 @@
 
 from clarion_contacts.portal import imports, people
 from clarion_contacts.portal.forms import pages
+from clarion_contacts.portal.people import ready
 
-__all__ = ["imports", "pages", "people"]
+__all__ = ["imports", "pages", "people", "ready"]

@@ -296,3 +296,14 @@ def _shown(contact_id: UUID, consent: ConsentForm, identifier: IdentifierForm) -
         kinds=KINDS,
         may_edit=access.allowed("contacts.edit"),
     )
+
+
+def ready() -> dict[str, Any]:
+    """Return this plugin's step on the way to the first campaign."""
+    return {
+        "title": _("Bring your contacts"),
+        "text": _("Import a list of people who agreed to hear from you."),
+        "done": service.find(limit=1).total > 0,
+        "url": url_for("contacts.imports"),
+        "minutes": 10,
+    }
