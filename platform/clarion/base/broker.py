@@ -27,7 +27,7 @@ def redis() -> "Redis":
 
 
 def lost() -> tuple[type[Exception], ...]:
-    """Return what a missing or unwell broker raises: for `except lost():`."""
+    """Name the errors of a missing or unwell broker, for an `except` clause."""
     from redis.exceptions import RedisError  # slow import
 
     return (RedisError, OSError)

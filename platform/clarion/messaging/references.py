@@ -1,0 +1,29 @@
+"""Our callback token: names one attempt to the provider, echoed in its status events."""
+
+from uuid import UUID
+
+from clarion.base import crypto
+
+
+def instance() -> str:
+    """Name this installation in callback tokens: a digest of its own key."""
+    return crypto.signing_key("instance").hex()[:12]
+
+
+def reference(message_id: UUID, attempt: int) -> str:
+    """Write the callback token of one attempt; it holds no personal data."""
+    return f"{instance()}.{message_id.hex}.{attempt}"
+
+
+def read_reference(token: str | None) -> tuple[UUID, int] | None:
+    """Read a callback token of this installation; None for anybody else's."""
+    if not token:
+        return None
+    who, _, rest = token.partition(".")
+    message, _, number = rest.partition(".")
+    if who != instance():
+        return None
+    try:
+        return UUID(hex=message), int(number)
+    except ValueError:
+        return None
