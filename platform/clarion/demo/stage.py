@@ -123,6 +123,13 @@ class Stage:
         """Call a control of the simulator, `/_sim/<what>`."""
         return post(f"{self.ports.whatsapp}/_sim/{what}", given)
 
+    def look(self, what: str) -> Any:  # Any: its JSON
+        """Read what the simulator knows: `stats`, `receipts?format=json`."""
+        with urllib.request.urlopen(  # noqa: S310 -- our own
+            f"{self.ports.whatsapp}/_sim/{what}", timeout=60
+        ) as reply:
+            return json.loads(reply.read())
+
     def _begin(self, name: str, *words: str) -> None:
         command = [sys.executable, "-m", "clarion.cli", *words]
         self.children.add(Child(name, command, log=self.logs / f"{name}.log"))
