@@ -292,6 +292,16 @@ CAUSES: Mapping[str, _Row] = {
         _("Send to these people again."),
         retry=True,
     ),
+    "not_begun": _Row(
+        _("Waits for another try"),
+        _("The worker was too busy to begin this call in time. Nothing was sent."),
+        _NOTHING,
+    ),
+    "not_sent": _Row(
+        _("Waits for another try"),
+        _("The provider could not be reached. Nothing was sent, and it is tried again."),
+        _NOTHING,
+    ),
     "busy": _Row(
         _("The provider was too busy"),
         _("The provider took the message and dropped it under load. Code %(code)s."),

@@ -10,6 +10,7 @@ from sqlalchemy import func, select
 
 from clarion.base import db
 from clarion.messaging import channels, orders, outcomes
+from clarion.messaging.ledger import OPEN
 from clarion.messaging.models import Campaign, Message, Suppression
 from clarion.tenancy import access, audit
 from clarion.tenancy.models import AuditEntry
@@ -34,11 +35,13 @@ class Line:
     delivered: int
     read: int
     failed: int
+    waiting: int
 
     @property
     def percent(self) -> int:
-        """Share of the audience that needs nothing more from us, rounded down."""
-        return 100 * (self.sent + self.failed) // self.audience if self.audience else 0
+        """Share of the audience that was handled, rounded down."""
+        done = self.audience - self.waiting
+        return 100 * done // self.audience if self.audience else 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -224,6 +227,7 @@ def _line(draft: DraftView, order_state: str | None, n: dict[str, int]) -> Line:
         delivered=of(GOT),
         read=n.get("read", 0),
         failed=n.get("failed", 0),
+        waiting=of(OPEN),
     )
 
 
@@ -244,7 +248,9 @@ def _person(row: orders.PersonRow) -> Person:
 
 def _deed(entry: AuditEntry) -> Deed:
     changes: dict[str, Any] = entry.changes
-    people = changes.get("people") or changes.get("not_messaged")
+    # "Sending began" counts everybody, those left out too: the launch says it better
+    counted = {} if entry.name == "messaging.campaign.started" else changes
+    people = counted.get("people") or counted.get("not_messaged")
     return Deed(
         name=entry.name,
         words=audit.words(entry.name),

@@ -623,6 +623,11 @@ def test_people_really_get_it(sending_shop, simulator, run_jobs):
     draft = shop.draft()
     with db.transaction():
         service.launch(draft.id, "k")
+    for _ in range(200):  # the engine keeps a pace, so a bell may be due a moment later
+        run_jobs()
+        if service.results(draft.id).state == "finished":
+            break
+        threading.Event().wait(0.05)
     run_jobs()
 
     found = service.results(draft.id)
@@ -632,4 +637,4 @@ def test_people_really_get_it(sending_shop, simulator, run_jobs):
     assert {d.name for d in service.activity(found.draft)} >= {
         "campaigns.campaign.finished"
     }
-    assert found.minutes[-1].sent == 4
+    assert sum(m.sent for m in found.minutes) == 4
