@@ -13,7 +13,7 @@ from typing import Any
 from flask import Blueprint, Flask, Response, current_app, request, session, url_for
 from flask_babel import Babel, gettext
 
-from clarion.base import db, words
+from clarion.base import db, limits, words
 from clarion.base.errors import NotFound
 from clarion.base.settings import settings
 from clarion.base.telemetry import logger
@@ -32,6 +32,8 @@ from clarion.web.ui import add_static, init_ui
 log = logger(__name__)
 ACCOUNT = "account"  # in the session: the account the person chose
 SIGN_IN = "auth.sign_in"
+# what the busiest person does not reach; doors and mails have budgets of their own
+WRITES = limits.Limit("portal.writes", 1_000, 300)
 
 
 class Portal(Flask):
@@ -47,7 +49,10 @@ class Portal(Flask):
             return super().full_dispatch_request()
 
     def dispatch_request(self) -> Response:
-        """Run the view in one transaction."""
+        """Run the view in one transaction; count it, if it may change something."""
+        if request.method not in guard.SAFE:
+            who = current_actor()
+            limits.hit(WRITES, who.label if who.id else who.address)
         with db.transaction() as orm:
             response = self.make_response(super().dispatch_request())
             if response.status_code >= 400:
@@ -94,10 +99,11 @@ def _add(app: Flask, plugin: str, pages: Blueprint) -> None:
         )
 
     def only_where_on() -> None:
-        if current_actor().account_id and not preferences.switched_on(plugin):
+        mine = request.blueprint == pages.name
+        if mine and current_actor().account_id and not preferences.switched_on(plugin):
             raise NotFound("plugin_off", _("This is switched off in your account."))
 
-    pages.before_request(only_where_on)
+    app.before_request(only_where_on)  # a second application may take the same pages
     app.register_blueprint(pages)
 
 
