@@ -231,9 +231,9 @@ class ConsoleAuditPanel(Panel):
         args = request.args
         asked = log.Asked(
             account=log.ident(args.get("account")),
-            name=args.get("name", "").replace("\0", "")[:80],
-            actor=args.get("actor", "").replace("\0", "")[:120],
-            row=args.get("row", "").replace("\0", "")[:120],
+            name=args.get("name", "")[:80],
+            actor=args.get("actor", "")[:120],
+            row=args.get("row", "")[:120],
             since=log.day(args.get("since"), "since"),
             until=log.day(args.get("until"), "until"),
             after=log.ident(args.get("after")),

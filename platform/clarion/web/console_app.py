@@ -8,7 +8,7 @@ from typing import Any
 from flask import Flask, Response, request, url_for
 
 from clarion.base import db, words
-from clarion.base.errors import NotSignedIn
+from clarion.base.errors import Invalid, NotSignedIn
 from clarion.base.settings import settings
 from clarion.base.words import _
 from clarion.boot import boot, plugin_folders, translations
@@ -86,7 +86,12 @@ def create_console() -> Flask:
 
 
 def gate() -> None:
-    """Let staff in and send everybody else to the door; `needs` says it again behind."""
+    """Let staff in and send everybody else to the door; `needs` says it again behind.
+
+    No text with a NUL in it gets any further: PostgreSQL knows no such text.
+    """
+    if any("\0" in text for texts in request.values.listvalues() for text in texts):
+        raise Invalid("text_unusable", _("This text has a sign in it that cannot be kept."))
     known = request.endpoint is not None and guard_of(request.endpoint) != "public"
     if known and current_actor().kind != "staff":
         raise NotSignedIn("not_signed_in", _("Please sign in."))
