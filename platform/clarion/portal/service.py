@@ -13,7 +13,7 @@ from uuid import UUID
 from sqlalchemy import and_, exists, func, or_, select
 
 from clarion.base import clock, db, limits
-from clarion.base.errors import Invalid
+from clarion.base.errors import Invalid, NotFound
 from clarion.base.limits import Limit
 from clarion.base.telemetry import counter, logger
 from clarion.base.words import _
@@ -304,6 +304,8 @@ def rotate(channel_id: UUID, secrets: Mapping[str, str]) -> None:
 def check(channel_id: UUID) -> None:
     """Ask the provider how the numbers of a connection are, after this transaction."""
     access.require("portal.senders")
+    if db.session().get(Channel, channel_id) is None:
+        raise NotFound("channel_unknown", _("There is no such connection."))
     channels.check_channel.later(channel_id)
 
 

@@ -125,4 +125,5 @@ def _plugins() -> list[tuple[Plugin, str, bool]]:
 
 def _about(name: str) -> str:
     about = plugins().found[name].about
-    return about.partition(":")[2].strip() or about
+    text = about.partition(":")[2].strip() or about
+    return text[:1].upper() + text[1:]

@@ -13,7 +13,6 @@ from typing import Any
 from uuid import UUID
 from zoneinfo import available_timezones
 
-from email_validator import EmailNotValidError, validate_email
 from sqlalchemy import select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
@@ -293,6 +292,8 @@ def change_account(*, name: str, country: str, timezone: str, language: str) -> 
 
 def parse_email(text: str) -> str:
     """Return an e-mail address in the form it is kept; raises `Invalid`."""
+    from email_validator import EmailNotValidError, validate_email  # slow import
+
     try:
         found = validate_email(text.strip(), check_deliverability=False)
     except EmailNotValidError as e:

@@ -13,11 +13,11 @@ from flask import (
     url_for,
 )
 from flask_wtf.csrf import CSRFError
-from sqlalchemy.exc import DBAPIError, OperationalError
+from sqlalchemy.exc import DataError, DBAPIError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from werkzeug.exceptions import HTTPException
 
-from clarion.base.errors import ClarionError, NotSignedIn, TooMany, Unavailable
+from clarion.base.errors import ClarionError, Invalid, NotSignedIn, TooMany, Unavailable
 from clarion.base.telemetry import counter, logger
 from clarion.base.words import _
 from clarion.web.guard import SAFE, request_id
@@ -51,20 +51,28 @@ def init_errors(app: Flask, *, sign_in: str) -> None:
         return out
 
     def unexpected(error: Exception) -> Response:
-        if isinstance(error, OperationalError | PoolTimeout) or (
-            isinstance(error, DBAPIError) and error.connection_invalidated
-        ):
-            text = _("The database does not answer right now. Nothing was changed.")
-            error = Unavailable("database_away", text)
-        if isinstance(error, Unavailable):
-            log.warning("request.unavailable", code=error.code)
-            return answer(503, error.text, code=error.code, error=error)
+        known = _known(error)
+        if known is not None:
+            log.warning("request.not_done", code=known.code, endpoint=request.endpoint)
+            return answer(known.status, known.text, code=known.code, error=known)
         log.error("request.failed", endpoint=request.endpoint, exc_info=error)
         return answer(500, "", code="internal_error")
 
     app.register_error_handler(ClarionError, refused)
     app.register_error_handler(HTTPException, http)
     app.register_error_handler(Exception, unexpected)
+
+
+def _known(error: Exception) -> ClarionError | None:
+    """Give what the database and our own room refuse its name; None for surprises."""
+    if isinstance(error, OperationalError | PoolTimeout) or (
+        isinstance(error, DBAPIError) and error.connection_invalidated
+    ):
+        text = _("The database does not answer right now. Nothing was changed.")
+        return Unavailable("database_away", text)
+    if isinstance(error, DataError):  # a value it cannot hold
+        return Invalid("value_invalid", _("One of the values cannot be used."))
+    return error if isinstance(error, Unavailable) else None
 
 
 def answer(

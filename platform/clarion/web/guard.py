@@ -5,7 +5,7 @@ need a token bound to the session and must come from our own pages.
 """
 
 import secrets
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, Final
 from urllib.parse import urlsplit
 
@@ -67,7 +67,13 @@ class Guarded:
             return start(status, [*headers, *added, ("X-Request-Id", name)], *more)
 
         with telemetry.bound(request=name):
-            return self.inner(environ, begin)
+            if environ.get("REQUEST_METHOD") != "HEAD":
+                return self.inner(environ, begin)
+            # a view that asks "is it GET?" must not take a HEAD for a form that was sent
+            answer = self.inner({**environ, "REQUEST_METHOD": "GET"}, begin)
+            if close := getattr(answer, "close", None):
+                close()
+            return []
 
 
 class Patient(SessionInterface):
@@ -175,7 +181,9 @@ def _from_us() -> None:
 
 
 def _once() -> None:
-    """Refuse form fields that come twice where one is expected."""
+    """Refuse what no form of ours sends: NUL, and fields twice where one is expected."""
+    if any("\x00" in value for value in (request.path, *_typed())):
+        raise Invalid("text_unreadable", _("This text cannot be read."))
     if request.method in SAFE or not request.form:
         return
     pages_of = current_app.blueprints.get(request.blueprint or "")
@@ -187,6 +195,15 @@ def _once() -> None:
             raise Invalid(
                 "field_repeated", _("The field %(name)s came twice.", name=name), field=name
             )
+
+
+def _typed() -> Iterator[str]:
+    """List everything a person could have typed into this request, files aside."""
+    given = (request.args,) if request.method in SAFE else (request.args, request.form)
+    for values in given:
+        for name, value in values.items(multi=True):
+            yield name
+            yield value
 
 
 def _private(response: Response) -> Response:
