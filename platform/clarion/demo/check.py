@@ -72,7 +72,7 @@ def run(csv: Path | None = None) -> int:
 
 
 def _do(stage: Stage, csv: Path) -> dict[str, Any]:
-    _say("starting servers, simulator, web and worker")
+    _say("starting simulator, web and worker")
     from clarion import release
     from clarion.boot import boot
 
@@ -216,6 +216,7 @@ def _scratch() -> Iterator[Path]:
 @contextmanager
 def _servers(home: Path) -> Iterator[None]:
     """Run servers of that home; delete their data too, which may lie elsewhere."""
+    _say("starting servers")
     running = services.start(home)
     try:
         yield

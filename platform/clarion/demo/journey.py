@@ -20,7 +20,7 @@ TEMPLATE, WORDS = (
     "spring_early_access",
     "Hi {{first_name}}! Our spring collection is here, for you before anybody else.",
 )
-LOOK_SECONDS, PATIENCE_SECONDS = 0.15, 300.0
+LOOK_SECONDS, PATIENCE_SECONDS = 0.3, 300.0
 
 
 class Customer:

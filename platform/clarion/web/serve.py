@@ -1,6 +1,9 @@
 """The web application behind gunicorn: one process with threads, settings from ours."""
 
+import gc
 import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from gunicorn.app.base import BaseApplication
@@ -52,9 +55,24 @@ class Served(BaseApplication):  # type: ignore[misc,unused-ignore] # gunicorn ha
 
     def load(self) -> Any:
         """Make the application, in each process."""
-        from clarion.web.app import create_app
+        with unhurried():
+            from clarion.web.app import create_app
 
-        return create_app()
+            return create_app()
+
+
+@contextmanager
+def unhurried() -> Iterator[None]:
+    """Load a program without collecting garbage: there is none, and looking costs a fifth.
+
+    What is loaded stays for good, so later collections need not look at it either.
+    """
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.freeze()
+        gc.enable()
 
 
 def serve(host: str, port: int, processes: int = 1) -> None:
