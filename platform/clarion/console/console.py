@@ -1,6 +1,7 @@
 """Screens for customers' accounts and people; the list of everything the console shows."""
 
 from collections.abc import Sequence
+from functools import cache
 from typing import Any
 from uuid import UUID
 from zoneinfo import available_timezones
@@ -22,6 +23,12 @@ from clarion.web.ui import pill
 TABS = ("people", "senders", "campaigns", "log")
 
 
+@cache
+def zones() -> list[str]:
+    """List the time zones; read from disk when first asked, not at start."""
+    return sorted(available_timezones())
+
+
 class NewAccount(Form):
     """A new customer, and who may decide for them."""
 
@@ -32,9 +39,11 @@ class NewAccount(Form):
         lazy_gettext("E-mail of the first owner"), [InputRequired(), Length(max=254)]
     )
     country = StringField(lazy_gettext("Country"), [Optional(), Length(min=2, max=2)])
-    timezone = SelectField(
-        lazy_gettext("Time zone"), choices=sorted(available_timezones()), default="UTC"
-    )
+    timezone = SelectField(lazy_gettext("Time zone"), default="UTC")
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.timezone.choices = zones()
 
 
 class Rename(Form):

@@ -1,0 +1,175 @@
+"""The console in a real browser: policy, accessibility, phone width, and a day's work."""
+
+import threading
+from pathlib import Path
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import expect
+from werkzeug.serving import make_server
+
+from clarion.base import db
+from clarion.messaging.models import Campaign
+from clarion.tenancy import audit
+from clarion.tenancy.scope import account_scope
+from clarion.testing.console import PASSWORD
+from clarion.testing.factories import make_account, make_sender
+
+pytestmark = pytest.mark.browser
+CHROMIUM = Path("/usr/bin/chromium")
+QUIET = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-sync",
+]
+PAGES = [
+    "/console/", "/console/accounts/", "/console/accounts/new", "/console/people/",
+    "/console/senders/", "/console/queues/", "/console/webhooks/", "/console/plugins/",
+    "/console/plugins/contacts", "/console/staff/", "/console/staff/new", "/console/roles/",
+    "/console/roles/new", "/console/log/",
+]  # fmt: skip
+
+
+@pytest.fixture(scope="session")
+def browser_type_launch_args(browser_type_launch_args):
+    own = {"executable_path": str(CHROMIUM)} if CHROMIUM.exists() else {}
+    return {**browser_type_launch_args, **own, "args": QUIET}
+
+
+@pytest.fixture(scope="session")
+def browser_context_args(browser_context_args):
+    return {
+        **browser_context_args,
+        "viewport": {"width": 1360, "height": 860},
+        "locale": "en-US",
+        "timezone_id": "UTC",
+        "reduced_motion": "reduce",
+    }
+
+
+@pytest.fixture
+def base(web):
+    server = make_server("127.0.0.1", 0, web, threaded=True)
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    yield f"http://127.0.0.1:{server.server_port}"
+    server.shutdown()
+    thread.join()
+
+
+@pytest.fixture
+def tenant(web, clean):
+    tenant = make_account("Blue Clinic")
+    with account_scope(tenant.id, tenant.actor):
+        sender = make_sender(tenant)
+        with db.transaction() as orm:
+            orm.add(
+                Campaign(
+                    name="Harvest", purpose="marketing", sender_id=sender, template={},
+                    state="running",
+                )
+            )  # fmt: skip
+    audit.seal()
+    return tenant
+
+
+@pytest.fixture
+def staff(page, base, ada, tenant):
+    """A page in which Ada has signed in; it must never complain."""
+    said = []
+    page.on(
+        "console", lambda m: said.append(m.text) if m.type in ("error", "warning") else None
+    )
+    page.on("pageerror", lambda e: said.append(str(e)))
+    page.goto(f"{base}/console/")
+    page.get_by_label("E-mail or user name").fill(ada.email)
+    page.get_by_label("Password").fill(PASSWORD)
+    page.get_by_role("button", name="Sign in").click()
+    expect(page.get_by_role("heading", name="Today")).to_be_visible()
+    yield page
+    assert said == []
+
+
+def faults(page):
+    found = Axe().run(page).response["violations"]
+    return [(one["id"], [n["html"][:120] for n in one["nodes"]][:3]) for one in found]
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_every_page_is_accessible(staff, base, tenant, ada, scheme):
+    staff.emulate_media(color_scheme=scheme, reduced_motion="reduce")
+    account = f"/console/accounts/{tenant.id}"
+    more = [account, f"{account}?tab=log", f"/console/people/{tenant.person_id}"]
+    more += [f"/console/staff/{ada.id}", "/console/roles/1"]
+    for path in [*PAGES, *more]:
+        assert staff.goto(base + path).status == 200, path
+        assert faults(staff) == [], path
+
+
+def test_nothing_is_wider_than_a_phone(staff, base, tenant, ada):
+    staff.set_viewport_size({"width": 390, "height": 844})
+    more = [f"/console/accounts/{tenant.id}?tab=log", f"/console/staff/{ada.id}"]
+    for path in [*PAGES, *more]:
+        staff.goto(base + path)
+        wider = staff.evaluate("document.documentElement.scrollWidth - innerWidth")
+        assert wider <= 0, path
+
+
+def test_suspending_asks_first(staff, base, tenant):
+    staff.goto(f"{base}/console/accounts/?_flt_0_name=Blue+Clinic")
+    staff.get_by_role("link", name="Blue Clinic").first.click()
+    staff.get_by_label("Reason").fill("They never agreed.")
+    staff.get_by_role("button", name="Suspend").click()
+    dialog = staff.get_by_role("dialog")
+    expect(dialog).to_contain_text("Stop everything")
+    dialog.get_by_role("button", name="Cancel").click()
+    expect(staff.locator("#content .pill").first).to_have_text("Active")
+
+    staff.get_by_role("button", name="Suspend").click()
+    dialog.get_by_role("button", name="Suspend").click()
+
+    expect(staff.get_by_role("status").first).to_contain_text("nothing more leaves")
+    expect(staff.locator("#content .pill").first).to_have_text("Suspended")
+
+
+def test_a_colleague_comes_in_by_a_link(staff, base, browser):
+    address = f"bo-{db.new_id().hex}@example.org"
+    staff.goto(f"{base}/console/staff/new")
+    staff.get_by_label("Name").fill("Bo Lindqvist")
+    staff.get_by_label("E-mail").fill(address)
+    staff.get_by_label("Support").check()
+    staff.get_by_role("button", name="Add and make a link").click()
+    link = staff.locator(".once code").inner_text()
+
+    theirs = browser.new_context().new_page()
+    theirs.goto(base + link.partition("/console")[1] + link.partition("/console")[2])
+    theirs.get_by_label("New password").fill("a sentence only Bo knows")
+    theirs.get_by_label("The same once more").fill("a sentence only Bo knows")
+    theirs.get_by_role("button", name="Save and sign in").click()
+
+    expect(theirs.get_by_role("heading", name="Today")).to_be_visible()
+    expect(theirs.get_by_role("link", name="Roles")).to_have_count(0)
+    expect(theirs.get_by_role("link", name="People")).to_have_count(1)
+    theirs.context.close()
+
+
+def test_the_keyboard_leads_anywhere(staff, base):
+    staff.keyboard.press("g")
+    staff.keyboard.press("a")
+    expect(staff.get_by_role("heading", name="Accounts")).to_be_visible()
+
+    staff.keyboard.press("Control+k")
+    staff.get_by_role("combobox", name="Search or jump to").fill("Roles")
+    staff.keyboard.press("Enter")
+    expect(staff.get_by_role("heading", name="Roles")).to_be_visible()
+
+
+def test_signing_out_from_the_menu(staff, base):
+    staff.get_by_role("button", name="Menu of Ada Okafor").click()
+    staff.get_by_role("button", name="Sign out").click()
+
+    expect(staff.get_by_role("heading", name="Staff sign-in")).to_be_visible()
+    staff.goto(f"{base}/console/accounts/")
+    expect(staff.get_by_role("heading", name="Staff sign-in")).to_be_visible()
