@@ -39,8 +39,9 @@ APPLY_LOCK = 3
 def apply(import_id: UUID) -> None:
     """Take a checked list in: contacts, addresses, tags and proof, all or nothing.
 
-    The verdicts are renewed first, so that who said STOP since the check stays out.
-    Harmless when called again: it finds the list done.
+    The verdicts are renewed first, so that who said STOP since the check stays out. When
+    somebody adds one of these people in the same moment, a unique key stops everything,
+    and the job tries again. Harmless when called again: it finds the list done.
     """
     alone(import_id)
     row = uploads.get(import_id)
@@ -85,21 +86,24 @@ def _tag_names(row: Import) -> dict[str, str]:
 
 
 def _step(row: Import, part: ColumnElement[bool]) -> dict[str, int]:
-    created = _create(row, part)
-    _remember(part)
-    consents = _consents(row, part)
-    updated = _update(row, part)
-    _addresses(part)
+    new = and_(part, ImportRow.state == "new")
+    changed = and_(part, ImportRow.state == "changed")
+    created = _create(row, new)
+    _remember(changed)
+    agreed = _new_consents(row, new)
+    more, withdrawn = _changed_consents(row, changed)
+    updated = _update(row, changed)
+    _addresses(new, changed)
     _taggings(row, part)
     return {
         "created": created,
         "updated": updated,
-        "consents": consents["import_attested"],
-        "withdrawn": consents["withdraw"],
+        "consents": agreed + more,
+        "withdrawn": withdrawn,
     }
 
 
-def _create(row: Import, part: ColumnElement[bool]) -> int:
+def _create(row: Import, new: ColumnElement[bool]) -> int:
     agreed = verdicts.grants(row)
     values: dict[str, Any] = {
         "id": ImportRow.id,
@@ -113,40 +117,72 @@ def _create(row: Import, part: ColumnElement[bool]) -> int:
         "consent_at": case((agreed, func.now())),
         "import_id": ImportRow.import_id,
     }
-    rows = select(*values.values()).where(part, ImportRow.state == "new")
+    rows = select(*values.values()).where(new)
     statement = insert(Contact).from_select(
         list(values), rows.order_by(ImportRow.line), include_defaults=False
     )
-    result: Any = db.session().execute(statement.on_conflict_do_nothing())
+    result: Any = db.session().execute(statement.execution_options(preserve_rowcount=True))
     return int(result.rowcount)
 
 
-def _remember(part: ColumnElement[bool]) -> None:
+def _remember(changed: ColumnElement[bool]) -> None:
     """Keep what changed contacts looked like, for the undo."""
     pairs: list[Any] = []
     for name in (*verdicts.PLAIN, "attributes"):
         pairs += [name, getattr(Contact, name)]
     db.session().execute(
         update(ImportRow)
-        .where(part, ImportRow.state == "changed", *_its_contact())
+        .where(changed, *_its_contact())
         .values(before=func.jsonb_build_object(*map(_named, pairs)))
         .execution_options(synchronize_session=False)
     )
 
 
-def _consents(row: Import, part: ColumnElement[bool]) -> dict[str, int]:
-    """Add one event for each row that brings consent, or takes it back."""
+def _new_consents(row: Import, new: ColumnElement[bool]) -> int:
+    """Add the proof of new people: their contact has the row's own id."""
+    values = _event(row, ImportRow.id, literal("import_attested"), literal(_method(row)))
+    rows = select(*values.values()).where(new, verdicts.grants(row))
+    statement = insert(Consent).from_select(list(values), rows, include_defaults=False)
+    result: Any = db.session().execute(statement.execution_options(preserve_rowcount=True))
+    return int(result.rowcount)
+
+
+def _changed_consents(row: Import, changed: ColumnElement[bool]) -> tuple[int, int]:
+    """Add an event for each known person whom a row gives consent, or takes it from."""
     agreed = verdicts.grants(row)
     action = case((agreed, "import_attested"), else_="withdraw")
-    values: dict[str, Any] = {
+    method = case((agreed, _method(row)), else_="import")
+    values = _event(row, ImportRow.contact_id, action, method)
+    values["wording_id"] = case((agreed, values["wording_id"]))
+    rows = (
+        select(*values.values())
+        .join(Contact, and_(*_its_contact()))
+        .where(
+            changed,
+            or_(
+                and_(agreed, Contact.consent == "none"),
+                and_(ImportRow.said == "no", Contact.consent == "opted_in"),
+            ),
+        )
+    )
+    statement = insert(Consent).from_select(list(values), rows, include_defaults=False)
+    written = statement.returning(Consent.action).cte("written")
+    query = select(written.c.action, func.count()).group_by(written.c.action)
+    found = {name: number for name, number in db.session().execute(query)}  # noqa: C416
+    return found.get("import_attested", 0), found.get("withdraw", 0)
+
+
+def _event(row: Import, contact: Any, action: Any, method: Any) -> dict[str, Any]:
+    """Give the columns of a consent event; its id is the row's."""
+    return {
         "id": ImportRow.id,
         "account_id": ImportRow.account_id,
-        "contact_id": Contact.id,
+        "contact_id": contact,
         "action": action,
         "purpose": literal("marketing"),
-        "method": case((agreed, _method(row)), else_="import"),
+        "method": method,
         "source": literal(row.consent_place),
-        "wording_id": case((agreed, literal(row.wording_id, Import.wording_id.type))),
+        "wording_id": literal(row.wording_id, Import.wording_id.type),
         "agreed_on": func.coalesce(
             ImportRow.said_on, literal(row.consent_on, Import.consent_on.type)
         ),
@@ -154,30 +190,9 @@ def _consents(row: Import, part: ColumnElement[bool]) -> dict[str, int]:
         "row_number": ImportRow.line,
         "file_digest": literal(row.file_digest),
     }
-    rows = (
-        select(*values.values())
-        .join(Contact, and_(*_its_contact()))
-        .where(
-            part,
-            or_(
-                and_(ImportRow.state == "new", agreed),
-                and_(ImportRow.state == "changed", agreed, Contact.consent == "none"),
-                and_(
-                    ImportRow.state == "changed",
-                    ImportRow.said == "no",
-                    Contact.consent == "opted_in",
-                ),
-            ),
-        )
-    )
-    statement = insert(Consent).from_select(list(values), rows, include_defaults=False)
-    written = statement.on_conflict_do_nothing().returning(Consent.action).cte("written")
-    query = select(written.c.action, func.count()).group_by(written.c.action)
-    found = {name: number for name, number in db.session().execute(query)}  # noqa: C416
-    return {name: found.get(name, 0) for name in ("import_attested", "withdraw")}
 
 
-def _update(row: Import, part: ColumnElement[bool]) -> int:
+def _update(row: Import, changed: ColumnElement[bool]) -> int:
     agreed = and_(verdicts.grants(row), Contact.consent == "none")
     refused = and_(ImportRow.said == "no", Contact.consent == "opted_in")
     values: dict[str, Any] = {
@@ -198,46 +213,34 @@ def _update(row: Import, part: ColumnElement[bool]) -> int:
     }
     result: Any = db.session().execute(
         update(Contact)
-        .where(part, ImportRow.state == "changed", *_its_contact())
+        .where(changed, *_its_contact())
         .values(values)
         .execution_options(synchronize_session=False)
     )
     return int(result.rowcount)
 
 
-def _addresses(part: ColumnElement[bool]) -> None:
-    taken = ImportRow.state.in_(("new", "changed"))
-    phones = (
-        select(
-            Contact.id.label("contact_id"),
-            literal("phone").label("kind"),
-            ImportRow.phone.label("value"),
-            ImportRow.idx.label("idx"),
-        )
-        .join(Contact, and_(*_its_contact()))
-        .where(part, ImportRow.state == "new")
-    )
-    mails = (
-        select(
-            Contact.id.label("contact_id"),
-            literal("email").label("kind"),
-            ImportRow.email.label("value"),
-            ImportRow.email_idx.label("idx"),
-        )
-        .join(Contact, and_(*_its_contact()))
-        .where(part, taken, ImportRow.email != "")
-    )
-    identifiers.attach_selected(phones, "import")
-    identifiers.attach_selected(mails, "import")
+def _addresses(new: ColumnElement[bool], changed: ColumnElement[bool]) -> None:
+    phone = (ImportRow.phone.label("value"), ImportRow.idx.label("idx"))
+    email = (ImportRow.email.label("value"), ImportRow.email_idx.label("idx"))
+    has_email = ImportRow.email != ""
+    for kind, columns, owner, rows in (
+        ("phone", phone, ImportRow.id, new),
+        ("email", email, ImportRow.id, and_(new, has_email)),
+        ("email", email, ImportRow.contact_id, and_(changed, has_email)),
+    ):
+        query = select(
+            owner.label("contact_id"), literal(kind).label("kind"), *columns
+        ).where(rows)
+        identifiers.attach_selected(query, "import")
 
 
 def _taggings(row: Import, part: ColumnElement[bool]) -> None:
     wanted = (
         select(
-            Contact.id.label("contact_id"),
+            func.coalesce(ImportRow.contact_id, ImportRow.id).label("contact_id"),
             func.jsonb_array_elements_text(verdicts.wanted_tags(row)).label("key"),
         )
-        .join(Contact, and_(*_its_contact()))
         .where(part, ImportRow.state.in_(("new", "changed")))
         .subquery("wanted")
     )
@@ -254,10 +257,10 @@ def _taggings(row: Import, part: ColumnElement[bool]) -> None:
 
 
 def _its_contact() -> tuple[ColumnElement[bool], ...]:
-    """Join a row to the contact it made or found."""
+    """Join a row to the contact it found."""
     return (
         Contact.account_id == ImportRow.account_id,
-        Contact.id == func.coalesce(ImportRow.contact_id, ImportRow.id),
+        Contact.id == ImportRow.contact_id,
     )
 
 

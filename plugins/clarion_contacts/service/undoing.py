@@ -38,6 +38,7 @@ def take_back(import_id: UUID) -> None:
     row = uploads.get(import_id)
     if row.state != "undoing":
         return
+    verdicts.plan_for_sets()
     restored = _restore(row)
     _forget_addresses(row)
     erased = _erase(row)

@@ -9,7 +9,6 @@ from sqlalchemy import (
     and_,
     case,
     cast,
-    exists,
     func,
     literal,
     or_,
@@ -43,6 +42,7 @@ def settle(import_id: UUID) -> None:
 
 def judge_rows(row: Import) -> None:
     """Give every readable row the verdict that is true now; repeatable."""
+    plan_for_sets()
     verdict = _judged(row).subquery("verdict")
     db.session().execute(
         update(ImportRow)
@@ -65,6 +65,16 @@ def judge_rows(row: Import) -> None:
         )
         .execution_options(synchronize_session=False)
     )
+
+
+def plan_for_sets() -> None:
+    """Tell the planner, until the transaction ends, that sets are joined here.
+
+    Rows staged a moment ago are not in its statistics: it would take a million of them
+    for none, and look each one up by reading a whole table (measured: minutes).
+    """
+    for name, value in (("enable_nestloop", "off"), ("work_mem", "64MB"), ("jit", "off")):
+        db.session().execute(select(func.set_config(name, value, True)))
 
 
 def counted(row: Import) -> dict[str, Any]:
@@ -159,14 +169,15 @@ def _judged(row: Import) -> Any:  # Any: SQLAlchemy's Select of many
         )
         .subquery("found")
     )
+    held = _held(row)
     state = case(
         (found.c.line != found.c.first, "duplicate"),
         (found.c.suppressed, "suppressed"),
         (Contact.id.is_(None), "new"),
-        (_differs(row), "changed"),
+        (_differs(row, held), "changed"),
         else_="same",
     )
-    return (
+    query = (
         select(
             found.c.id.label("id"),
             cast(state, Text).label("state"),
@@ -179,23 +190,35 @@ def _judged(row: Import) -> Any:  # Any: SQLAlchemy's Select of many
             Contact, and_(Contact.account_id == account, Contact.id == found.c.contact_id)
         )
     )
+    if held is None:
+        return query
+    return query.outerjoin(held, held.c.contact_id == found.c.contact_id)
 
 
-def _differs(row: Import) -> ColumnElement[bool]:
-    keys = func.jsonb_array_elements_text(wanted_tags(row))
-    wanted = keys.table_valued("key").render_derived(name="wanted")
-    has = exists().where(
-        Tagging.account_id == Contact.account_id,
-        Tagging.contact_id == Contact.id,
-        Tag.account_id == Tagging.account_id,
-        Tag.id == Tagging.tag_id,
-        Tag.key == wanted.c.key,
-    )
-    lacks = select(wanted.c.key).where(~has.correlate(Contact, wanted))
-    return or_(
+def _differs(row: Import, held: Any) -> ColumnElement[bool]:
+    rules = [
         *(brings(row, name) for name in PLAIN),
         merged(row) != Contact.attributes,
         and_(grants(row), Contact.consent == "none"),
         and_(ImportRow.said == "no", Contact.consent == "opted_in"),
-        lacks.correlate(Contact, ImportRow).exists(),
+    ]
+    if held is not None:
+        has = func.coalesce(held.c.tag_keys, func.jsonb_build_array())
+        rules.append(~has.op("@>")(wanted_tags(row)))
+    return or_(*rules)
+
+
+def _held(row: Import) -> Any:  # Any: a subquery, or None where no tags come
+    """Gather the keys of the tags people have, when the list brings tags at all."""
+    if not (row.tags or row.counts.get("tags")):
+        return None
+    return (
+        select(
+            Tagging.contact_id.label("contact_id"),
+            func.jsonb_agg(Tag.key).label("tag_keys"),
+        )
+        .join(Tag, and_(Tag.account_id == Tagging.account_id, Tag.id == Tagging.tag_id))
+        .where(Tagging.account_id == current_account())
+        .group_by(Tagging.contact_id)
+        .subquery("held")
     )
