@@ -267,7 +267,9 @@ class _DbThread:
         return await loop.run_in_executor(self.pool, lambda: self.context.run(entered))
 
     def close(self) -> None:
-        self.pool.shutdown(wait=False)
+        # a write that was under way when its task was cancelled is still to be seen by
+        # `settle`: without waiting, the order stays running and nobody rings again
+        self.pool.shutdown(wait=True)
 
 
 def _prepare(plan: Plan, size: int) -> tuple[pacing.Grant, list[Intent], int]:
