@@ -329,6 +329,34 @@ def test_the_sweep_asks_about_quiet_reviews(account, reviewer, run_jobs):
     assert service.handover(view.id).provider_id
 
 
+def test_the_providers_notice_rings_and_the_answer_counts(account, reviewer, run_jobs):
+    from clarion.messaging.events import ProviderNotice
+    from clarion.work import outbox
+
+    with db.transaction():
+        view = service.submit(service.create(but(name=f"ok_{uuid4().hex[:8]}")).id)
+    run_jobs()
+    given = service.handover(view.id)
+
+    for _ in range(100):
+        with db.transaction():  # what it says does not count: it may be late, or repeated
+            outbox.publish(
+                ProviderNotice(
+                    channel_id=given.channel_id,
+                    field="message_template_status_update",
+                    subject=given.provider_id,
+                    event="REJECTED",
+                    detail="",
+                )
+            )
+        run_jobs()
+        if service.get(view.id).state == "approved":
+            break
+        threading.Event().wait(0.05)
+
+    assert service.get(view.id).state == "approved"
+
+
 def test_a_notice_about_something_else_is_not_for_us(account, run_jobs):
     view = judged(submitted(account))
     run_jobs()
