@@ -37,7 +37,28 @@ def declared(model: type[Base]) -> list[str]:
         wrong.append(f"{table.name}: {wall.kind}, but has no account_id")
     if wall.kind == "content" and wall.staff:
         wrong.append(f"{table.name}: content is not for staff")
+    seen = [c for c in table.columns if _readable(wall.staff, c.name) and _theirs(c)]
+    wrong += [
+        f"{table.name}.{c.name}: is the customer's, staff may not read it" for c in seen
+    ]
     return wrong
+
+
+def _readable(privileges: tuple[str, ...], column: str) -> bool:
+    for one in privileges:
+        verb, _, listed = one.partition("(")
+        names = listed.rstrip(")").replace(" ", "").split(",")
+        if verb.strip() == "SELECT" and (not listed or column in names):
+            return True
+    return False
+
+
+def _theirs(column: Any) -> bool:  # Any: a Column of whatever type
+    kind = column.info.get("pd") or ""
+    return kind.startswith(("contact.", "message.")) or kind in (
+        "account.content",
+        "account.secret",
+    )
 
 
 def _classes(column: Any) -> Iterator[str]:  # Any: a Column of whatever type

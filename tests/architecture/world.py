@@ -1,0 +1,329 @@
+"""Two accounts with everything in them, and browsers: what the generated attack works with."""
+
+import datetime as dt
+import itertools
+import re
+from contextlib import suppress
+from dataclasses import dataclass, field
+from functools import cache
+from html import unescape
+from typing import Any
+from uuid import uuid4
+
+from sqlalchemy import create_engine, select, text
+from werkzeug.test import Client
+
+from clarion.base import db, walls
+from clarion.messaging.contract import TemplateVerdict
+from clarion.messaging.models import Campaign, Sender
+from clarion.tenancy import team
+from clarion.tenancy.models import Invitation, Membership
+from clarion.tenancy.scope import account_scope
+from clarion.testing import fixtures, rows
+from clarion.testing.console import PASSWORD as STAFF_PASSWORD
+from clarion.testing.factories import PASSWORD, make_account, make_sender
+
+SAFE = ("GET", "HEAD")
+SYSTEM = db.Entry("clarion_system", None, "test")
+
+
+@dataclass
+class World:
+    """An account in which everything exists once, and where to find it."""
+
+    tenant: Any
+    canary: str
+    content: str
+    ids: dict[str, Any] = field(default_factory=dict)
+
+    def __getattr__(self, name):
+        try:
+            return self.__dict__["ids"][name]
+        except KeyError:
+            raise AttributeError(name) from None
+
+    @property
+    def id(self):
+        return self.tenant.id
+
+    @property
+    def person_id(self):
+        return self.tenant.person_id
+
+
+def make_world(database, canary):
+    """Fill an account through the verbs its people would use, then what only machines write.
+
+    `canary` stands in what staff may see (names of accounts and people), `content` in what
+    is the customer's own.
+    """
+    content = f"{canary}content"
+    tenant = make_account(f"{canary} Ltd")
+    world = World(tenant, canary, content)
+    sender_id = make_sender(tenant)
+    with account_scope(tenant.id, tenant.actor):
+        _people(world, content)
+        _template(world, content)
+        _import(world, content)
+        world.ids["sender_id"] = sender_id
+        _campaigns(world)
+        _team(world)
+        with db.transaction() as orm:
+            world.ids["channel_id"] = orm.get(Sender, sender_id).channel_id
+    _machines(database, world)
+    return world
+
+
+def _people(world, content):
+    from clarion_contacts import service
+
+    made = []
+    with db.transaction():
+        for number in range(3):
+            details = service.Details(
+                name=f"{content} {number}",
+                phone=f"+5511 9{20_000_000 + number:08d}",
+                email=f"{content}{number}@example.org",
+            )
+            one = service.add(details)
+            service.opt_in(one.id, method="shop", source=content, wording=f"Yes {content}")
+            made.append(one.id)
+        service.tag(made[:1], [f"tag {content}"])
+        world.ids["tag_id"] = service.tags()[0].id
+    world.ids["contact_ids"] = made
+
+
+def _template(world, content):
+    from clarion_templates import service
+    from clarion_templates.rendering import Content
+
+    with db.transaction():
+        words = Content(
+            name="early_access",
+            body=f"Hi {{{{first_name}}}}, {content} opens today.",
+            category="marketing",
+            samples={"first_name": "Ana"},
+        )
+        view = service.create(words)
+        service.submit(view.id)
+        service.judge(view.id, TemplateVerdict(uuid4().hex, "approved"))
+        other = Content(
+            name="a_draft", body=f"Hi {content}", category="marketing", samples={}
+        )
+        service.create(other)
+    world.ids["template_id"] = view.id
+
+
+def _import(world, content):
+    from clarion_contacts import service
+
+    text = (
+        "phone;name;city\n"
+        f"+5511912340001;{content} one;Recife\n"
+        f"+5511912340002;{content} two;Natal\n"
+        "12;Dee;Recife\n"
+    )
+    with db.transaction():
+        row = service.upload(f"{content}.csv", text.encode())
+        service.match(
+            row.id, {int(at): said for at, said in row.mapping.items()}, country="BR"
+        )
+        service.attest(
+            row.id,
+            source="web_form",
+            place=f"https://{content}.example/newsletter",
+            agreed_on=dt.date(2025, 3, 1),
+            wording=f"I want news from {content}",
+            typed_name="Marina Lopes",
+        )
+        service.check(row.id)
+    run_jobs()
+    world.ids["import_id"] = row.id
+
+
+def _campaigns(world):
+    from clarion_campaigns import service
+
+    with db.transaction():
+        left = service.create(f"{world.canary} draft", uuid4().hex)
+        first = service.create(f"{world.canary} launched", uuid4().hex)
+        first = service.choose_message(first.id, world.template_id, world.sender_id)
+        service.launch(first.id, "once")
+    run_jobs()
+    world.ids["campaign_id"] = db.session().scalar(select(Campaign.id))
+    world.ids |= {"draft_id": left.id, "launched_id": first.id}
+
+
+def _team(world):
+    with db.transaction() as orm:
+        world.ids["token"] = team.invite(f"{world.canary}-invited@example.org", "member")
+        world.ids["invitation_id"] = orm.scalar(select(Invitation.id))
+        world.ids["membership_id"] = orm.scalar(select(Membership.id))
+
+
+def _machines(database, world):
+    """Give every table of an account at least one row of it."""
+    engine = create_engine(database.superuser_url)
+    with engine.begin() as connection:
+        filler = rows.Filler(connection, world.id, world.content)
+        for name, model in sorted(walls.models().items()):
+            table = model.__table__
+            if model.wall.kind == "platform":
+                continue
+            here = select(table).where(table.c.account_id == world.id).limit(1)
+            if row := connection.execute(here).mappings().first():
+                filler._parents[name] = dict(row)
+        for name, model in sorted(walls.models().items()):
+            if model.wall.kind != "platform" and name not in filler._parents:
+                filler.add(model.__table__)
+    engine.dispose()
+
+
+def run_jobs():
+    """Run what the verbs left in the outbox, apart from what talks to a provider."""
+    while batch := [one for one in fixtures._due() if "dispatch" not in one[0]]:
+        for path, payload in batch:
+            fixtures._run(path, payload)
+
+
+def run_what_was_left():
+    """Run the jobs the attack left in the outbox, however they end."""
+    for path, payload in fixtures._due():
+        if "dispatch" in path or "channel" in path:
+            continue
+        with suppress(Exception):
+            fixtures._run(path, payload)
+
+
+def demote(database, tenant, role):
+    engine = create_engine(database.superuser_url)
+    table = Membership.__table__
+    with engine.begin() as connection:
+        connection.execute(
+            table.update().where(table.c.account_id == tenant.id).values(role=role)
+        )
+    engine.dispose()
+
+
+def digest(root, world, *, only=lambda _model: True, seen=True):
+    """Sum up every row of an account, of its people, and of the jobs that wait for it."""
+    parts = [
+        f"SELECT '{name}', md5(string_agg(t::text, '|' ORDER BY t::text)) FROM {name} t"
+        " WHERE account_id = :a"
+        for name, model in sorted(walls.models().items())
+        if model.wall.kind != "platform" and only(model)
+    ]
+    if only is not CONTENT:
+        parts.append("SELECT 'account', md5(t::text) FROM account t WHERE id = :a")
+        cut = "" if seen else " - 'last_seen_at'"
+        parts.append(
+            f"SELECT 'person', md5(string_agg((to_jsonb(t){cut})::text, '|' ORDER BY id))"
+            " FROM person t WHERE id IN"
+            " (SELECT person_id FROM membership WHERE account_id = :a)"
+        )
+        parts.append(
+            "SELECT 'outbox', md5(string_agg(t::text, '|' ORDER BY seq)) FROM outbox t"
+            " WHERE payload->'actor'->>'account_id' = :a::text"
+        )
+    query = " UNION ALL ".join(parts).replace(":a::text", "CAST(:a AS text)")
+    with root.connect() as connection:
+        return dict(connection.execute(text(query), {"a": world.id}).tuples().all())
+
+
+def CONTENT(model):
+    return model.wall.kind == "content"
+
+
+# --- browsers
+
+
+NETWORKS = itertools.count(1)
+
+
+def network():
+    number = next(NETWORKS)
+    return f"10.{number // 65_536}.{number // 256 % 256}.{number % 256}"
+
+
+class Browser:
+    """Asks like a browser. The token of the form is that of its session."""
+
+    def __init__(self, address="203.0.113.7"):
+        self.client = Client(application())
+        self.address, self._token = address, None
+
+    def ask(self, method, path, *, form=None, token=None, query=None, headers=None):
+        given = {
+            "Accept": "text/html",
+            "Host": "127.0.0.1",
+            "User-Agent": "Mozilla/5.0 (X11; Linux) Firefox/140.0",
+            **(headers or {}),
+        }
+        if method not in SAFE:
+            form = dict(form or {})
+            if token is not False:
+                form["csrf_token"] = self.token
+        return self.client.open(
+            path,
+            method=method,
+            data=form,
+            query_string=query,
+            headers=given,
+            environ_base={"REMOTE_ADDR": self.address},
+        )
+
+    def get(self, path, **more):
+        return self.ask("GET", path, **more)
+
+    @property
+    def token(self):
+        if self._token is None:
+            for page in ("/profile", "/sign-in", "/console/sign/in"):
+                if page.startswith("/console") is not self.console:
+                    continue
+                found = re.search(
+                    r'name="csrf-token" content="([^"]+)"', self.get(page).text
+                )
+                if found:
+                    self._token = unescape(found[1])
+                    break
+        return self._token
+
+    console = False
+
+    def sign_in(self, email):
+        answer = self.ask("POST", "/sign-in", form={"email": email, "password": PASSWORD})
+        assert answer.status_code == 302, answer.text
+        self._token = None
+        return self
+
+
+class StaffBrowser(Browser):
+    """The same, at the other door."""
+
+    console = True
+
+    def sign_in(self, email):
+        form = {"name": email, "password": STAFF_PASSWORD}
+        answer = self.ask("POST", "/console/sign/in", form=form)
+        assert answer.status_code == 302, answer.text
+        self._token = None
+        found = re.search(r'content="([^"]+)"[^>]*>', self.get("/console/").text)
+        assert found
+        page = self.get("/console/").text
+        self._token = unescape(re.search(r'name="csrf-token" content="([^"]+)"', page)[1])
+        return self
+
+
+@cache
+def apps():
+    """Both applications, made once."""
+    from clarion.web.app import joined
+
+    return joined()
+
+
+def application():
+    from clarion.web.app import wrapped
+
+    return wrapped(apps())
