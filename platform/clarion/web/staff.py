@@ -284,16 +284,18 @@ def knock(name: str, password: str) -> Member | None:
     )
     with db.apart(SYSTEM) as orm:
         row = orm.execute(query.limit(1)).first()
-    right = credentials.matches((row.password or "") if row else "", password)
-    who = find(str(row.id)) if row and right else None
-    _noted(row.id if row else None, who, network)
+    user_id, kept = (row.id, row.password or "") if row else (None, "")
+    right = credentials.matches(kept, password)
+    who = find(str(user_id)) if right else None
+    stronger = credentials.hashed(password) if who and credentials.outdated(kept) else ""
+    _noted(user_id, who, network, stronger)
     if who is not None:
         clear(PER_NAME, typed, network)
     return who
 
 
-def _noted(user_id: int | None, who: Member | None, network: str) -> None:
-    """Write the attempt into the log, whoever it was."""
+def _noted(user_id: int | None, who: Member | None, network: str, stronger: str) -> None:
+    """Write the attempt into the log, whoever it was; keep a stronger hash if there is one."""
     acting = who.actor() if who else Actor("nobody", address=network)
     with staff_scope(acting), db.transaction() as orm:
         user = orm.get(User, user_id) if user_id else None
@@ -303,6 +305,7 @@ def _noted(user_id: int | None, who: Member | None, network: str) -> None:
         if user is not None:
             user.last_login = clock.now().astimezone(dt.UTC).replace(tzinfo=None)
             user.login_count = (user.login_count or 0) + 1
+            user.password = stronger or user.password
         audit.record("console.staff.signed_in", user)
 
 

@@ -203,6 +203,19 @@ def test_wrong_answers_cost_the_same_work(web, ada, monkeypatch):
     assert asked[1][0] == ""
 
 
+def test_a_weaker_hash_is_made_anew_at_the_door(web, ada):
+    from argon2 import PasswordHasher
+
+    with staff_scope(COMMAND), db.transaction() as orm:
+        weak = PasswordHasher(time_cost=1, memory_cost=8_192, parallelism=1).hash(PASSWORD)
+        orm.get(User, ada.id).password = weak
+
+    Browser(web).sign_in(ada)
+
+    with staff_scope(COMMAND), db.transaction() as orm:
+        assert orm.get(User, ada.id).password.startswith("$argon2id$v=19$m=19456,t=2,p=1$")
+
+
 def test_the_user_name_signs_in_too_in_any_case(web, ada):
     assert knock(Browser(web), ada.email.upper(), PASSWORD).status_code == 302
 
