@@ -10,6 +10,7 @@ from sqlalchemy.dialects.postgresql import UUID as PGUUID
 
 from clarion.base import db
 from clarion.messaging import identifiers, orders
+from clarion.tenancy import preferences
 from clarion.testing.factories import make_sender
 
 TEMPLATE = {
@@ -69,4 +70,8 @@ class Orders:
 
 @pytest.fixture
 def make_order(account, simulator):
+    """Orders of the engine alone: the plugin that asks for consent is off here."""
+    with db.transaction():
+        for name in ("campaigns", "contacts"):
+            preferences.switch(name, to=False)
     return Orders(make_sender(account, f"{simulator.url}"))
