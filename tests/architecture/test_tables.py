@@ -135,21 +135,16 @@ def test_the_database_has_the_wall_that_is_declared(superuser, models):
 
 
 def test_the_walk_finds_what_is_wrong(superuser, models):
-    """The walk itself: five holes in one table, five sentences."""
+    """The walk itself: a sentence for each hole."""
     for hole in (
         "ALTER TABLE sender NO FORCE ROW LEVEL SECURITY",
         "ALTER TABLE sender ALTER account_id DROP DEFAULT, ALTER account_id DROP NOT NULL",
         "CREATE POLICY hole ON sender TO clarion_app USING (true)",
         "GRANT DELETE ON sender TO clarion_staff",
-        "ALTER TABLE sender ADD UNIQUE (provider_id)",
+        "CREATE UNIQUE INDEX ON sender (provider_id) WHERE false",
         "ALTER TABLE sender ADD FOREIGN KEY (channel_id) REFERENCES channel (id)",
     ):
-        with suppress(ProgrammingError), superuser.begin_nested():
-            superuser.execute(text(hole))
-    superuser.execute(text("ALTER TABLE channel ADD UNIQUE (id)"))
-    superuser.execute(
-        text("ALTER TABLE sender ADD FOREIGN KEY (channel_id) REFERENCES channel (id)")
-    )
+        superuser.execute(text(hole))
 
     found = "\n".join(catalogue.shape(superuser, models["sender"]))
 
