@@ -269,27 +269,43 @@ def head(orm: Session, chain: UUID) -> tuple[int, bytes]:
     return (last.seq, last.hash) if last else (0, bytes(32))
 
 
-def broken(orm: Session, chain: UUID) -> str | None:
-    """Walk a chain and name the first place that is not as it was written, or None."""
-    last = bytes(32)
+def broken(orm: Session, chain: UUID, known: tuple[int, bytes] | None = None) -> str | None:
+    """Walk a chain and name the first place that is not as it was written, or None.
+
+    Args:
+        orm: a session that may read all entries of the chain.
+        chain: the account, or `crypto.PLATFORM`.
+        known: what `head` answered once and somebody kept elsewhere; only with it can a
+            tail that was cut off be seen.
+    """
+    last, length = bytes(32), 0
     query = (
         select(AuditLink.seq, AuditLink.hash, AuditEntry)
         .outerjoin(AuditEntry, AuditEntry.id == AuditLink.entry_id)
         .where(AuditLink.chain == chain)
         .order_by(AuditLink.seq)
     )
-    for expected, (seq, stored, entry) in enumerate(orm.execute(query), start=1):
-        if seq != expected:
-            return f"entry {expected} is missing"
-        if entry is None:
-            return f"entry {seq} was deleted"
-        values = {c.name: getattr(entry, c.name) for c in AuditEntry.__table__.columns}
-        if not hmac.compare_digest(mac(values), entry.mac):
-            return f"entry {seq} was changed"
+    for seq, stored, entry in orm.execute(query):
+        length += 1
+        if seq != length:
+            return f"entry {length} is missing"
+        if fault := _fault(entry):
+            return f"entry {seq} {fault}"
         last = _link(last, chain, seq, entry.mac)
         if not hmac.compare_digest(last, stored):
             return f"entry {seq} is not where it was"
+        if known and seq == known[0] and not hmac.compare_digest(last, known[1]):
+            return f"entry {seq} ended another chain"
+    if known and length < known[0]:
+        return f"what came after entry {length} was cut off"
     return None
+
+
+def _fault(entry: AuditEntry | None) -> str:
+    if entry is None:
+        return "was deleted"
+    values = {c.name: getattr(entry, c.name) for c in AuditEntry.__table__.columns}
+    return "" if hmac.compare_digest(mac(values), entry.mac) else "was changed"
 
 
 def _link(previous: bytes, chain: UUID, seq: int, entry_mac: bytes) -> bytes:
