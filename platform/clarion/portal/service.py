@@ -389,7 +389,7 @@ def _deed(row: AuditEntry) -> Deed:
         row.id,
         row.at,
         audit.words(row.name),
-        row.actor_name or _kind(row.actor),
+        _who(row),
         row.behind,
         row.reason,
         row.address,
@@ -401,6 +401,12 @@ def _deed(row: AuditEntry) -> Deed:
 def _short(value: object) -> str:
     text = "" if value is None else str(value)
     return text if len(text) <= 80 else f"{text[:79]}…"
+
+
+def _who(row: AuditEntry) -> str:
+    """Name who did it; a job has no name that a customer would know."""
+    job = row.actor.startswith("job:")
+    return _kind(row.actor) if job else row.actor_name or _kind(row.actor)
 
 
 def _kind(actor: str) -> str:

@@ -8,7 +8,7 @@ its widgets without running those. Nothing that a person typed is ever marked sa
 import re
 from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, date, datetime
-from functools import cache
+from functools import cache, lru_cache
 from hashlib import sha256
 from json import loads
 from pathlib import Path
@@ -31,6 +31,7 @@ NOTHING: Final = "—"
 
 _HASHED: Final = re.compile(r"/ui/dist/[^/]+-[A-Z0-9]{8}\.\w+$")
 _RTL: Final = frozenset({"ar", "fa", "he", "ur"})
+_NUMBER: Final = re.compile(r"\+[0-9]{6,15}$")
 _UNITS: Final = ("kB", "MB", "GB")
 _WHATSAPP: Final = (
     (re.compile(r"```(.+?)```", re.DOTALL), "code"),
@@ -181,8 +182,24 @@ def state_label(state: object) -> str:
 
 
 def phone(value: str | None) -> Markup:
-    """Print a phone number or id: isolated from the text's direction, in even digits."""
-    return Markup('<bdi class="num">{}</bdi>').format(value or NOTHING)
+    """Print a phone number or id: isolated from the text's direction, in even digits.
+
+    A whole number is printed in its country's groups: +55 11 95550-0147.
+    """
+    shown = _in_groups(value) if value and _NUMBER.match(value) else value
+    return Markup('<bdi class="num">{}</bdi>').format(shown or NOTHING)
+
+
+@lru_cache(maxsize=10_000)
+def _in_groups(number: str) -> str:
+    import phonenumbers  # slow to import
+
+    try:
+        read = phonenumbers.parse(number)
+    except phonenumbers.NumberParseException:
+        return number
+    form = phonenumbers.PhoneNumberFormat.INTERNATIONAL
+    return str(phonenumbers.format_number(read, form))
 
 
 def wa_text(text: str | None) -> Markup:

@@ -160,7 +160,7 @@ def test_a_person_is_added_changed_tagged_and_deleted(visitor):
     )
     address = answer.location
     page = visitor.get(address).text
-    assert "+5511912340001" in page
+    assert "+55 11 91234-0001" in page
     assert "Recife" in page
 
     visitor.post(f"{address}/edit", phone="+55 11 91234-0002", name="Ana Reis", country="")
@@ -173,7 +173,7 @@ def test_a_person_is_added_changed_tagged_and_deleted(visitor):
         wording="Yes, please write to me.",
     )
     page = visitor.get(address).text
-    assert "+5511912340002" in page
+    assert "+55 11 91234-0002" in page
     assert "VIP" in page
     assert "ana@example.org" in page
     assert "Yes, please write to me." in page

@@ -142,7 +142,7 @@ def test_a_number_is_connected_and_says_where_to_report_back(owner, account):
     assert "Verify token" in page.text
     assert "EAAtoken" not in page.text
     assert "app-secret" not in page.text
-    assert "+5511955500147" in owner.get("/senders/").text
+    assert "+55 11 95550-0147" in owner.get("/senders/").text
 
 
 @pytest.mark.parametrize(

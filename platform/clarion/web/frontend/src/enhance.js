@@ -33,6 +33,7 @@ function richSelect(TomSelect, el) {
   new TomSelect(el, {
     plugins: el.multiple ? ['remove_button'] : [],
     allowEmptyOption: true,
+    closeAfterSelect: !el.multiple,
     maxOptions: 500,
     copyClassesToDropdown: false,
     controlInput: el.options.length > 8 || el.multiple ? '<input>' : null,
