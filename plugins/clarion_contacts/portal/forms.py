@@ -159,6 +159,7 @@ class AttestForm(Form):
     source = RadioField(
         lazy("Where did these people agree to get messages from you?"),
         choices=lambda: [(key, title) for key, (title, _hint) in service.SOURCES.items()],
+        validate_choice=False,  # the verb says what is missing, in better words
     )
     place = StringField(
         lazy("Where exactly?"),
