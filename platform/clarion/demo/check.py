@@ -60,6 +60,8 @@ def run(csv: Path | None = None) -> int:
         try:
             with _servers(home), Children(_say) as children:
                 done = _do(Stage(ports, children, stop), csv)
+            if not done["ok"]:
+                _show_logs(home)
         except Stopped:
             return 130
         except ClarionError as error:
