@@ -65,7 +65,9 @@ class Wall:
     def __post_init__(self) -> None:
         """Fill in what was left out: everything in an account's tables, nothing in others."""
         if self.app == ("all",):
-            full = () if self.kind == "platform" else ("SELECT", "INSERT", "UPDATE", "DELETE")
+            full = (
+                () if self.kind == "platform" else ("SELECT", "INSERT", "UPDATE", "DELETE")
+            )
             object.__setattr__(self, "app", full)
 
 
