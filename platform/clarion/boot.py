@@ -13,7 +13,7 @@ from clarion.base import limits, telemetry, words
 from clarion.base.settings import settings
 from clarion.messaging import incoming, reconcile
 from clarion.plugging.manager import Plugins, plugins
-from clarion.tenancy import audit, sessions
+from clarion.tenancy import audit, guards, sessions
 from clarion.work import events, schedule, webhooks
 from clarion.work.jobs import job
 
@@ -26,6 +26,7 @@ def boot() -> Plugins:
     conf = settings()
     telemetry.configure(level=conf.log_level, json_lines=conf.log_json)
     found = plugins()
+    found.guarded_by(guards.read)
     webhooks.handle("messaging", incoming.apply)
     for _plugin, pairs in found.register("subscriptions"):
         for event, one in pairs:

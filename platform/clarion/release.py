@@ -3,15 +3,12 @@
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from sqlalchemy import Connection, delete
-from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy import Connection
 
-from clarion.base import db, migrate
+from clarion.base import migrate
 from clarion.plugging.manager import histories, plugins
-from clarion.tenancy.models import PluginGuard
+from clarion.tenancy import guards
 from clarion.web import staff
-
-SYSTEM = db.Entry("clarion_system", None, "command:db.upgrade")
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +37,7 @@ def upgrade() -> Upgraded:
         moved = known.upgrade(engine)
     finally:
         engine.dispose()
-    return Upgraded(moved, staff.sync(), _keep_guards())
+    return Upgraded(moved, staff.sync(), guards.keep())
 
 
 def pending(connection: Connection) -> list[str]:
@@ -69,25 +66,3 @@ def _with_new(owner: str) -> migrate.Histories:
         if one.name == owner and one.module is not None and one.module.__file__:
             (Path(one.module.__file__).parent / "migrations").mkdir(exist_ok=True)
     return migrate.Histories(histories())
-
-
-def _keep_guards() -> dict[str, list[str]]:
-    """Store which plugins guard an act; one of them that fails later keeps its gate shut.
-
-    A plugin that is switched off for the deployment guards nothing; one that merely
-    fails to load keeps what it had.
-    """
-    found = plugins()
-    now = found.guards()
-    with db.apart(SYSTEM) as orm:
-        gone = [one.name for one in found.loaded() if one.name not in now]
-        gone += sorted(found.off)
-        orm.execute(delete(PluginGuard).where(PluginGuard.plugin.in_(gone)))
-        for name, hooks in now.items():
-            query = insert(PluginGuard).values(plugin=name, hooks=hooks)
-            orm.execute(
-                query.on_conflict_do_update(
-                    index_elements=["plugin"], set_={"hooks": hooks}
-                )
-            )
-    return now

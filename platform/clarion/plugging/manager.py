@@ -70,12 +70,26 @@ class Plugins:
         self._find()
         for name in self._ordered():
             self._check(self.found[name])
-        # `guards`: plugin → its before_* hooks, stored at its last good start
-        self.shut = {
-            name: hooks
-            for name, hooks in (guards or {}).items()
-            if name not in self.off and not self.on(name)
-        }
+        self.guarded_by(lambda: guards or {})
+
+    def guarded_by(self, read: Callable[[], Mapping[str, Collection[str]]]) -> None:
+        """Say who knows the guards of the last good start: plugin → its before_* hooks.
+
+        Asked at the first act that may be stopped, and then no more.
+        """
+        self._read_guards = read
+        self._shut: dict[str, Collection[str]] | None = None
+
+    @property
+    def shut(self) -> dict[str, Collection[str]]:
+        """The guards that cannot be asked, because their plugin is not loaded."""
+        if self._shut is None:
+            self._shut = {
+                name: hooks
+                for name, hooks in self._read_guards().items()
+                if name not in self.off and not self.on(name)
+            }
+        return self._shut
 
     def on(self, name: str) -> bool:
         """Say whether a plugin is loaded and not switched off for the deployment."""
