@@ -36,7 +36,7 @@ test: frontend ## run the whole suite; ARGS="…" goes to pytest
 	$(BIN)/python dev/browser.py >&2
 	exec $(BIN)/python -m pytest $(ARGS)
 
-check: $(STAMP) ## lint, types, import contracts, architecture
+check: frontend ## lint, types, import contracts, architecture
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
