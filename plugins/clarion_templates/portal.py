@@ -25,7 +25,7 @@ from wtforms.validators import Optional as Maybe
 
 from clarion.tenancy import access
 from clarion.tenancy.scope import current_actor
-from clarion.web.pages import Form, Pages, needs
+from clarion.web.pages import Form, Pages, fragment, needs
 from clarion_templates import rendering, service
 from clarion_templates.models import STATES
 from clarion_templates.rendering import BUTTONS, Button, Content
@@ -175,6 +175,15 @@ def show(template_id: UUID) -> str:
         language_name=language_name,
         **_side(view.content),
     )
+
+
+@pages.get("/<uuid:template_id>/live")
+@needs("templates.view")
+def live(template_id: UUID) -> Response:
+    """Answer how the review stands; 304 while it does not change."""
+    view = service.get(template_id)
+    drawn = render_template("templates/_state.html", view=view, language_name=language_name)
+    return fragment(drawn, done=view.state != "in_review")
 
 
 @pages.post("/<uuid:template_id>")

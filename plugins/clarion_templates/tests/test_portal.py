@@ -144,6 +144,26 @@ def test_submitting_needs_a_number_and_good_words(visitor, tenant):
     assert "WhatsApp is reading it" in visitor.get(f"/templates/{view.id}").text
 
 
+def test_the_page_of_a_review_refreshes_itself_until_the_verdict(visitor, tenant):
+    make_sender(tenant)
+    view = made(tenant)
+    with account_scope(tenant.id, tenant.actor), db.transaction():
+        service.submit(view.id)
+    waiting = visitor.get(f"/templates/{view.id}/live", fragment=True)
+    with account_scope(tenant.id, tenant.actor), db.transaction():
+        service.judge(view.id, TemplateVerdict("77", "approved"))
+
+    told = visitor.get(f"/templates/{view.id}/live", fragment=True)
+
+    assert (
+        f'src="/templates/{view.id}/live"' not in visitor.get(f"/templates/{view.id}").text
+    )
+    assert "In review" in waiting.text
+    assert "X-Live" not in waiting.headers
+    assert "Approved" in told.text
+    assert told.headers["X-Live"] == "done"
+
+
 def test_an_approved_version_is_shown_and_continued(visitor, tenant):
     view = approved(tenant)
 
