@@ -11,6 +11,7 @@ from sqlalchemy import func, select
 from clarion.base import db
 from clarion.messaging import orders, references, suppression
 from clarion.messaging.models import Attempt, Campaign, Message
+from clarion.tenancy.scope import current_account
 from clarion.work.models import WebhookInbox
 
 TAKEN = ("accepted", "sent", "delivered", "read", "held")
@@ -87,8 +88,10 @@ def compare(order_id: UUID, receipts: Iterable[Receipt]) -> Verdict:
 
 def settled() -> bool:
     """Say whether every event that providers sent is applied."""
-    waiting = select(func.count()).where(WebhookInbox.applied_at.is_(None))
-    return not db.session().scalar(waiting.select_from(WebhookInbox))
+    waiting = select(WebhookInbox.id).where(
+        WebhookInbox.account_id == current_account(), WebhookInbox.applied_at.is_(None)
+    )
+    return db.session().scalar(waiting.limit(1)) is None
 
 
 def silenced(numbers: Iterable[str]) -> bool:
@@ -99,7 +102,8 @@ def silenced(numbers: Iterable[str]) -> bool:
 def imported() -> dict[str, Any]:
     """Read what the import said it did; the core knows the table, not the plugin."""
     table = db.Base.metadata.tables["contacts_import"]
-    row = db.session().execute(select(table)).mappings().one()
+    query = select(table).where(table.c.account_id == current_account())
+    row = db.session().execute(query).mappings().one()
     states = row["counts"].get("states", {})
     return {
         "rows_read": row["row_count"],
@@ -121,7 +125,9 @@ def numbers(order_id: UUID, state: str, limit: int) -> list[str]:
 def consenting(limit: int) -> list[str]:
     """List the numbers of some contacts that may be written to."""
     table = db.Base.metadata.tables["contacts_contact"]
-    query = select(table.c.phone).where(table.c.consent == "opted_in")
+    query = select(table.c.phone).where(
+        table.c.account_id == current_account(), table.c.consent == "opted_in"
+    )
     return list(db.session().scalars(query.order_by(table.c.phone.desc()).limit(limit)))
 
 
