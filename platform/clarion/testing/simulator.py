@@ -42,7 +42,7 @@ class Simulator:
             time.sleep(0.02)
         return cls(process, int(port_file.read_text()), receipts)
 
-    def post(self, name: str, **body: Any) -> Any:
+    def post(self, name: str, /, **body: Any) -> Any:
         """Call a control endpoint: rules, inbound, preference, templates, reset and more."""
         request = urllib.request.Request(
             f"{self.url}/_sim/{name}",
