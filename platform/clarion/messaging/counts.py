@@ -40,12 +40,12 @@ def reasons(campaign_id: UUID, state: str) -> dict[tuple[str, str], int]:
 def series(campaign_id: UUID, limit: int = 120) -> list[tuple[Any, int, int, int]]:
     """Count sent, delivered and failed per minute: (minute, sent, delivered, failed)."""
     minute = func.date_trunc("minute", MessageEvent.created_at)
-    to = MessageEvent.to_state
+    was, to, here = MessageEvent.from_state, MessageEvent.to_state, ("delivered", "read")
     query = (
         select(
             minute,
             func.count().filter(to.in_(("accepted", "held"))),
-            func.count().filter(to == "delivered"),
+            func.count().filter(to.in_(here), was.not_in(here)),  # some are read at once
             func.count().filter(to == "failed"),
         )
         .join(
