@@ -1,0 +1,1 @@
+"""Reminders about contacts: the plugin to copy."""

@@ -1,0 +1,25 @@
+"""What happens later: due reminders, and the end of what hung on an erased contact."""
+
+from uuid import UUID
+
+from clarion.base import db
+from clarion.tenancy import preferences
+from clarion.tenancy.actor import SYSTEM_JOB
+from clarion.tenancy.scope import account_scope
+from clarion.work.jobs import job
+from clarion_reminders import service
+
+
+@job(queue="default", idempotent=True, alone=True, system=True)
+def tell_due() -> None:
+    """Find accounts with something due, and tell each. Twice tells nothing twice."""
+    for account_id in service.accounts_with_due():
+        with account_scope(account_id, SYSTEM_JOB), db.transaction():
+            if preferences.switched_on("reminders"):
+                service.tell_due()
+
+
+@job(queue="default", idempotent=True)
+def forget(contact_id: UUID) -> None:
+    """Delete an erased contact's reminders. Twice or late: there is nothing left to delete."""
+    service.forget(contact_id)

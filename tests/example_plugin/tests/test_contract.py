@@ -1,0 +1,15 @@
+"""What every plugin promises."""
+
+from clarion.testing.contracts import PersonalDataContract, PluginContract
+
+
+class TestPlugin(PluginContract):
+    """It loads, can be switched off, keeps the walls, says what it does."""
+
+    plugin = "reminders"
+
+
+class TestPersonalData(PersonalDataContract):
+    """Who is in its tables, and what becomes of it."""
+
+    plugin = "reminders"
