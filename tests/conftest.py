@@ -30,6 +30,16 @@ def _chromium():
 CHROMIUM = _chromium()
 
 
+PLAYWRIGHT = {"page", "browser", "playwright", "context", "new_context"}
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items):
+    """Click last: Playwright keeps an event loop running in this thread until the end,
+    and the drain, which runs one of its own, cannot start beside it."""
+    items.sort(key=lambda item: bool(PLAYWRIGHT & set(getattr(item, "fixturenames", ()))))
+
+
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtest_setup(item):
     if CHROMIUM or item.get_closest_marker("browser") is None:

@@ -150,7 +150,7 @@ def test_a_veto_that_cannot_be_asked_lets_nobody_through(
     from clarion.plugging.manager import plugins
 
     order, _ = make_order.start(3)
-    monkeypatch.setattr(plugins(), "shut", {"whatsapp_cloud": ["before_send"]})
+    monkeypatch.setattr(plugins(), "_shut", {"whatsapp_cloud": ["before_send"]})
 
     dispatch.drain(order)
 
