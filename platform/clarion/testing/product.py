@@ -6,6 +6,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
+from dataclasses import dataclass
 from email import message_from_bytes
 from email.message import EmailMessage
 from email.policy import default
@@ -18,8 +19,7 @@ from clarion.demo.stage import HOST, free_port
 from clarion.demo.visitor import link_in
 from clarion.testing.simulator import Simulator
 
-TOKEN, WABA = "browser-access-token", "990010002000"
-NUMBER_ID, NUMBER = "109900110022", "+5511955500147"
+TOKEN = "browser-access-token"
 APP_SECRET, VERIFY_TOKEN = "browser-app-secret", "browser-verify-token"
 PACE = ("--sent-ms", "30", "--delivered-ms", "120", "--read-ms", "400")
 FATES = [
@@ -29,6 +29,16 @@ FATES = [
 PATIENCE_SECONDS, LOOK_SECONDS = 60.0, 0.05
 
 
+@dataclass(frozen=True, slots=True)
+class Line:
+    """A number at the simulated provider: its ids there and what people dial."""
+
+    name: str
+    id: str
+    number: str
+    waba: str
+
+
 class Product:
     """Clarion as it is deployed, on free ports, with a database and a home of its own."""
 
@@ -36,7 +46,7 @@ class Product:
         self.home, self._running, self._name = folder / "home", running, name
         self._children = Children(lambda _text: None)
         urls = services.fresh_database(running, name)
-        words = (*PACE, "--approve-ms", "200", "--token", TOKEN, "--waba", WABA)
+        words = (*PACE, "--approve-ms", "200", "--token", TOKEN)
         self.simulator = Simulator.start(folder, *words)
         self.simulator.post("rules", rules=FATES, replace=True)
         port = free_port(besides=self.simulator.port)
@@ -99,18 +109,25 @@ class Product:
             time.sleep(LOOK_SECONDS)
         raise RuntimeError(f"no mail to {to} with {part}:\n{self.logs()}")
 
-    def subscribe(self, path: str) -> None:
-        """Tell the simulator where to report back, as one does at the provider."""
+    def line(self, name: str, at: int) -> Line:
+        """Make a number at the provider, of a business of its own."""
+        one = Line(name, f"10990011{at:04}", f"+55119555{at:05}", f"99001000{at:04}")
+        self.simulator.post(
+            "phones", id=one.id, display=one.number, waba=one.waba, name=one.name
+        )
+        return one
+
+    def subscribe(self, line: Line, path: str) -> None:
+        """Tell the provider where to report back, as one does on its pages."""
         told = self.simulator.post(
             "callback",
             url=f"{self.url}{path}",
             app_secret=APP_SECRET,
             verify_token=VERIFY_TOKEN,
-            **{"for": WABA},
+            **{"for": line.waba},
         )
         if not told["verified"]:
             raise RuntimeError("the portal refused the provider's handshake")
-        self.simulator.post("phones", id=NUMBER_ID, display=NUMBER, waba=WABA)
 
     def logs(self) -> str:
         """Return the ends of the logs, for whoever wonders."""
