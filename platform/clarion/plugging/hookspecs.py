@@ -19,7 +19,7 @@ def register_portal() -> "list[Any]":
     For     every loaded plugin; requests are refused where an account switched it off
     Return  a list of `clarion.web.pages.Pages`
     Must    not touch the database or a request
-    Used by portal, clarion_contacts, clarion_templates, clarion_campaigns
+    Used by portal, clarion_contacts, clarion_templates, clarion_campaigns, the example plugin
     """
     raise NotImplementedError
 
@@ -32,7 +32,7 @@ def register_console() -> "list[Any]":
     For     every loaded plugin
     Return  a list of `Screen` or `Panel` classes
     Must    not touch the database or a request
-    Used by console
+    Used by console, the example plugin
     """
     raise NotImplementedError
 
@@ -58,7 +58,7 @@ def register_subscriptions() -> "list[tuple[Any, Any]]":
     For     every loaded plugin; the job runs for accounts that have it on
     Return  a list of (event class, job); the job takes the event's fields
     Must    be harmless when called twice and out of order
-    Used by clarion_contacts, clarion_campaigns
+    Used by clarion_contacts, clarion_templates, clarion_campaigns, the example plugin
     """
     raise NotImplementedError
 
@@ -71,7 +71,7 @@ def register_schedule() -> "list[tuple[str, str, Any]]":
     For     every loaded plugin
     Return  a list of (name, cron expression in UTC, job)
     Must    be safe to run twice for one slot
-    Used by clarion_campaigns
+    Used by clarion_contacts, clarion_templates, clarion_campaigns, the example plugin
     """
     raise NotImplementedError
 
@@ -84,7 +84,7 @@ def register_personal_data() -> "Any":
     For     every loaded plugin
     Return  an object with `tables()`: names of tables with a person in them
     Must    not touch the database
-    Used by clarion_contacts
+    Used by clarion_contacts, the example plugin
     """
     raise NotImplementedError
 
@@ -110,7 +110,7 @@ def before_send(batch: Any) -> "Select[Any] | None":
     For     plugins the messages' account has switched on
     Return  a SELECT of (message id, reason) to refuse for good; `None` for no opinion
     Must    be SQL over the batch and own tables; no network, no rows fetched
-    Used by clarion_contacts
+    Used by clarion_contacts, the example plugin
     """
     raise NotImplementedError
 
@@ -123,7 +123,7 @@ def before_sign_in(person: Any) -> "str | None":
     For     every loaded plugin (no account is chosen yet)
     Return  a sentence that says why not, or `None`
     Must    not use the network
-    Used by the example plugin
+    Used by nobody yet; made for rules of an operator's own, such as hours or networks
     """
     raise NotImplementedError
 
@@ -137,6 +137,6 @@ def render_slot(place: str, context: "dict[str, Any]") -> "str | None":
     For     plugins the account has switched on
     Return  markup made by a template, or `None`
     Must    be quick; what raises draws nothing and is logged
-    Used by clarion_contacts, clarion_templates, clarion_campaigns
+    Used by clarion_contacts, clarion_templates, clarion_campaigns, the example plugin
     """
     raise NotImplementedError
