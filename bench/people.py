@@ -6,7 +6,7 @@ from uuid import UUID
 from sqlalchemy import Select, func, literal_column, select, text
 
 from clarion.base import db
-from clarion.messaging import counts, ledger, orders
+from clarion.messaging import counts, ledger, orders, snapshot
 from clarion.messaging.models import Message
 from clarion.tenancy.actor import COMMAND
 from clarion.tenancy.models import Preference
@@ -42,7 +42,7 @@ def frozen(tenant: Tenant, sender_id: UUID, size: int) -> tuple[UUID, list[str]]
     """Freeze an order for somebody else to send; returns it and its messages' ids."""
     with account_scope(tenant.id, COMMAND), db.transaction() as orm:
         made = orders.create("Bench", "marketing", sender_id, TEMPLATE)
-        ledger.freeze(made.id, _audience(size))
+        snapshot.freeze(made.id, _audience(size))
         query = select(Message.id).where(Message.campaign_id == made.id)
         return made.id, [str(one) for one in orm.scalars(query)]
 

@@ -1,5 +1,6 @@
 """An RQ worker: settings, servers, plugins, lanes; and the relay, if it runs here too."""
 
+import gc
 import os
 import signal
 import threading
@@ -44,6 +45,7 @@ def run(*, burst: bool = False, relay: bool = False) -> None:
     services.ensure()
     boot()
     configure_mappers()
+    _spare_the_collector()
     stop = threading.Event()
     _listen(stop)
     jobs.on_stop(stop.is_set)
@@ -68,6 +70,13 @@ def run(*, burst: bool = False, relay: bool = False) -> None:
 def _work(*, burst: bool) -> None:
     worker = Worker(jobs.queues(), connection=broker.redis(), serializer="json")
     worker.work(burst=burst, with_scheduler=False, logging_level="WARNING")
+
+
+def _spare_the_collector() -> None:
+    """Let the garbage collector leave the loaded program alone: it took a third of the drain."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(10_000, 20, 20)
 
 
 def _listen(stop: threading.Event) -> None:

@@ -4,6 +4,7 @@ import hashlib
 import hmac
 import re
 from collections.abc import Iterator, Mapping
+from functools import lru_cache
 from typing import Any
 from urllib.parse import quote
 
@@ -142,6 +143,11 @@ class WhatsAppCloud:
 def _url(channel: Channel, sender: str, rest: str) -> str:
     base = channel.config.get("base_url") or BASE_URL
     version = channel.config.get("api_version") or API_VERSION
+    return _joined(base, version, sender, rest)
+
+
+@lru_cache(maxsize=256)
+def _joined(base: str, version: str, sender: str, rest: str) -> str:
     return f"{base.rstrip('/')}/{quote(version, safe='')}/{quote(sender, safe='')}{rest}"
 
 

@@ -25,6 +25,8 @@ __all__ = ["Client", "NotAllowed", "NotSent", "Reply", "TooLarge", "is_global"]
 _NAT64 = ipaddress.ip_network("64:ff9b::/96")
 _NAT64_LOCAL = ipaddress.ip_network("64:ff9b:1::/48")
 
+WAYS = 256  # addresses a client remembers
+
 _Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 
@@ -82,6 +84,7 @@ class Client:
         self._stack = AsyncExitStack()
         self._guarded: aiohttp.ClientSession | None = None
         self._unguarded: aiohttp.ClientSession | None = None
+        self._ways: dict[str, tuple[URL, aiohttp.ClientSession]] = {}
 
     async def __aenter__(self) -> Self:
         self._guarded = await self._open(_Connector(_global_socket, self._limit))
@@ -96,6 +99,7 @@ class Client:
         trace: TracebackType | None,
     ) -> None:
         self._guarded = self._unguarded = None
+        self._ways.clear()
         await self._stack.aclose()
 
     async def post(
@@ -137,8 +141,8 @@ class Client:
         data: bytes | Mapping[str, str] | None,
         headers: dict[str, str],
     ) -> Reply:
-        address = URL(url)
-        async with self._session(address).request(
+        address, session = self._way(url)
+        async with session.request(
             method, address, data=data, headers=headers, allow_redirects=False
         ) as answer:
             return Reply(
@@ -146,6 +150,17 @@ class Client:
                 headers={name.lower(): value for name, value in answer.headers.items()},
                 body=await self._body(answer),
             )
+
+    def _way(self, url: str) -> tuple[URL, aiohttp.ClientSession]:
+        """Read an address and pick its pool; remembered, since sending asks it each time."""
+        way = self._ways.get(url)
+        if way is None:
+            address = URL(url)
+            way = address, self._session(address)
+            if len(self._ways) >= WAYS:
+                self._ways.clear()
+            self._ways[url] = way
+        return way
 
     def _session(self, url: URL) -> aiohttp.ClientSession:
         """Pick the pool for a URL, or refuse it."""
@@ -162,6 +177,8 @@ class Client:
     async def _body(self, answer: aiohttp.ClientResponse) -> bytes:
         parts: list[bytes] = []
         room = self._max_body
+        if answer.content_length is not None and answer.content_length <= room:
+            return await answer.read()
         async for part in answer.content.iter_any():
             room -= len(part)
             if room < 0:
@@ -247,8 +264,11 @@ def _unwrapped(address: _Address) -> Iterator[_Address]:
         yield from address.teredo
 
 
+_write = jsonlib.JSONEncoder(separators=(",", ":")).encode  # one, instead of one per call
+
+
 def _compact(value: Any) -> bytes:
-    return jsonlib.dumps(value, separators=(",", ":")).encode()
+    return _write(value).encode()
 
 
 def _host_and_port(entry: str, default: int) -> tuple[str, int]:

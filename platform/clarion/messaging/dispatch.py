@@ -5,14 +5,12 @@ it); the loop talks to the provider. No connection is held while a provider is a
 """
 
 import asyncio
-import contextvars
 import random
 import time
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, ParamSpec, TypeVar
+from typing import Any
 from uuid import UUID
 
 import uvloop
@@ -21,7 +19,7 @@ from sqlalchemy import select
 from clarion.base import crash, db
 from clarion.base.errors import NotSent
 from clarion.base.settings import settings
-from clarion.base.telemetry import counter, histogram, logger
+from clarion.base.telemetry import logger
 from clarion.messaging import (
     channels,
     contract,
@@ -35,23 +33,18 @@ from clarion.messaging import (
 from clarion.messaging.contract import Busy, Halted, Rejected
 from clarion.messaging.ledger import Intent, Outcome
 from clarion.messaging.models import Campaign, Channel, Sender
+from clarion.messaging.results import Results
+from clarion.messaging.threads import LedgerThread
 from clarion.plugging.manager import plugins
 from clarion.tenancy import preferences
-from clarion.tenancy.scope import account_scope, current_account, current_actor
 from clarion.work import jobs
 from clarion.work.jobs import job
 
 log = logger(__name__)
-P = ParamSpec("P")
-R = TypeVar("R")
 BATCH = 200
 IN_FLIGHT = 400
 SLICE_SECONDS = 5.0
-RECORD_EVERY_SECONDS = 0.02
-sent = counter(
-    "messages_sent_total", "Calls to providers by result", ("transport", "result")
-)
-took = histogram("provider_seconds", "How long a provider took to answer", ("transport",))
+_USER_IDS = ("bsuid", "parent_bsuid")
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,153 +122,119 @@ class _Drain:
     """One slice of sending for one order."""
 
     def __init__(self, plan: Plan) -> None:
-        self.plan = plan
-        self.preparing, self.writing = _DbThread(), _DbThread()
+        self.plan, self.compose = plan, _composer(plan)
+        self.preparing = LedgerThread()
+        self.results = Results(plan.transport.name)
         self.calls: set[asyncio.Task[None]] = set()
-        self.outcomes: list[Outcome] = []
-        self.asides: list[Callable[[], Any]] = []
+        self.room = asyncio.Event()
         self.halted = False
-        self.failed_writes = 0
 
     async def run(self) -> None:
         """Send until the slice is over, nothing is left, or the worker must stop."""
         end = time.monotonic() + SLICE_SECONDS
-        http = channels.http_for(self.plan.transport)
-        async with http:
-            writer = asyncio.create_task(self._write_results())
+        async with channels.http_for(self.plan.transport) as http:
+            writer = asyncio.create_task(self.results.write())
             try:
-                while time.monotonic() < end and not self.halted and not jobs.stopping():
-                    room = IN_FLIGHT - len(self.calls)
-                    if room < BATCH // 2:
-                        await asyncio.wait(self.calls, return_when=asyncio.FIRST_COMPLETED)
-                        continue
-                    more = await self._send_batch(min(BATCH, room), http)
-                    if not more:
+                while time.monotonic() < end and not self._must_stop():
+                    await self._wait_for_room()
+                    size = min(BATCH, IN_FLIGHT - len(self.calls))
+                    if not await self._send_batch(size, http):
                         break
             finally:
                 if self.calls:
                     await asyncio.wait(self.calls)
-                writer.cancel()
-                await asyncio.gather(writer, return_exceptions=True)
-                await self._flush()
+                self.results.close()
+                await writer
                 self.preparing.close()
-                self.writing.close()
+
+    def _must_stop(self) -> bool:
+        return self.halted or self.results.lost or jobs.stopping()
+
+    async def _wait_for_room(self) -> None:
+        """Wait until half a batch may go on the wire."""
+        while len(self.calls) > IN_FLIGHT - BATCH // 2:
+            self.room.clear()
+            await self.room.wait()
 
     async def _send_batch(self, size: int, http: contract.Http) -> bool:
         """Prepare up to `size` intents and start their calls; False when none are left."""
-        grant, intents, claimed = await self.preparing.run(_prepare, self.plan, size)
         began = time.monotonic()
+        grant, intents, claimed = await self.preparing.run(_prepare, self.plan, size)
         for intent in intents:
             call = asyncio.create_task(self._call(intent, http, began))
             self.calls.add(call)
-            call.add_done_callback(self.calls.discard)
+            call.add_done_callback(self._called)
         if grant.count == 0:
             await asyncio.sleep(min(grant.wait_seconds, 1.0))
             return grant.wait_seconds < SLICE_SECONDS
         if claimed == 0:
-            if self.calls:  # some of these may come back to the queue
-                await asyncio.wait(self.calls)
-                return False
             return False
         if grant.count < size and grant.wait_seconds > 0 and claimed >= grant.count:
             await asyncio.sleep(grant.wait_seconds)
         return True
 
+    def _called(self, call: asyncio.Task[None]) -> None:
+        self.calls.discard(call)
+        if len(self.calls) <= IN_FLIGHT - BATCH // 2:
+            self.room.set()
+
     async def _call(self, intent: Intent, http: contract.Http, began: float) -> None:
-        """Make one call and note its outcome. Never raises: what escapes is unknown."""
-        plan, name = self.plan, self.plan.transport.name
+        """Make one call and note its outcome. Never raises: what escapes is unknown.
+
+        One that could not begin in time is not made: its lease may be over before the
+        answer comes.
+        """
         start = time.monotonic()
         if start - began > settings().lease_seconds / 3:
-            self.outcomes.append(_queued(intent, "not_begun", 0.0))
-            return
+            outcome = _queued(intent, "not_begun", 0.0)
+        else:
+            outcome = await self._outcome(intent, http)
+            crash.here("after_response")
+        self.results.note(outcome, time.monotonic() - start)
+
+    async def _outcome(self, intent: Intent, http: contract.Http) -> Outcome:
+        plan = self.plan
         try:
-            answer = await plan.transport.send(plan.channel, _message(plan, intent), http)
-            state = "held" if answer.held else "accepted"
-            outcome = Outcome(
-                intent.id,
-                intent.attempt,
-                intent.token,
-                state,
-                provider_id=answer.provider_id,
-            )
+            answer = await plan.transport.send(plan.channel, self.compose(intent), http)
         except Rejected as no:
-            outcome = Outcome(
-                intent.id, intent.attempt, intent.token, "failed", no.reason, no.code
-            )
             if no.suppress:
                 self._suppress(intent, no)
+            return _outcome(intent, "failed", no.reason, no.code)
         except Busy as busy:
-            outcome = _queued(intent, "", busy.retry_after, busy.code)
             if busy.scope != "pair":
-                self.asides.append(partial(pacing.slow, plan.sender_id, busy.retry_after))
+                self.results.aside(partial(pacing.slow, plan.sender_id, busy.retry_after))
+            return _queued(intent, "", busy.retry_after, busy.code)
         except Halted as halt:
-            outcome = _queued(intent, "", 0.0, halt.code)
-            self._halt(halt)
+            self.halted = True
+            self.results.aside(partial(_halt_scope, plan, halt))
+            return _queued(intent, "", 0.0, halt.code)
         except NotSent:
-            outcome = _queued(intent, "not_sent", _back_off(intent.attempt))
+            return _queued(intent, "not_sent", _back_off(intent.attempt))
         except Exception as error:  # the outcome is not known, and we say so
-            log.info(
-                "message.unknown", message_id=str(intent.id), error=type(error).__name__
-            )
-            outcome = Outcome(
-                intent.id, intent.attempt, intent.token, "unknown", "no_answer"
-            )
-        crash.here("after_response")
-        took.labels(name).observe(time.monotonic() - start)
-        sent.labels(name, outcome.state).inc()
-        self.outcomes.append(outcome)
+            said = type(error).__name__
+            log.info("message.unknown", message_id=str(intent.id), error=said)
+            return _outcome(intent, "unknown", "no_answer")
+        return Outcome(
+            intent.id,
+            intent.attempt,
+            intent.token,
+            "held" if answer.held else "accepted",
+            provider_id=answer.provider_id,
+        )
 
     def _suppress(self, intent: Intent, no: Rejected) -> None:
         address = [(intent.address_kind, intent.address)]
         scope = no.suppress or "marketing"
-        self.asides.append(
+        self.results.aside(
             lambda: suppression.suppress(address, scope=scope, reason="provider_stop")
         )
-
-    def _halt(self, halt: Halted) -> None:
-        self.halted = True
-        plan = self.plan
-        self.asides.append(lambda: _halt_scope(plan, halt))
-
-    async def _write_results(self) -> None:
-        """Write outcomes in sets, a few times a second, while calls are on the wire."""
-        while True:
-            await asyncio.sleep(RECORD_EVERY_SECONDS)
-            await self._flush()
-
-    async def _flush(self) -> None:
-        outcomes, self.outcomes = self.outcomes, []
-        asides, self.asides = self.asides, []
-        if outcomes or asides:
-            await asyncio.shield(self.writing.run(_write, outcomes, asides))
-
-
-class _DbThread:
-    """A thread with a scope of its own: one ORM session, one connection at a time."""
-
-    def __init__(self) -> None:
-        self.pool = ThreadPoolExecutor(1, thread_name_prefix="ledger")
-        self.context = contextvars.copy_context()
-        self.account, self.actor = current_account(), current_actor()
-
-    async def run(self, work: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
-        def entered() -> R:
-            with account_scope(self.account, self.actor):
-                return work(*args, **kwargs)
-
-        loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self.pool, lambda: self.context.run(entered))
-
-    def close(self) -> None:
-        # a write that was under way when its task was cancelled is still to be seen by
-        # `settle`: without waiting, the order stays running and nobody rings again
-        self.pool.shutdown(wait=True)
 
 
 def _prepare(plan: Plan, size: int) -> tuple[pacing.Grant, list[Intent], int]:
     """Claim what the pace allows, then commit the intent for what may leave."""
     with db.transaction():
         ledger.beat(plan.campaign_id)
+        ledger.keep_statistics()
         grant = pacing.take(plan.sender_id, size)
         if grant.count == 0:
             return grant, [], 0
@@ -309,17 +268,6 @@ def _ask_plugins(plan: Plan, ids: Sequence[UUID], token: UUID) -> None:
             ledger.veto(refusals, ids, token)
 
 
-def _write(outcomes: list[Outcome], asides: list[Callable[[], Any]]) -> None:
-    with db.transaction():
-        ledger.record(outcomes)
-        crash.here("after_result_flush")
-    crash.here("after_result_commit")
-    if asides:
-        with db.transaction():
-            for aside in asides:
-                aside()
-
-
 def _halt_scope(plan: Plan, halt: Halted) -> None:
     if halt.scope != "template":
         channels.halt(plan.channel_id, plan.sender_id, halt.scope, halt.reason)
@@ -343,27 +291,33 @@ def _back_off(attempt: int) -> float:
     return min(300.0, 2.0 ** (attempt - 1)) * random.uniform(0.5, 1.0)  # noqa: S311
 
 
-def _message(plan: Plan, intent: Intent) -> contract.Message:
-    template = plan.template
-    parts = tuple(
-        contract.Part(
-            kind=part["kind"],
-            variables={v: str(intent.variables.get(v, "")) for v in part["variables"]},
-            index=part.get("index", 0),
-            button=part.get("button", ""),
+def _outcome(intent: Intent, state: str, reason: str, code: str = "") -> Outcome:
+    return Outcome(intent.id, intent.attempt, intent.token, state, reason, code)
+
+
+def _composer(plan: Plan) -> Callable[[Intent], contract.Message]:
+    """Read an order's template once; returns what writes its messages."""
+    template, by = plan.template, references.instance()
+    name, language = template["name"], template["language"]
+    style = template.get("parameter_format", "named")
+    shapes = [
+        (one["kind"], tuple(one["variables"]), one.get("index", 0), one.get("button", ""))
+        for one in template.get("parts", ())
+    ]
+
+    def compose(intent: Intent) -> contract.Message:
+        given = intent.variables
+        parts = tuple(
+            contract.Part(kind, {v: str(given.get(v, "")) for v in names}, index, button)
+            for kind, names, index, button in shapes
         )
-        for part in template.get("parts", ())
-    )
-    return contract.Message(
-        id=intent.id,
-        reference=references.reference(intent.id, intent.attempt),
-        sender=plan.sender,
-        to=intent.address,
-        to_kind="bsuid" if intent.address_kind in ("bsuid", "parent_bsuid") else "phone",
-        template=contract.TemplateUse(
-            template["name"],
-            template["language"],
-            parts,
-            template.get("parameter_format", "named"),
-        ),
-    )
+        return contract.Message(
+            id=intent.id,
+            reference=references.reference(intent.id, intent.attempt, by=by),
+            sender=plan.sender,
+            to=intent.address,
+            to_kind="bsuid" if intent.address_kind in _USER_IDS else "phone",
+            template=contract.TemplateUse(name, language, parts, style),
+        )
+
+    return compose

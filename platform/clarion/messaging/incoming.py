@@ -89,13 +89,12 @@ def _statuses(channel: Channel, read: Sequence[StatusUpdate]) -> None:
                 code=update.code,
             )
         )
-    known = ledger.known(rows)
-    moved = ledger.advance(rows)
-    _orphans([row for i, row in enumerate(rows) if i not in known])
-    updates.labels("status", "matched").inc(len(known))
-    updates.labels("status", "orphan").inc(len(rows) - len(known))
+    done = ledger.advance(rows)
+    _orphans([row for i, row in enumerate(rows) if i not in done.known])
+    updates.labels("status", "matched").inc(len(done.known))
+    updates.labels("status", "orphan").inc(len(rows) - len(done.known))
     _verdicts(channel, [(r, u) for r, u in zip(rows, read, strict=True) if u.verdict])
-    log.info("statuses.applied", events=len(rows), moved=len(moved))
+    log.info("statuses.applied", events=len(rows), moved=len(done.moved))
 
 
 def _orphans(rows: Sequence[Advance]) -> None:

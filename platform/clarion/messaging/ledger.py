@@ -5,18 +5,17 @@ refuses every pair that is not in `MOVES`. Database clock only. Rules: `sending.
 """
 
 import datetime as dt
-from collections.abc import Iterable, Sequence
+import json
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID, uuid4
 
-from sqlalchemy import Select, case, exists, func, or_, select, text, true, update
-from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy import Select, func, text, update
 
 from clarion.base import db
 from clarion.base.settings import settings
-from clarion.messaging import counts
-from clarion.messaging.models import Campaign, Message, Suppression
+from clarion.messaging.models import Message
 from clarion.tenancy.scope import current_account
 
 MAX_CLAIMS = 3
@@ -70,64 +69,16 @@ class Outcome:
     wait_seconds: float = 0.0
 
 
-# --- snapshot
-
-
-def freeze(campaign_id: UUID, audience: Select[Any]) -> int:
-    """Store the audience: one row per contact, the excluded with their reason.
-
-    Args:
-        campaign_id: the send order; it must be `starting` and have no rows yet.
-        audience: a SELECT of contact_id, address_kind, address, address_idx, variables,
-            consent_id and reason (empty for those who may be sent to).
-
-    Returns:
-        how many rows now exist for the campaign.
-    """
-    a = audience.subquery("audience")
-    listed = exists().where(
-        Suppression.account_id == Campaign.account_id,
-        or_(Suppression.idx == a.c.address_idx, Suppression.contact_id == a.c.contact_id),
-        or_(Suppression.scope == "all", Campaign.purpose == "marketing"),
-        or_(Suppression.until.is_(None), Suppression.until > func.clarion_now()),
-    )
-    reason = case((listed, "opted_out"), else_=a.c.reason)
-    picked = select(
-        func.clarion_new_id(),
-        Campaign.account_id,
-        Campaign.id,
-        a.c.contact_id,
-        Campaign.sender_id,
-        a.c.address_kind,
-        a.c.address,
-        a.c.address_idx,
-        Campaign.purpose,
-        Campaign.lane,
-        case((reason == "", "queued"), else_="suppressed"),
-        reason,
-        a.c.variables,
-        a.c.consent_id,
-        Campaign.finish_by,
-    )
-    picked = picked.select_from(Campaign.__table__.join(a, true())).where(
-        Campaign.account_id == current_account(),
-        Campaign.id == campaign_id,
-        Campaign.state == "starting",
-    )
-    table = db.table_of(Message)
-    rows = insert(table).from_select([table.c[name] for name in FROZEN], picked)
-    db.session().execute(rows.on_conflict_do_nothing())
-    return counts.total(campaign_id)
-
-
-FROZEN = (
-    "id", "account_id", "campaign_id", "contact_id", "sender_id", "address_kind",
-    "address", "address_idx", "purpose", "lane", "state", "reason", "variables",
-    "consent_id", "expires_at",
-)  # fmt: skip
-
-
 # --- claim and intent
+
+
+def keep_statistics() -> None:
+    """Have the planner look at the ledger's tables again if they have doubled since.
+
+    They grow by thousands of rows a second, and autovacuum comes a minute later: plans
+    made meanwhile read every row of the account for each batch (measured).
+    """
+    db.session().execute(text("SELECT clarion_keep_statistics()"))
 
 
 def claim(campaign_id: UUID, size: int) -> tuple[UUID, list[UUID]]:
@@ -220,7 +171,7 @@ def intend(token: UUID, ids: Sequence[UUID]) -> list[Intent]:
     The caller holds the locks and commits before the first byte leaves. Suppression,
     campaign, sender, channel and account are asked in the same statement.
     """
-    rows = db.session().execute(
+    rows = db.session().scalar(
         text(
             """
             WITH gone AS (
@@ -239,17 +190,23 @@ def intend(token: UUID, ids: Sequence[UUID]) -> list[Intent]:
                 AND h.account_id = s.account_id AND h.id = s.channel_id
                 AND h.state = 'active'
                 AND a.id = m.account_id AND a.state = 'active'
-                AND NOT EXISTS (
+                AND NOT EXISTS (  -- two questions: an OR would read the whole list
                   SELECT 1 FROM suppression x WHERE x.account_id = m.account_id
-                    AND (x.idx = m.address_idx OR x.contact_id = m.contact_id)
+                    AND x.idx = m.address_idx
                     AND (x.scope = 'all' OR m.purpose = 'marketing')
                     AND (x.until IS NULL OR x.until > clarion_now()))
-              RETURNING m.id, m.attempt, m.token, m.address, m.address_kind, m.variables,
+                AND NOT EXISTS (
+                  SELECT 1 FROM suppression x WHERE x.account_id = m.account_id
+                    AND x.contact_id = m.contact_id
+                    AND (x.scope = 'all' OR m.purpose = 'marketing')
+                    AND (x.until IS NULL OR x.until > clarion_now()))
+              RETURNING m.id, m.attempt, m.address, m.address_kind, m.variables,
                 m.sender_id),
             noted AS (
               INSERT INTO attempt (id, account_id, message_id, number, sender_id)
               SELECT clarion_new_id(), :account, id, attempt, sender_id FROM gone)
-            SELECT id, attempt, token, address, address_kind, variables FROM gone
+            SELECT json_agg(json_build_array(id, attempt, address, address_kind, variables))
+            FROM gone
             """
         ),
         {
@@ -259,7 +216,10 @@ def intend(token: UUID, ids: Sequence[UUID]) -> list[Intent]:
             "lease": settings().lease_seconds,
         },
     )
-    return [Intent(*row) for row in rows]
+    return [
+        Intent(UUID(message_id), number, token, address, kind, variables)
+        for message_id, number, address, kind, variables in rows or ()
+    ]
 
 
 def veto(refusals: Select[Any], ids: Sequence[UUID], token: UUID) -> int:
@@ -346,44 +306,56 @@ def record(outcomes: Sequence[Outcome]) -> None:
     """Write what came of calls: the rows (if still ours) and their attempts.
 
     A status event may have overtaken the answer; then the row has moved on and only the
-    attempt is completed.
+    attempt is completed. An answer that came after the lease settles what was unknown.
     """
-    if not outcomes:
-        return
-    columns = {
-        "ids": [o.id for o in outcomes],
-        "numbers": [o.attempt for o in outcomes],
-        "tokens": [o.token for o in outcomes],
-        "states": [o.state for o in outcomes],
-        "reasons": [o.reason[:60] for o in outcomes],
-        "codes": [o.code[:20] for o in outcomes],
-        "provider_ids": [o.provider_id for o in outcomes],
-        "waits": [o.wait_seconds for o in outcomes],
-    }
-    db.session().execute(
-        text(
-            """
-            WITH o AS (
-              SELECT * FROM unnest(CAST(:ids AS uuid[]), CAST(:numbers AS int[]),
-                CAST(:tokens AS uuid[]), CAST(:states AS text[]), CAST(:reasons AS text[]), CAST(:codes AS text[]),
-                CAST(:provider_ids AS text[]), CAST(:waits AS float8[]))
-                AS t(id, number, token, state, reason, code, provider_id, wait)),
-            tried AS (
-              UPDATE attempt a SET outcome = o.state, code = o.code,
-                provider_id = coalesce(o.provider_id, a.provider_id),
-                ended_at = clarion_now()
-              FROM o WHERE a.account_id = :account AND a.message_id = o.id
-                AND a.number = o.number)
-            UPDATE message m SET state = o.state, reason = o.reason,
-              not_before = CASE WHEN o.state = 'queued'
-                THEN clarion_now() + make_interval(secs => o.wait) ELSE m.not_before END,
-              token = NULL, lease_until = NULL, state_since = clarion_now()
-            FROM o WHERE m.account_id = :account AND m.id = o.id
-              AND m.state = 'dispatching' AND m.token = o.token AND m.attempt = o.number
-            """
-        ),
-        {"account": current_account(), **columns},
-    )
+    groups: dict[tuple[str, str, int, float], list[Outcome]] = {}
+    for one in outcomes:
+        key = (one.state, one.reason[:60], one.attempt, one.wait_seconds)
+        groups.setdefault(key, []).append(one)
+    for (state, reason, attempt, wait), some in groups.items():
+        db.session().execute(
+            _RECORD,
+            {
+                "account": current_account(),
+                "state": state,
+                "reason": reason,
+                "attempt": attempt,
+                "wait": wait,
+                "ids": _uuids(one.id for one in some),
+                "tokens": _uuids({one.token for one in some}),
+            },
+        )
+    rows = [
+        [str(o.id), o.attempt, o.state, o.code[:20], o.provider_id]
+        for o in sorted(outcomes, key=lambda one: one.id)
+    ]
+    db.session().execute(_TRIED, {"account": current_account(), "rows": json.dumps(rows)})
+
+
+# one table only, so that no plan can read more than the rows on the wire
+_RECORD = text(
+    """
+    UPDATE message SET state = :state, reason = :reason,
+      not_before = CASE WHEN :state = 'queued'
+        THEN clarion_now() + make_interval(secs => :wait) ELSE not_before END,
+      token = NULL, lease_until = NULL, state_since = clarion_now()
+    WHERE account_id = :account AND id = ANY(CAST(:ids AS uuid[])) AND attempt = :attempt
+      AND (state = 'dispatching' AND token = ANY(CAST(:tokens AS uuid[]))
+        OR state = 'unknown' AND :state IN ('accepted', 'held', 'failed'))
+    """
+)
+_TRIED = text(
+    """
+    WITH o AS MATERIALIZED (
+      SELECT CAST(r ->> 0 AS uuid) AS id, CAST(r ->> 1 AS int) AS number,
+        r ->> 2 AS state, r ->> 3 AS code, r ->> 4 AS provider_id
+      FROM json_array_elements(CAST(:rows AS json)) r)
+    UPDATE attempt a SET outcome = o.state, ended_at = clarion_now(),
+      code = CASE WHEN a.status = '' THEN o.code ELSE a.code END,
+      provider_id = coalesce(o.provider_id, a.provider_id)
+    FROM o WHERE a.account_id = :account AND a.message_id = o.id AND a.number = o.number
+    """
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -392,105 +364,139 @@ class Advance:
 
     provider_id: str
     status: str
-    at: Any
+    at: dt.datetime
     message_id: UUID | None = None
     number: int | None = None
     reason: str = ""
     code: str = ""
 
 
-def advance(updates: Sequence[Advance]) -> list[tuple[UUID, str]]:
+@dataclass(frozen=True, slots=True)
+class Advanced:
+    """What status events did: which were matched (by position), and which rows moved."""
+
+    known: set[int]
+    moved: list[UUID]
+
+
+def advance(updates: Sequence[Advance]) -> Advanced:
     """Apply status events by rank, in any order, any number of times.
 
     Matches by our token first, by the provider's id second, never by number. `failed`
-    counts for the current attempt only; `delivered` and `read` for any. Returns the
-    (message, state) pairs that moved.
+    counts for the current attempt only; `delivered` and `read` for any.
     """
-    if not updates:
-        return []
-    rows = db.session().execute(
-        text(ADVANCE),
-        {
-            "account": current_account(),
-            "refs": list(range(len(updates))),
-            "messages": [u.message_id for u in updates],
-            "numbers": [u.number for u in updates],
-            "provider_ids": [u.provider_id for u in updates],
-            "statuses": [u.status for u in updates],
-            "reasons": [u.reason[:60] for u in updates],
-            "codes": [u.code[:20] for u in updates],
-            "ats": [u.at for u in updates],
-        },
-    )
-    return [(row.id, row.state) for row in rows]
-
-
-RANKS = (
-    "CASE {0} WHEN 'accepted' THEN 1 WHEN 'sent' THEN 2 WHEN 'failed' THEN 3"
-    " WHEN 'delivered' THEN 4 WHEN 'read' THEN 5 ELSE 0 END"
-)
-ADVANCE = f"""
-WITH u AS (
-  SELECT * FROM unnest(CAST(:refs AS int[]), CAST(:messages AS uuid[]),
-    CAST(:numbers AS int[]), CAST(:provider_ids AS text[]), CAST(:statuses AS text[]),
-    CAST(:reasons AS text[]), CAST(:codes AS text[]), CAST(:ats AS timestamptz[]))
-    AS t(ref, message_id, number, provider_id, status, reason, code, at)),
-matched AS (
-  SELECT DISTINCT ON (u.ref) u.*, a.id AS attempt_id, a.message_id AS mid,
-    a.number AS anumber, {RANKS.format("u.status")} AS rank
-  FROM u JOIN attempt a ON a.account_id = :account AND (
-    (u.message_id IS NOT NULL AND a.message_id = u.message_id AND a.number = u.number)
-    OR (u.message_id IS NULL AND a.provider_id = u.provider_id))
-  ORDER BY u.ref),
-best_attempt AS (
-  SELECT DISTINCT ON (attempt_id) * FROM matched ORDER BY attempt_id, rank DESC),
-tried AS (
-  UPDATE attempt a SET status = b.status, status_at = b.at,
-    code = CASE WHEN b.status = 'failed' THEN b.code ELSE a.code END,
-    provider_id = coalesce(a.provider_id, b.provider_id)
-  FROM best_attempt b
-  WHERE a.account_id = :account AND a.id = b.attempt_id
-    AND b.rank > {RANKS.format("a.status")}),
-best AS (
-  SELECT DISTINCT ON (x.mid) x.* FROM matched x
-  JOIN message m ON m.account_id = :account AND m.id = x.mid
-  WHERE x.status <> 'failed' OR x.anumber = m.attempt
-  ORDER BY x.mid, x.rank DESC)
-UPDATE message m SET state = b.status,
-  reason = CASE WHEN b.status = 'failed' THEN b.reason ELSE '' END,
-  token = NULL, lease_until = NULL, state_since = clarion_now()
-FROM best b
-WHERE m.account_id = :account AND m.id = b.mid
-  AND b.rank > {RANKS.format("m.state")}
-  AND NOT (m.state IN ('suppressed', 'cancelled') AND b.rank < 4)
-  AND NOT (m.state = 'expired' AND b.rank < 4)
-RETURNING m.id, m.state
-"""  # noqa: S608 -- constants only
-
-
-def known(updates: Sequence[Advance]) -> set[int]:
-    """Say which of the updates (by position) match an attempt of ours."""
-    rows = db.session().execute(
+    known, attempts, messages = _matched(updates)
+    db.session().execute(  # in the order of ids, in a statement of its own
         text(
-            """
-            SELECT t.ref FROM unnest(CAST(:refs AS int[]), CAST(:messages AS uuid[]),
-              CAST(:numbers AS int[]), CAST(:provider_ids AS text[]))
-              AS t(ref, message_id, number, provider_id)
-            WHERE EXISTS (SELECT 1 FROM attempt a WHERE a.account_id = :account AND (
-              (t.message_id IS NOT NULL AND a.message_id = t.message_id
-                AND a.number = t.number)
-              OR (t.message_id IS NULL AND a.provider_id = t.provider_id)))
-            """
+            "SELECT count(*) FROM (SELECT 1 FROM message WHERE account_id = :account"
+            " AND id = ANY(CAST(:ids AS uuid[])) ORDER BY id FOR NO KEY UPDATE) s"
         ),
-        {
-            "account": current_account(),
-            "refs": list(range(len(updates))),
-            "messages": [u.message_id for u in updates],
-            "numbers": [u.number for u in updates],
-            "provider_ids": [u.provider_id for u in updates],
-        },
+        {"account": current_account(), "ids": _uuids(key[0] for key in messages)},
     )
-    return set(rows.scalars())
+    moved = []
+    for (status, reason, number), ids in _by_move(messages).items():
+        rows = db.session().execute(
+            _ADVANCE,
+            {
+                "account": current_account(),
+                "state": status,
+                "reason": reason,
+                "number": number,
+                "from": [old for old, new in MOVES.items() if status in new.split()],
+                "ids": _uuids(ids),
+            },
+        )
+        moved += list(rows.scalars())
+    statuses = [
+        [str(key), RANK[u.status], u.status, u.at.isoformat(), u.code[:20], u.provider_id]
+        for key, u in sorted(attempts.items())
+    ]
+    db.session().execute(
+        _STATUS, {"account": current_account(), "rows": json.dumps(statuses)}
+    )
+    return Advanced(known, moved)
+
+
+def _matched(
+    updates: Sequence[Advance],
+) -> tuple[set[int], dict[UUID, Advance], dict[tuple[UUID, int], Advance]]:
+    """Find the attempts of updates; keep the highest update of each attempt."""
+    asked = [
+        [ref, str(u.message_id) if u.message_id else None, u.number, u.provider_id]
+        for ref, u in enumerate(updates)
+    ]
+    found = db.session().execute(
+        _MATCH, {"account": current_account(), "updates": json.dumps(asked)}
+    )
+    known: set[int] = set()
+    attempts: dict[UUID, Advance] = {}
+    messages: dict[tuple[UUID, int], Advance] = {}
+    for ref, attempt_id, message_id, number in found:
+        known.add(ref)
+        update = updates[ref]
+        if attempt_id not in attempts or _height(update) > _height(attempts[attempt_id]):
+            attempts[attempt_id] = messages[message_id, number] = update
+    return known, attempts, messages
+
+
+def _height(update: Advance) -> tuple[int, dt.datetime, str, str]:
+    return RANK[update.status], update.at, update.code, update.reason
+
+
+def _by_move(
+    messages: Mapping[tuple[UUID, int], Advance],
+) -> dict[tuple[str, str, int | None], list[UUID]]:
+    """Group messages by the state they are to reach, lowest first; higher ones win."""
+    groups: dict[tuple[str, str, int | None], list[UUID]] = {}
+    for (message_id, number), u in messages.items():
+        failed = u.status == "failed"
+        key = (u.status, u.reason[:60] if failed else "", number if failed else None)
+        groups.setdefault(key, []).append(message_id)
+    return dict(sorted(groups.items(), key=lambda pair: RANK[pair[0][0]]))
+
+
+_MATCH = text(
+    """
+    WITH u AS MATERIALIZED (
+      SELECT CAST(r ->> 0 AS int) AS ref, CAST(r ->> 1 AS uuid) AS message_id,
+        CAST(r ->> 2 AS int) AS number, r ->> 3 AS provider_id
+      FROM json_array_elements(CAST(:updates AS json)) r)
+    SELECT u.ref, a.id, a.message_id, a.number FROM u JOIN attempt a
+      ON a.account_id = :account AND a.message_id = u.message_id AND a.number = u.number
+    UNION ALL
+    SELECT u.ref, a.id, a.message_id, a.number FROM u JOIN attempt a
+      ON a.account_id = :account AND a.provider_id = u.provider_id
+    WHERE u.message_id IS NULL
+    """
+)
+_ADVANCE = text(
+    """
+    UPDATE message SET state = :state, reason = :reason, token = NULL,
+      lease_until = NULL, state_since = clarion_now()
+    WHERE account_id = :account AND id = ANY(CAST(:ids AS uuid[])) AND state = ANY(:from)
+      AND (CAST(:number AS int) IS NULL OR attempt = CAST(:number AS int))
+    RETURNING id
+    """
+)
+_STATUS = text(
+    """
+    WITH u AS MATERIALIZED (
+      SELECT CAST(r ->> 0 AS uuid) AS id, CAST(r ->> 1 AS int) AS rank, r ->> 2 AS status,
+        CAST(r ->> 3 AS timestamptz) AS at, r ->> 4 AS code, r ->> 5 AS provider_id
+      FROM json_array_elements(CAST(:rows AS json)) r)
+    UPDATE attempt a SET status = u.status, status_at = u.at,
+      code = CASE WHEN u.status = 'failed' THEN u.code ELSE '' END,
+      provider_id = coalesce(a.provider_id, u.provider_id)
+    FROM u WHERE a.account_id = :account AND a.id = u.id
+      AND u.rank > CASE a.status WHEN 'accepted' THEN 1 WHEN 'sent' THEN 2
+        WHEN 'failed' THEN 3 WHEN 'delivered' THEN 4 WHEN 'read' THEN 5 ELSE 0 END
+    """
+)
+
+
+def _uuids(ids: Iterable[UUID]) -> str:
+    """Write ids as PostgreSQL reads an array: one text instead of one value each."""
+    return "{" + ",".join(map(str, ids)) + "}"
 
 
 # --- the reconciler and the person

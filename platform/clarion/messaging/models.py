@@ -18,7 +18,7 @@ from sqlalchemy import (
     text,
 )
 from sqlalchemy.dialects.postgresql import JSONB
-from sqlalchemy.orm import Mapped
+from sqlalchemy.orm import Mapped, MappedColumn
 
 from clarion.base.db import Wall, column
 from clarion.tenancy.models import NOW, AccountBase, Time
@@ -33,6 +33,17 @@ CAMPAIGN_STATES = ("starting", "running", "pausing", "paused", "finished", "canc
 def _one_of(column_name: str, values: tuple[str, ...]) -> CheckConstraint:
     listed = ", ".join(f"'{v}'" for v in values)
     return CheckConstraint(f"{column_name} IN ({listed})", name=column_name)
+
+
+def _account() -> MappedColumn[Any]:
+    """The account of a row that goes with a message, which references it already."""
+    return column(
+        Uuid,
+        pd=None,
+        nullable=False,
+        server_default=text("clarion_account()"),
+        sort_order=-8,
+    )
 
 
 class Channel(AccountBase):
@@ -198,18 +209,29 @@ class Message(AccountBase):
 
 
 class Attempt(AccountBase):
-    """One intent: committed before the first byte left, completed by what came back."""
+    """One intent: committed before the first byte left, completed by what came back.
+
+    Account and sender are the message's, so only the message is referenced: each further
+    key would lock the same row of its table for every message.
+    """
 
     __tablename__ = "attempt"
     __table_args__ = (
         UniqueConstraint("account_id", "message_id", "number"),
-        Index("ix_attempt_provider", "account_id", "provider_id"),
+        Index(
+            "ix_attempt_provider",
+            "account_id",
+            "provider_id",
+            postgresql_where=text("provider_id IS NOT NULL"),
+        ),
     )
     wall = Wall(kind="content", app=("SELECT", "INSERT", "UPDATE"))
+    owner_unique = False
 
+    account_id: Mapped[UUID] = _account()
     message_id: Mapped[UUID] = column(Uuid, pd=None, to="message")
     number: Mapped[int] = column(SmallInteger, pd=None)
-    sender_id: Mapped[UUID] = column(Uuid, pd=None, to="sender")
+    sender_id: Mapped[UUID] = column(Uuid, pd=None)
     intent_at: Mapped[dt.datetime] = column(Time, pd=None, server_default=NOW)
     ended_at: Mapped[dt.datetime | None] = column(Time, pd=None)
     outcome: Mapped[str] = column(String(16), pd=None, server_default="")
@@ -227,6 +249,7 @@ class MessageEvent(AccountBase):
     wall = Wall(kind="content", app=("SELECT", "INSERT"))
     owner_unique = False
 
+    account_id: Mapped[UUID] = _account()
     seq: Mapped[int] = column(BigInteger, Identity(), pd=None)
     message_id: Mapped[UUID] = column(Uuid, pd=None)
     from_state: Mapped[str] = column(String(16), pd=None)

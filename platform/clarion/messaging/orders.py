@@ -11,7 +11,7 @@ from sqlalchemy import Select, func, select, update
 from clarion.base import crash, db
 from clarion.base.errors import Conflict, NotFound
 from clarion.base.words import _
-from clarion.messaging import counts, ledger, outcomes
+from clarion.messaging import counts, ledger, outcomes, snapshot
 from clarion.messaging.events import CampaignFinished, CampaignPaused
 from clarion.messaging.models import Attempt, Campaign, Message
 from clarion.tenancy import audit
@@ -126,7 +126,8 @@ def start(campaign_id: UUID, audience: Select[Any]) -> int:
     order = _locked(campaign_id)
     if order.state != "starting":
         return counts.total(campaign_id)
-    rows = ledger.freeze(campaign_id, audience)
+    rows = snapshot.freeze(campaign_id, audience)
+    ledger.keep_statistics()
     crash.here("after_snapshot_half")
     order.state = "running"
     order.started_at = func.clarion_now()

@@ -53,11 +53,13 @@ _TAKE = text(
       SELECT id, rate_per_s, greatest(0, extract(epoch FROM
         (coalesce(slow_until, clarion_now()) - clarion_now())))::float8 AS slow
       FROM sender WHERE account_id = :account AND id = :sender),
-    t AS (SELECT floor(extract(epoch FROM clarion_now()) * 10)::bigint AS slot,
+    n AS (SELECT floor(extract(epoch FROM clarion_now()) * 10)::bigint AS slot,
       extract(epoch FROM clarion_now())::float8 AS now),
     b AS (
       SELECT k.id, k.slot, k.used FROM sender_bucket k
       WHERE k.account_id = :account AND k.sender_id = :sender FOR UPDATE),
+    t AS (  -- the clock may have been read before waiting for the row: never go back
+      SELECT greatest(n.slot, b.slot) AS slot, n.now FROM n, b),
     g AS (
       SELECT b.id, t.slot, CASE WHEN s.slow > 0 THEN 0 ELSE least(:want,
           -- the whole of the rate over ten slices, the remainder spread over them

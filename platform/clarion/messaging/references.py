@@ -10,9 +10,15 @@ def instance() -> str:
     return crypto.signing_key("instance").hex()[:12]
 
 
-def reference(message_id: UUID, attempt: int) -> str:
-    """Write the callback token of one attempt; it holds no personal data."""
-    return f"{instance()}.{message_id.hex}.{attempt}"
+def reference(message_id: UUID, attempt: int, *, by: str = "") -> str:
+    """Write the callback token of one attempt; it holds no personal data.
+
+    Args:
+        message_id: the ledger's id.
+        attempt: its number.
+        by: this installation, for who writes many and asked `instance` once.
+    """
+    return f"{by or instance()}.{message_id.hex}.{attempt}"
 
 
 def read_reference(token: str | None) -> tuple[UUID, int] | None:

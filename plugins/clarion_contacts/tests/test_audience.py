@@ -7,7 +7,7 @@ from sqlalchemy import select, text
 
 from clarion.base import db
 from clarion.base.errors import Invalid
-from clarion.messaging import ledger, orders, suppression
+from clarion.messaging import ledger, orders, snapshot, suppression
 from clarion.messaging.models import Message
 from clarion.testing.factories import make_sender
 from clarion_contacts import service
@@ -45,7 +45,7 @@ def launch(account, segment, variables, purpose="marketing"):
     sender = make_sender(account)
     with db.transaction():
         order = orders.create("Hello", purpose, sender, TEMPLATE)
-        ledger.freeze(order.id, service.audience(segment, variables, purpose))
+        snapshot.freeze(order.id, service.audience(segment, variables, purpose))
         rows = db.session().scalars(select(Message).where(Message.campaign_id == order.id))
         return {row.contact_id: row for row in rows}
 

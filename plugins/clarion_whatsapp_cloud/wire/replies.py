@@ -45,7 +45,7 @@ def accepted(answer: Object, to: str) -> Accepted | None:
     provider_id = as_text(message.get("id"))
     contact = as_dict(next(iter(as_list(answer.get("contacts"))), None))
     named = as_text(contact.get("input"))
-    if not provider_id or (named and _bare(named) != _bare(to)):
+    if not provider_id or (named and named != to and _bare(named) != _bare(to)):
         return None
     held = message.get("message_status") not in {None, "accepted"}
     return Accepted(provider_id, held=held)
