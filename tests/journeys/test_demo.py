@@ -6,6 +6,7 @@ import re
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 import urllib.request
 from pathlib import Path
@@ -82,15 +83,16 @@ def answers(url):
 
 
 @pytest.fixture
-def home(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("demo")
-    folder.chmod(0o755)
-    for above in folder.parents[:2]:
-        above.chmod(0o755)  # the servers' user must reach it
-    yield folder / "home"
-    from clarion.base import services
+def home():
+    # not pytest's own folder: every pytest run beside this one takes it away from others,
+    # and the servers' user must reach it
+    with tempfile.TemporaryDirectory(prefix="clarion-demo-") as name:
+        folder = Path(name)
+        folder.chmod(0o755)
+        yield folder / "home"
+        from clarion.base import services
 
-    services.remove(folder / "home")
+        services.remove(folder / "home")
 
 
 def test_a_demo_from_its_first_start_to_its_last_trace(home):
