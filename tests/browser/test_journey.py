@@ -8,13 +8,18 @@ from playwright.sync_api import expect
 
 from clarion.testing.product import APP_SECRET, TOKEN, VERIFY_TOKEN
 
-pytestmark = [pytest.mark.browser, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.browser, pytest.mark.timeout(600)]
 LIST = Path(__file__).resolve().parents[2] / "dev" / "demo_contacts.csv"
 PASSWORD = "nine green shutters open"
 WORDING = "Yes, Casa Verde may write to me about offers by WhatsApp."
 FIRST, SECOND = "Spring early access", "Last days of spring"
 BODY = "Hi {{first_name}}! Our spring collection is here, for you before anybody else."
-LONG = 60_000
+STAFF = "ada@example.org"
+LONG = 90_000
+HIDE = """(hidden) => {
+  Object.defineProperty(document, 'hidden', { configurable: true, get: () => hidden })
+  document.dispatchEvent(new Event('visibilitychange'))
+}"""
 REST = ("/contacts/new", "/contacts/tags", "/team/", "/activity", "/settings/")
 REST += ("/settings/plugins", "/settings/plugins/contacts", "/devices", "/profile")
 
@@ -178,6 +183,22 @@ class Marina:
         expect(pill).to_have_text("Approved", timeout=LONG)
         self.witness.look()
 
+    def jump(self):
+        """Go places by keys: the palette, and two letters."""
+        keys = self.page.keyboard
+        keys.press("Control+k")
+        expect(self.page.get_by_role("dialog", name="Command palette")).to_be_visible()
+        self.witness.look()
+        keys.type("temp")
+        expect(self.page.locator("[role=option][aria-selected=true]")).to_contain_text(
+            "Templates"
+        )
+        keys.press("Enter")
+        self.heading("Templates")
+        keys.press("g")
+        keys.press("c")
+        self.heading("Campaigns")
+
     # --- a campaign
 
     def prepare(self, name, template):
@@ -232,8 +253,22 @@ class Marina:
         self.page.keyboard.press("p")
         expect(pill).to_have_text("Paused", timeout=LONG)
         self.witness.look()
+        self.look_elsewhere()
         self.press("Resume")
         expect(pill).not_to_have_text("Paused")
+
+    def look_elsewhere(self):
+        """A minute in another tab costs the server nothing; coming back is noticed."""
+        page, asked = self.page, []
+        page.clock.install()
+        with page.expect_response("**/live"):
+            page.reload()
+        page.evaluate(HIDE, True)
+        page.on("request", lambda r: asked.append(r.url) if "/live" in r.url else None)
+        page.clock.run_for(60_000)
+        assert asked == []
+        with page.expect_response("**/live"):
+            page.evaluate(HIDE, False)
 
     def watch(self):
         """Wait for the end; the page tells it by itself."""
@@ -322,6 +357,7 @@ def test_the_main_job(witness, product, browser, tmp_path, scheme):
         person.take_in(cut(tmp_path / "people.csv", 200), "170")
     person.write_template("spring_early_access")
 
+    person.jump()
     person.prepare(FIRST, "spring_early_access")
     reached = number(person.page.locator("#reached"))
     person.launch()
@@ -350,3 +386,34 @@ def test_the_main_job(witness, product, browser, tmp_path, scheme):
     person.witness.look()
     person.see_the_rest()
     person.sign_out()
+
+
+def test_staff_walk_through_the_console(witness, product):
+    """Comes in by the one-time link, opens every page of the menu, in both themes."""
+    link = product.command("staff", "invite", "--email", STAFF, "--name", "Ada Okafor")
+    for scheme in ("light", "dark"):
+        one = witness(scheme)
+        page = one.page
+        if scheme == "light":
+            one.goto(link)
+            one.look()
+            page.locator("[name=password]").fill(PASSWORD)
+            page.locator("[name=again]").fill(PASSWORD)
+            page.get_by_role("button", name="Save and sign in").click()
+        else:
+            one.goto("/console/")
+            one.look()
+            page.locator("main input:visible").first.fill(STAFF)
+            page.locator("[name=password]").fill(PASSWORD)
+            page.get_by_role("button", name="Sign in").click()
+        expect(page.get_by_role("heading", level=1)).to_have_text("Today")
+        menu = page.locator("#side a.nav-i")
+        for at in range(menu.count()):
+            menu.nth(at).click()
+            expect(menu.nth(at)).to_have_attribute("aria-current", "page")
+            one.look()
+            first = page.locator("main tbody a[href^='/console/']:not([href*='?'])").first
+            if first.count():
+                first.click()
+                expect(page.locator(".crumbs")).to_be_visible()
+                one.look()

@@ -9,6 +9,7 @@ class LiveRegion extends HTMLElement {
     this.wait = this.base
     this.etag = null
     this.seen = () => {
+      clearTimeout(this.timer)
       if (document.hidden) return
       this.wait = this.base
       this.plan(0)
