@@ -1,6 +1,7 @@
 """The fault lab: real workers that are killed, a provider whose receipts are the truth."""
 
 import contextlib
+import importlib.util
 import json
 import os
 import random
@@ -14,37 +15,22 @@ from pathlib import Path
 from wsgiref.simple_server import WSGIRequestHandler, make_server
 
 import pytest
-from sqlalchemy import (
-    LargeBinary,
-    String,
-    Uuid,
-    cast,
-    column,
-    literal,
-    select,
-    text,
-    update,
-    values,
-)
-from sqlalchemy.dialects.postgresql import JSONB
-from sqlalchemy.dialects.postgresql import UUID as PGUUID
+from sqlalchemy import select, text, update
 
 from clarion.base import db
-from clarion.messaging import channels, counts, identifiers, orders
+from clarion.messaging import channels, counts
 from clarion.messaging.models import Channel, Sender
 from clarion.tenancy.models import Preference
 from clarion.tenancy.preferences import SWITCH
 from clarion.testing.factories import make_sender
 from clarion.testing.simulator import Simulator
 
-TEMPLATE = {
-    "name": "early_access",
-    "language": "en",
-    "parameter_format": "named",
-    "parts": [{"kind": "body", "variables": ["first_name"]}],
-    "text": {"header": "", "body": "Hi {{first_name}}!", "footer": "", "buttons": []},
-}
 LEASE = 3
+_spec = importlib.util.spec_from_file_location(
+    "deeds", Path(__file__).with_name("deeds.py")
+)
+deeds = importlib.util.module_from_spec(_spec)
+_spec.loader.exec_module(deeds)
 SENT = ("accepted", "sent", "delivered", "read")
 
 
@@ -77,16 +63,9 @@ class Lab:
 
     def order(self, size):
         """Start an order for so many new people; returns its id."""
-        people = [
-            (db.new_id(), f"+55119{50_000_000 + self.people + i}") for i in range(size)
-        ]
+        self.orders.append(deeds.order(self.sender_id, self.people, size))
         self.people += size
-        with db.transaction():
-            identifiers.attach_many([(c, "phone", n) for c, n in people], "test")
-            made = orders.create("Kills", "marketing", self.sender_id, TEMPLATE)
-            orders.start(made.id, audience(people))
-        self.orders.append(made.id)
-        return made.id
+        return self.orders[-1]
 
     def tally(self):
         """Count all rows of all orders by state."""
@@ -123,6 +102,13 @@ class Lab:
         pid = self.nursery.fork(env, self.folder / "workers.log")
         self.workers.append(pid)
         return pid
+
+    def elsewhere(self, deed, *words, **env):
+        """Do one of the deeds in a process of its own; returns its exit code."""
+        env = {f"CLARION_{name.upper()}": str(value) for name, value in env.items()}
+        what = [deed, str(self.account.id), *words]
+        pid = self.nursery.fork(env, self.folder / "workers.log", deed=what)
+        return self.nursery.wait(pid, 30)
 
     def kill(self, pid):
         """SIGKILL a worker."""
@@ -197,8 +183,8 @@ class Nursery:
         )
         self._answer()
 
-    def fork(self, env, log):
-        return self._ask(do="fork", env=env, log=str(log))["pid"]
+    def fork(self, env, log, **more):
+        return self._ask(do="fork", env=env, log=str(log), **more)["pid"]
 
     def wait(self, pid, seconds):
         return self._ask(do="wait", pid=pid, seconds=seconds)["code"]
@@ -216,30 +202,6 @@ class Nursery:
     def close(self):
         self.process.stdin.close()
         self.process.wait(timeout=20)
-
-
-def audience(people):
-    """A SELECT of people, as a segment would make it."""
-    rows = [
-        (i, n, identifiers.index("phone", n), json.dumps({"first_name": "Ana"}))
-        for i, n in people
-    ]
-    table = values(
-        column("c", Uuid),
-        column("n", String),
-        column("x", LargeBinary),
-        column("v", String),
-        name="people",
-    ).data(rows)
-    return select(
-        cast(table.c.c, PGUUID).label("contact_id"),
-        literal("phone").label("address_kind"),
-        table.c.n.label("address"),
-        table.c.x.label("address_idx"),
-        cast(table.c.v, JSONB).label("variables"),
-        cast(literal(None), PGUUID).label("consent_id"),
-        literal("").label("reason"),
-    )
 
 
 @pytest.fixture(scope="session")

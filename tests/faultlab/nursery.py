@@ -1,7 +1,7 @@
 """Forks workers from a program that is loaded already: real processes, quickly born.
 
 Started by path. Reads one JSON object a line on standard input and answers each with
-one: `{"do": "fork", "env": {…}}` → `{"pid": n}`, `{"do": "wait", "pid": n, "seconds": s}`
+one: `{"do": "fork", "env": {…}, "deed": […]}` → `{"pid": n}`, a worker without a deed, `{"do": "wait", "pid": n, "seconds": s}`
 → `{"code": n or null}`.
 """
 
@@ -13,6 +13,8 @@ import time
 
 
 def main() -> None:
+    import deeds
+
     from clarion import worker
     from clarion.base import broker, crash, db, settings
     from clarion.boot import boot
@@ -40,7 +42,10 @@ def main() -> None:
         crash.forget()
         code = 1
         try:
-            worker.run(relay=True)
+            if "deed" in asked:
+                deeds.in_account(*asked["deed"])
+            else:
+                worker.run(relay=True)
             code = 0
         finally:
             sys.stdout.flush()

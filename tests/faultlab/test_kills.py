@@ -40,13 +40,11 @@ def test_sixty_kills_and_a_flushed_broker(lab, intake):
     assert states["accepted"] > MESSAGES / 10  # work went on; how much, the machine decides
     assert Counter(r.reason for r in rows if r.state == "failed").total() >= 200
 
-    print(f"settled {time.monotonic() - began:.0f}")
     # what the provider says late settles what can be known, and nothing else
     received = lab.receipts()
     assert lab.simulator.post("release")["released"] == 2 * sum(received.values())
     lab.until(lambda: lab.tally()["delivered"] == len(received), what="what came of it")
     settled = lab.judge()
-    print(f"applied {time.monotonic() - began:.0f}")
     assert settled["unknown"] == sum(
         row.state == "unknown" and not received[row.id.hex] for row in rows
     )

@@ -1,10 +1,12 @@
 """Named crash points: where a test lets this process die as a power cut would.
 
 `CLARION_CRASH_AT=after_claim` ends it there with 137, without a word to anybody;
-`after_claim:3` at the third passage. Production refuses the setting.
+`after_claim:3` at the third passage, and `after_claim:1:stop` suspends it instead, until
+somebody continues it. Production refuses the setting.
 """
 
 import os
+import signal
 from functools import cache
 
 from clarion.base.settings import settings
@@ -36,19 +38,24 @@ def here(point: str) -> None:
     if where is None or where[0] != point:
         return
     _passed.append(point)
-    if len(_passed) >= where[1]:
+    if len(_passed) != where[1]:
+        return
+    if where[2] == "stop":
+        os.kill(os.getpid(), signal.SIGSTOP)
+    else:
         os._exit(137)
 
 
 @cache
-def _where() -> tuple[str, int] | None:
+def _where() -> tuple[str, int, str] | None:
     conf = settings()
     if conf.production or not conf.crash_at:
         return None
-    point, _, times = conf.crash_at.partition(":")
+    point, _, rest = conf.crash_at.partition(":")
+    times, _, how = rest.partition(":")
     if point not in POINTS:
         raise ValueError(f"CLARION_CRASH_AT: there is no point {point!r}")
-    return point, int(times or 1)
+    return point, int(times or 1), how
 
 
 def forget() -> None:

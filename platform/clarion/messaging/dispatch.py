@@ -15,6 +15,7 @@ from uuid import UUID
 
 import uvloop
 from sqlalchemy import select
+from sqlalchemy.exc import OperationalError
 
 from clarion.base import crash, db
 from clarion.base.errors import NotSent
@@ -251,11 +252,12 @@ def _prepare(plan: Plan, size: int) -> tuple[pacing.Grant, list[Intent], int]:
             gone = {i.id for i in intents}
             ledger.refuse(token, [i for i in ids if i not in gone])
             crash.here("after_intent_flush")
-    except Exception:
+    except Exception as error:
         # a veto that cannot be asked has not agreed: what was claimed waits
         log.exception("dispatch.intent_failed", campaign_id=str(plan.campaign_id))
+        deadlock = isinstance(error, OperationalError)  # or a lost connection: soon over
         with db.transaction():
-            ledger.unclaim(token, wait_seconds=30.0)
+            ledger.unclaim(token, wait_seconds=0.5 if deadlock else 30.0)
         return grant, [], 0
     crash.here("after_intent_commit")
     return grant, intents, len(ids)

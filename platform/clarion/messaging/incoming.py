@@ -72,9 +72,9 @@ def _statuses(channel: Channel, read: Sequence[StatusUpdate]) -> None:
     """Move the ledger by rank; what matches nothing is kept aside, never guessed."""
     if not read:
         return
-    rows = []
+    rows, by = [], references.instance()
     for update in read:
-        ours = references.read_reference(update.reference)
+        ours = references.read_reference(update.reference, by=by)
         reason = (
             update.verdict.reason if isinstance(update.verdict, Rejected | Halted) else ""
         )

@@ -87,15 +87,16 @@ def claim(campaign_id: UUID, size: int) -> tuple[UUID, list[UUID]]:
     rows = db.session().execute(
         text(
             """
-            UPDATE message SET state = 'claimed', token = :token, claims = claims + 1,
-              lease_until = clarion_now() + make_interval(secs => :lease),
-              state_since = clarion_now()
-            WHERE account_id = :account AND id IN (
+            WITH picked AS MATERIALIZED (  -- a plain IN may be asked again for each row
               SELECT id FROM message
               WHERE account_id = :account AND campaign_id = :campaign
                 AND state = 'queued' AND not_before <= clarion_now()
               ORDER BY not_before LIMIT :size FOR UPDATE SKIP LOCKED)
-            RETURNING id
+            UPDATE message m SET state = 'claimed', token = :token, claims = m.claims + 1,
+              lease_until = clarion_now() + make_interval(secs => :lease),
+              state_since = clarion_now()
+            FROM picked WHERE m.account_id = :account AND m.id = picked.id
+            RETURNING m.id
             """
         ),
         {
@@ -127,25 +128,30 @@ def lock_for_intent(campaign_id: UUID, ids: Sequence[UUID]) -> None:
         text(
             """
             SELECT count(pg_advisory_xact_lock(2, k)) FROM (
-              SELECT DISTINCT hashtext(contact_id::text) AS k FROM message
-              WHERE account_id = :account AND id = ANY(:ids) ORDER BY k) s
+              SELECT DISTINCT hashtext(x) AS k FROM message,
+                LATERAL (VALUES (contact_id::text), (encode(address_idx, 'hex'))) v(x)
+              WHERE account_id = :account AND id = ANY(CAST(:ids AS uuid[])) ORDER BY k) s
             """
         ),
-        {"account": current_account(), "ids": list(ids)},
+        {"account": current_account(), "ids": _uuids(ids)},
     )
 
 
-def lock_contacts(contact_ids: Iterable[UUID]) -> None:
-    """Take the exclusive lock of contacts, in order: STOP, erasure and merge do."""
+def lock_contacts(contact_ids: Iterable[UUID], addresses: Iterable[bytes] = ()) -> None:
+    """Take the exclusive lock of contacts, in order: STOP, erasure and merge do.
+
+    Of addresses by their blind index as well: a message may go to one that is nobody's
+    any more.
+    """
     db.session().execute(
         text(
             """
             SELECT count(pg_advisory_xact_lock(2, k)) FROM (
-              SELECT DISTINCT hashtext(c::text) AS k FROM unnest(CAST(:ids AS uuid[])) c
+              SELECT DISTINCT hashtext(x) AS k FROM unnest(CAST(:keys AS text[])) x
               ORDER BY k) s
             """
         ),
-        {"ids": list(contact_ids)},
+        {"keys": [*map(str, contact_ids), *(one.hex() for one in addresses)]},
     )
 
 

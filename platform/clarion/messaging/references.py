@@ -21,13 +21,13 @@ def reference(message_id: UUID, attempt: int, *, by: str = "") -> str:
     return f"{by or instance()}.{message_id.hex}.{attempt}"
 
 
-def read_reference(token: str | None) -> tuple[UUID, int] | None:
+def read_reference(token: str | None, *, by: str = "") -> tuple[UUID, int] | None:
     """Read a callback token of this installation; None for anybody else's."""
     if not token:
         return None
     who, _, rest = token.partition(".")
     message, _, number = rest.partition(".")
-    if who != instance():
+    if who != (by or instance()):
         return None
     try:
         return UUID(hex=message), int(number)

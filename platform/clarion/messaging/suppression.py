@@ -48,7 +48,7 @@ def suppress(
     found = set(identifiers.find_many(given).values())
     if contact_id is not None:
         found.add(contact_id)
-    ledger.lock_contacts(sorted(found))
+    ledger.lock_contacts(found, given)
     rows = _rows(given, found)
     if not rows:
         return
@@ -82,7 +82,7 @@ def resume(addresses: Iterable[tuple[str, str]], *, lifts: tuple[str, ...]) -> N
     """
     given = {identifiers.index(kind, value): kind for kind, value in addresses}
     found = set(identifiers.find_many(given).values())
-    ledger.lock_contacts(sorted(found))
+    ledger.lock_contacts(found, given)
     db.session().execute(
         text(
             """

@@ -6,8 +6,18 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import func, select, update
-from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy import (
+    LargeBinary,
+    String,
+    Uuid,
+    any_,
+    bindparam,
+    func,
+    literal,
+    select,
+    update,
+)
+from sqlalchemy.dialects.postgresql import ARRAY, insert
 
 from clarion.base import crash, crypto, db
 from clarion.base.telemetry import counter, logger
@@ -57,36 +67,65 @@ def receive(
     Returns:
         how many were new; repeated events are known by their key and ignored.
     """
-    rows = []
-    for piece in pieces:
-        text = json.dumps(piece.payload, separators=(",", ":"))
-        rows.append(
-            {
-                "id": db.new_id(),
-                "account_id": account_id,
-                "endpoint_id": endpoint_id,
-                "handler": handler,
-                "key": piece.key,
-                "kind": piece.kind,
-                "payload": crypto.seal(
-                    text, place=f"webhook_inbox:{piece.key}", account_id=account_id
-                ),
-            }
-        )
-    if not rows:
+    found = list(pieces)
+    if not found:
         return 0
+    sealed = [
+        crypto.seal(
+            json.dumps(piece.payload, separators=(",", ":")),
+            place=f"webhook_inbox:{piece.key}",
+            account_id=account_id,
+        )
+        for piece in found
+    ]
     entry = db.Entry("clarion_system", account_id, WEBHOOK.label)
     with db.apart(entry) as orm:
-        query = insert(WebhookInbox).values(rows).on_conflict_do_nothing()
-        new = len(orm.execute(query.returning(WebhookInbox.id)).all())
+        new = len(
+            orm.execute(
+                _STORE,
+                {
+                    "account": account_id,
+                    "endpoint": endpoint_id,
+                    "handler": handler,
+                    "ids": [db.new_id() for _ in found],
+                    "keys": [piece.key for piece in found],
+                    "kinds": [piece.kind for piece in found],
+                    "payloads": sealed,
+                },
+            ).all()
+        )
         crash.here("after_inbox_insert")
         if new:
             _ring(orm, account_id)
     crash.here("after_inbox_commit")
     received.labels(handler, "new").inc(new)
-    received.labels(handler, "repeated").inc(len(rows) - new)
+    received.labels(handler, "repeated").inc(len(found) - new)
     outbox.wake()
     return new
+
+
+def _store() -> Any:
+    """Write the INSERT of a body's events: one statement of always the same text."""
+    piece = func.unnest(
+        bindparam("ids", type_=ARRAY(Uuid)),
+        bindparam("keys", type_=ARRAY(String)),
+        bindparam("kinds", type_=ARRAY(String)),
+        bindparam("payloads", type_=ARRAY(LargeBinary)),
+    )
+    rows = piece.table_valued("id", "key", "kind", "payload").render_derived(name="piece")
+    chosen = select(
+        bindparam("account", type_=Uuid),
+        bindparam("endpoint", type_=Uuid),
+        bindparam("handler", type_=String),
+        *rows.c,
+    )
+    table: Any = WebhookInbox.__table__
+    names = ("account_id", "endpoint_id", "handler", "id", "key", "kind", "payload")
+    query = insert(table).from_select([table.c[name] for name in names], chosen)
+    return query.on_conflict_do_nothing().returning(table.c.id)
+
+
+_STORE = _store()
 
 
 def _ring(orm: Any, account_id: UUID) -> None:
@@ -146,7 +185,7 @@ def _apply(rows: Sequence[WebhookInbox]) -> None:
     if rows:
         db.session().execute(
             update(WebhookInbox)
-            .where(WebhookInbox.id.in_([r.id for r in rows]))
+            .where(WebhookInbox.id == any_(literal([r.id for r in rows], ARRAY(Uuid))))
             .values(applied_at=func.clarion_now(), result="applied")
             .execution_options(synchronize_session=False)
         )

@@ -1,0 +1,339 @@
+"""The state machine: every pair of states, every order of events, every late answer."""
+
+import datetime as dt
+import itertools
+import threading
+import time
+from uuid import UUID
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from sqlalchemy import create_engine, select, text, update
+from sqlalchemy.exc import IntegrityError
+
+from clarion.base import db
+from clarion.messaging import dispatch, ledger, orders, pacing
+from clarion.messaging.ledger import Advance, Outcome
+from clarion.messaging.models import STATES, Attempt, Message, MessageEvent
+from clarion.tenancy.scope import account_scope
+
+NOON = dt.datetime(2027, 3, 1, 12, tzinfo=dt.UTC)
+RANK = {"accepted": 1, "sent": 2, "failed": 3, "delivered": 4, "read": 5}
+
+
+@pytest.fixture
+def accepted(make_order, run_jobs):
+    """One message that the provider took: (message id, its attempt's row)."""
+    make_order.start(1)
+    run_jobs()
+    with db.transaction() as orm:
+        attempt = orm.scalars(select(Attempt)).one()
+        orm.expunge(attempt)
+    return attempt
+
+
+def state_of(message_id):
+    return db.session().scalar(select(Message.state).where(Message.id == message_id))
+
+
+# --- the table of moves
+
+
+def test_the_database_refuses_every_move_that_is_not_in_the_table(
+    make_order, database, account
+):
+    make_order.start(1)
+    with db.transaction() as orm:
+        message_id = orm.scalar(select(Message.id))
+    engine = create_engine(database.superuser_url)
+    wrong = []
+    with engine.begin() as connection:
+        for old, new in itertools.product(STATES, STATES):
+            allowed = old == new or new in ledger.MOVES[old].split()
+            if allowed != moves(connection, message_id, old, new):
+                wrong.append((old, new))
+        connection.rollback()
+    engine.dispose()
+
+    assert wrong == []
+    assert set(ledger.MOVES) == set(STATES)
+
+
+def moves(connection, message_id, old, new):
+    """Say whether the trigger lets a row go from one state to another."""
+    go = update(Message).where(Message.id == message_id)
+    connection.execute(text("SET session_replication_role = replica"))  # no trigger
+    connection.execute(go.values(state=old))
+    connection.execute(text("SET session_replication_role = origin"))
+    trial = connection.begin_nested()
+    try:
+        connection.execute(go.values(state=new))
+    except IntegrityError as refused:
+        assert f"{old} may not become {new}" in str(refused)
+        trial.rollback()
+        return False
+    trial.rollback()
+    return True
+
+
+def test_each_step_is_in_the_history(accepted):
+    with db.transaction() as orm:
+        steps = orm.execute(
+            select(MessageEvent.from_state, MessageEvent.to_state).order_by(
+                MessageEvent.seq
+            )
+        ).all()
+
+    assert [tuple(step) for step in steps] == [
+        ("claimed", "dispatching"),
+        ("dispatching", "accepted"),
+    ]
+
+
+# --- status events
+
+
+@pytest.mark.parametrize(
+    "words", itertools.permutations(["sent", "failed", "delivered", "read"])
+)
+@pytest.mark.parametrize("by", ["token", "provider_id"])
+def test_every_order_of_four_statuses_ends_in_read(accepted, words, by):
+    with db.transaction():
+        for word in words:
+            ledger.advance([event(accepted, word, by)])
+
+        assert state_of(accepted.message_id) == "read"
+
+
+@given(
+    batches=st.lists(
+        st.lists(
+            st.tuples(
+                st.sampled_from(["sent", "delivered", "read", "failed"]),
+                st.sampled_from(["token", "provider_id"]),
+            ),
+            max_size=6,
+        ),
+        max_size=5,
+    )
+)
+@settings(
+    max_examples=80,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)
+def test_any_order_any_repetition_any_batch_gives_the_same_end(accepted, batches):
+    """The highest rank wins; `failed` after `delivered` changes nothing."""
+    highest = max([RANK[w] for batch in batches for w, _ in batch], default=1)
+
+    class Enough(Exception):
+        pass
+
+    with pytest.raises(Enough), db.transaction() as orm:
+        for batch in batches:
+            events = [event(accepted, word, by) for word, by in batch]
+            assert ledger.advance(events).known == set(range(len(events)))
+        row = orm.execute(
+            select(Message.state, Message.reason, Attempt.status, Attempt.code)
+            .join(Attempt, Attempt.message_id == Message.id)
+            .where(Message.id == accepted.message_id)
+        ).one()
+        failed = highest == RANK["failed"]
+        assert RANK[row.state] == highest
+        assert row.reason == ("not_on_whatsapp" if failed else "")
+        assert row.status == (row.state if highest > 1 else "")
+        assert row.code == ("131026" if failed else "")
+        raise Enough
+
+
+def test_failed_counts_for_the_current_attempt_only(accepted):
+    with db.transaction() as orm:
+        orm.execute(update(Message).values(attempt=2, state="accepted"))
+        orm.execute(
+            text(
+                "INSERT INTO attempt (id, account_id, message_id, number, sender_id)"
+                " SELECT clarion_new_id(), account_id, id, 2, sender_id FROM message"
+            )
+        )
+
+        ledger.advance([event(accepted, "failed", "token")])
+        assert state_of(accepted.message_id) == "accepted"
+        ledger.advance([event(accepted, "delivered", "token")])
+        assert state_of(accepted.message_id) == "delivered"
+
+
+def test_what_matches_nothing_is_said_and_nothing_moves(accepted):
+    stranger = Advance("wamid.elsewhere", "read", NOON)
+    with db.transaction():
+        done = ledger.advance([stranger, event(accepted, "sent", "token")])
+
+        assert done.known == {1}
+        assert done.moved == [accepted.message_id]
+
+
+def event(attempt, word, by):
+    token = by == "token"
+    return Advance(
+        attempt.provider_id,
+        word,
+        NOON + dt.timedelta(seconds=RANK[word]),
+        message_id=attempt.message_id if token else None,
+        number=attempt.number if token else None,
+        reason="not_on_whatsapp" if word == "failed" else "",
+        code="131026" if word == "failed" else "",
+    )
+
+
+# --- claims, leases, answers
+
+
+def claimed(order, size):
+    with db.transaction():
+        return ledger.claim(order, size)
+
+
+def intended(order, size):
+    token, ids = claimed(order, size)
+    with db.transaction():
+        ledger.lock_for_intent(order, ids)
+        return token, ledger.intend(token, ids)
+
+
+@pytest.mark.parametrize("size", [1, 3, 50])
+def test_a_claim_takes_no_more_than_it_may(make_order, size):
+    order, _ = make_order.start(60)
+
+    for n in range(1, 4):
+        if n * size > 60:
+            break
+        _, ids = claimed(order, size)
+        assert len(ids) == size
+        with db.transaction():
+            assert orders.progress(order).queued == 60  # claimed ones included
+            found = db.session().scalars(
+                select(Message.id).where(Message.state == "claimed")
+            )
+            assert len(found.all()) == n * size
+
+
+def test_a_claim_that_slept_past_its_lease_commits_no_intent(make_order):
+    order, _ = make_order.start(5)
+    token, ids = claimed(order, 5)
+    run_out()
+
+    with db.transaction():
+        ledger.lock_for_intent(order, ids)
+        assert ledger.intend(token, ids) == []
+
+
+def test_the_third_claim_without_an_intent_is_quarantined(make_order):
+    order, _ = make_order.start(1)
+    for _ in range(3):
+        _, ids = claimed(order, 1)
+        assert len(ids) == 1
+        run_out()
+        with db.transaction():
+            assert ledger.reclaim() == 1
+
+    with db.transaction() as orm:
+        row = orm.execute(select(Message.state, Message.reason)).one()
+    assert tuple(row) == ("failed", "quarantined")
+
+
+@pytest.mark.parametrize(
+    ("answer", "end"),
+    [("accepted", "accepted"), ("held", "held"), ("failed", "failed"),
+     ("queued", "unknown"), ("unknown", "unknown")],
+)  # fmt: skip
+def test_an_answer_after_the_lease_settles_what_it_can(make_order, answer, end):
+    """What was heard is known; but nothing that may have left is queued by a machine."""
+    order, _ = make_order.start(1)
+    _, intents = intended(order, 1)
+    run_out()
+    with db.transaction():
+        ledger.reclaim()
+        assert state_of(intents[0].id) == "unknown"
+
+    with db.transaction():
+        one = intents[0]
+        ledger.record([Outcome(one.id, one.attempt, one.token, answer)])
+        assert state_of(one.id) == end
+
+
+def test_an_answer_of_somebody_elses_attempt_changes_nothing(make_order):
+    order, _ = make_order.start(1)
+    _, intents = intended(order, 1)
+    one = intents[0]
+    with db.transaction():
+        ledger.record([Outcome(one.id, one.attempt, UUID(int=1), "accepted")])
+        assert state_of(one.id) == "dispatching"
+        ledger.record([Outcome(one.id, one.attempt + 1, one.token, "accepted")])
+        assert state_of(one.id) == "dispatching"
+
+
+def test_a_status_that_overtook_the_answer_stays(make_order):
+    order, _ = make_order.start(1)
+    _, intents = intended(order, 1)
+    one = intents[0]
+    early = Advance(
+        "wamid.1", "failed", NOON, one.id, one.attempt, "not_on_whatsapp", "131026"
+    )
+    with db.transaction() as orm:
+        ledger.advance([early])
+        ledger.record(
+            [Outcome(one.id, one.attempt, one.token, "accepted", provider_id="wamid.1")]
+        )
+        row = orm.execute(select(Message.state, Attempt.code, Attempt.outcome).join(
+            Attempt, Attempt.message_id == Message.id)).one()  # fmt: skip
+
+    assert tuple(row) == ("failed", "131026", "accepted")
+
+
+def run_out():
+    with db.transaction() as orm:
+        orm.execute(
+            text(
+                "UPDATE message SET lease_until = clarion_now() - interval '1 second'"
+                " WHERE lease_until IS NOT NULL"
+            )
+        )
+
+
+# --- pace
+
+
+def test_workers_that_share_a_number_never_exceed_its_rate(make_order, account):
+    """They wait for each other's row, but what time it is, the latest one knows."""
+    with db.transaction() as orm:
+        orm.execute(text("UPDATE sender SET rate_per_s = 100"))
+    granted, seconds = [], 1.5
+    end = time.monotonic() + seconds
+
+    def take():
+        with account_scope(account.id, account.actor):
+            while time.monotonic() < end:
+                with db.transaction():
+                    granted.append(pacing.take(make_order.sender_id, 7).count)
+
+    workers = [threading.Thread(target=take) for _ in range(6)]
+    for one in workers:
+        one.start()
+    for one in workers:
+        one.join()
+
+    assert (
+        0 < sum(granted) <= 100 * seconds + 3 * 10
+    )  # slices at both ends, and the last wait
+
+
+def test_a_drain_takes_no_more_than_its_pace(make_order, simulator):
+    with db.transaction() as orm:
+        orm.execute(text("UPDATE sender SET rate_per_s = 50"))
+    order, _ = make_order.start(60)
+
+    dispatch.drain.function(order)
+
+    stamps = sorted(receipt["at"] for receipt in simulator.receipts())
+    assert len(stamps) == 60
+    assert stamps[-1] - stamps[0] >= 0.9

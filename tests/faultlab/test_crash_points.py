@@ -1,0 +1,121 @@
+"""A worker dies at a named point, another takes over: the table of sending.md, section 12."""
+
+import time
+
+import pytest
+from sqlalchemy import func, select
+
+from clarion.base import db
+from clarion.messaging import reconcile
+from clarion.messaging.models import Campaign
+from clarion.work import outbox
+from clarion.work.models import WebhookInbox
+
+pytestmark = [pytest.mark.faults, pytest.mark.timeout(120)]
+DIED = 137
+FATES = [
+    {"match": {}, "fate": {"answer": "accept"}},
+    {"match": {"suffix": "3"}, "fate": {"answer": "reset_accepted"}},
+    {"match": {"suffix": "6"}, "fate": {"answer": "refuse", "code": 131026}},
+]
+# where nothing can have left yet, what the crash interrupted is simply sent later
+BEFORE = ("after_bell", "after_outbox_commit", "after_claim", "after_gate_locks",
+          "after_intent_flush")  # fmt: skip
+# an intent was durable: whoever was not recorded is unknown, and stays so
+AFTER = ("after_intent_commit", "after_connect", "after_response", "after_result_flush")
+
+
+@pytest.mark.parametrize("point", [*BEFORE, *AFTER, "after_result_commit"])
+def test_a_worker_dies_and_another_takes_over(lab, point):
+    lab.simulator.post("rules", rules=FATES)
+    lab.order(40)
+
+    assert lab.ended(lab.start(crash_at=point, lease_seconds=1)) == DIED
+    after_crash = lab.tally()
+    lab.start(lease_seconds=1)
+    look_again(lab)
+    lab.until(lab.settled, what="the end")
+
+    states, received = lab.judge(), lab.receipts()
+    if point in BEFORE:
+        assert after_crash["dispatching"] == 0
+        assert states == {"accepted": 32, "unknown": 4, "failed": 4}
+        assert len(received) == 36
+    if point == "after_intent_commit":
+        assert states == {"unknown": 40}
+        assert not received
+    if point in AFTER:
+        assert states["unknown"] > 4
+
+
+def test_the_worker_dies_while_the_provider_answers(lab):
+    """Between sending and hearing: the truth comes with the status event, if at all."""
+    fate = {"answer": "accept", "answer_delay_ms": 30_000}
+    lab.simulator.post("rules", rules=[{"match": {}, "fate": fate}])
+    lab.order(10)
+    worker = lab.start(lease_seconds=1)
+    lab.until(lambda: len(lab.receipts()) == 10, what="the messages")
+
+    lab.kill(worker)
+    lab.start(lease_seconds=1)
+    look_again(lab)
+    lab.until(lab.settled, what="the end")
+
+    assert lab.judge() == {"unknown": 10}
+    assert sum(lab.receipts().values()) == 10
+
+
+def look_again(lab):
+    """Let the leases run out, then ring the reconciler as the clock would."""
+    time.sleep(1.1)
+    with db.transaction():
+        reconcile.look.later()
+
+
+# --- before a campaign runs, and when the provider calls back
+
+
+def test_half_a_snapshot_is_no_campaign(lab):
+    code = lab.elsewhere("order", str(lab.sender_id), 0, 20, crash_at="after_snapshot_half")
+
+    assert code == DIED
+    with db.transaction() as orm:
+        assert orm.scalar(select(func.count()).select_from(Campaign)) == 0
+    assert lab.rows() == []
+    assert outbox.waiting()[0] == 0
+
+
+@pytest.mark.parametrize("point", ["after_inbox_insert", "after_inbox_commit"])
+def test_the_intake_dies(lab, point):
+    """Not durable: the provider was not answered and comes again. Durable: it is applied."""
+    lab.order(1)
+    worker = lab.start()
+    lab.until(lab.settled)
+
+    assert lab.elsewhere("status", "sent", crash_at=point) == DIED
+    stored = count(WebhookInbox)
+    assert stored == (point == "after_inbox_commit")
+    assert lab.elsewhere("status", "sent") == 0
+
+    lab.until(lambda: lab.tally()["sent"] == 1, what="the status")
+    assert count(WebhookInbox) == 1
+    lab.kill(worker)
+
+
+def test_a_worker_dies_applying_a_status(lab):
+    lab.order(1)
+    worker = lab.start()
+    lab.until(lab.settled)
+    lab.kill(worker)
+    assert lab.elsewhere("status", "delivered") == 0
+
+    assert lab.ended(lab.start(crash_at="after_status_apply")) == DIED
+    assert lab.tally()["accepted"] == 1
+    lab.start()
+
+    lab.until(lambda: lab.tally()["delivered"] == 1, what="the status", seconds=20)
+
+
+def count(model):
+    with db.transaction() as orm:
+        return orm.scalar(select(func.count()).select_from(model))

@@ -1,0 +1,111 @@
+"""Workers that are asked to stop, that sleep too long, that meet; and a lost database."""
+
+import os
+import signal
+import time
+from pathlib import Path
+
+import pytest
+from sqlalchemy import create_engine, text
+
+from clarion.base import db
+from clarion.messaging import dispatch
+
+pytestmark = [pytest.mark.faults, pytest.mark.timeout(120)]
+
+
+def test_sigterm_leaves_nothing_unknown_and_nothing_claimed(lab):
+    fate = {"answer": "accept", "delay_ms": 200, "answer_delay_ms": 300}
+    lab.simulator.post("rules", rules=[{"match": {}, "fate": fate}])
+    lab.order(1_500)
+    worker = lab.start()
+    lab.until(lambda: len(lab.receipts()) > 50, what="the first messages")
+
+    lab.stop(worker)
+
+    states = lab.judge()
+    assert set(states) <= {"accepted", "queued"}
+    assert states["accepted"] == len(lab.receipts())
+    lab.simulator.post("rules", rules=[], replace=True)
+    lab.start()
+    lab.until(lab.settled, what="the rest")
+    assert lab.judge() == {"accepted": 1_500}
+
+
+def test_a_worker_that_slept_past_its_lease_cannot_send_what_it_claimed(lab):
+    lab.order(50)
+    sleeper = lab.start(crash_at="after_claim:1:stop")
+    lab.until(lambda: stopped(sleeper), what="the sleep")
+    assert lab.tally() == {"claimed": 50}
+
+    lab.start()
+    lab.until(lab.settled, what="the other worker", seconds=30)
+    os.kill(sleeper, signal.SIGCONT)
+    lab.stop(sleeper)
+
+    assert lab.judge() == {"accepted": 50}
+    assert {row.attempts for row in lab.rows()} == {1}
+
+
+def test_a_worker_that_slept_after_its_intent_does_not_send(lab):
+    lab.order(50)
+    sleeper = lab.start(crash_at="after_intent_commit:1:stop")
+    lab.until(lambda: stopped(sleeper), what="the sleep")
+
+    lab.start()
+    lab.until(lab.settled, what="the lease's end", seconds=30)
+    os.kill(sleeper, signal.SIGCONT)
+    lab.stop(sleeper)
+
+    assert lab.judge() == {"unknown": 50}
+    assert not lab.receipts()
+
+
+def test_two_workers_share_one_campaign(lab):
+    fate = {"answer": "accept", "answer_delay_ms": 30}
+    lab.simulator.post("rules", rules=[{"match": {}, "fate": fate}])
+    order = lab.order(3_000)
+    with db.transaction():
+        dispatch.drain.later(order)
+
+    lab.start()
+    lab.start()
+    lab.until(lab.settled, what="the end")
+
+    assert lab.judge() == {"accepted": 3_000}
+    assert {row.attempts for row in lab.rows()} == {1}
+
+
+def test_an_answer_is_not_lost_with_the_connection(lab, database):
+    fate = {"answer": "accept", "answer_delay_ms": 700}
+    lab.simulator.post("rules", rules=[{"match": {}, "fate": fate}])
+    lab.order(200)
+    lab.start(lease_seconds=60)
+    lab.until(lambda: len(lab.receipts()) == 200, what="the messages")
+
+    cut_off(database, seconds=1.5)
+
+    lab.until(lab.settled, what="the answers", seconds=30)
+    assert lab.judge() == {"accepted": 200}
+
+
+def cut_off(database, seconds):
+    """End every connection of the application, again and again for a while."""
+    engine = create_engine(database.superuser_url, isolation_level="AUTOCOMMIT")
+    end = time.monotonic() + seconds
+    with engine.connect() as connection:
+        while time.monotonic() < end:
+            connection.execute(
+                text(
+                    "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+                    " WHERE usename = 'clarion'"
+                )
+            )
+            time.sleep(0.05)
+    engine.dispose()
+    db.engine().dispose()
+
+
+def stopped(pid):
+    words = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return words[0] == "T"
