@@ -1,5 +1,7 @@
 """A browser that remembers everything that went wrong on the pages it showed."""
 
+import re
+
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import TimeoutError as Late
@@ -22,6 +24,7 @@ class Witness:
     def __init__(self, context, base, *, narrow=True):
         self.context, self.base, self.narrow = context, base, narrow
         self.faults: list[str] = []
+        self.seen: set[tuple[str, str]] = set()
         context.expose_binding("clarionReport", lambda _from, text: self._add("CSP", text))
         context.add_init_script(REPORT)
         context.on("console", self._console)
@@ -32,9 +35,16 @@ class Witness:
     def goto(self, path):
         self.page.goto(self.base + path if path.startswith("/") else path)
 
-    def look(self):
-        """Find nothing to complain of on this page, and nothing wider than a phone."""
+    def look(self, state=""):
+        """Find nothing to complain of on this page, and nothing wider than a phone.
+
+        Each kind of page is looked at once, and once more in each state that is named.
+        """
         path = self.page.url.removeprefix(self.base)
+        kind = (re.sub(r"[0-9a-f]{8}-[0-9a-f-]{27}|[?].*", "…", path), state)
+        if kind in self.seen:
+            return
+        self.seen.add(kind)
         found = Axe().run(self.page).response["violations"]
         named = [(v["id"], [n["target"] for n in v["nodes"]]) for v in found]
         assert named == [], path
