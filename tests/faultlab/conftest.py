@@ -135,9 +135,15 @@ class Lab:
         """Look until something is true."""
         end = time.monotonic() + seconds
         while not (found := true()):
-            assert time.monotonic() < end, f"{what} did not come: {self.tally()}"
+            assert time.monotonic() < end, self.story(what)
             time.sleep(0.05)
         return found
+
+    def story(self, what):
+        """Say what is missing, and what the workers said last."""
+        log = self.folder / "workers.log"
+        said = log.read_text()[-6_000:] if log.exists() else ""
+        return f"{what} did not come: {self.tally()}\n{said}"
 
     def settled(self):
         """Whether nothing is waiting, held by a worker, or on the wire."""
