@@ -9,7 +9,7 @@ from pathlib import Path
 
 from sqlalchemy.orm import configure_mappers
 
-from clarion.base import limits, telemetry, words
+from clarion.base import db, limits, telemetry, words
 from clarion.base.settings import settings
 from clarion.messaging import incoming, reconcile
 from clarion.plugging.manager import Plugins, plugins
@@ -60,8 +60,10 @@ def plugin_folders(name: str) -> list[Path]:
 
 @job(queue="default", idempotent=True, alone=True, system=True)
 def seal() -> None:
-    """Append new entries of the log to their account's chain."""
-    audit.seal()
+    """Append new entries of the log to their account's chain, a part at a time."""
+    if audit.seal_some() == audit.SEALED_AT_ONCE:
+        with db.transaction():
+            seal.later()
 
 
 @job(queue="default", idempotent=True, alone=True, system=True)

@@ -15,11 +15,12 @@ from pathlib import Path
 from wsgiref.simple_server import WSGIRequestHandler, make_server
 
 import pytest
-from sqlalchemy import select, text, update
+from sqlalchemy import create_engine, select, text, update
 
 from clarion.base import db
 from clarion.messaging import channels, counts
 from clarion.messaging.models import Channel, Sender
+from clarion.tenancy import audit
 from clarion.tenancy.models import Preference
 from clarion.tenancy.preferences import SWITCH
 from clarion.testing.factories import make_sender
@@ -234,8 +235,25 @@ def nursery(database, lab_simulator):
     running.close()
 
 
+@pytest.fixture(scope="session")
+def quiet_house(database):
+    """Nothing that other tests left running: the lab's workers look after every account."""
+    engine = create_engine(database.superuser_url)
+    with engine.begin() as connection:
+        connection.execute(
+            text(
+                "UPDATE campaign SET state = 'paused' WHERE state IN ('running', 'pausing')"
+            )
+        )
+        connection.execute(
+            text("UPDATE message SET state = 'unknown' WHERE state = 'dispatching'")
+        )
+    engine.dispose()
+    audit.seal(window=None)
+
+
 @pytest.fixture
-def lab(account, lab_simulator, nursery, tmp_path):
+def lab(quiet_house, account, lab_simulator, nursery, tmp_path):
     """A lab with nothing sent yet; whatever still runs at the end is killed."""
     lab_simulator.post("rules", rules=[], replace=True)
     lab_simulator.post("reset", receipts=True)

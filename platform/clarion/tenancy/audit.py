@@ -30,6 +30,7 @@ _watched: dict[type, tuple[frozenset[str], frozenset[str]]] = {}
 _writing: ContextVar[bool] = ContextVar("audit_writing", default=False)
 _labels: dict[str, str] = {}
 SEALER_LOCK = 7001
+SEALED_AT_ONCE = 2_000
 
 
 class Unaudited(ClarionError):
@@ -232,10 +233,22 @@ def mac(entry: Mapping[str, Any]) -> bytes:
 
 
 def seal(window: dt.timedelta | None = dt.timedelta(days=1)) -> int:
-    """Append to each account's chain what is in none yet; return how many.
+    """Append to each account's chain what is in none yet, part by part; return how many."""
+    done = 0
+    while some := seal_some(window):
+        done += some
+        if some < SEALED_AT_ONCE:
+            break
+    return done
+
+
+def seal_some(window: dt.timedelta | None = dt.timedelta(days=1)) -> int:
+    """Append the oldest loose entries to their chains; return how many.
 
     One sealer at a time; writers never wait for it. New entries are found by anti-join,
     never by "after the last", because a slow transaction commits behind its successors.
+    `SEALED_AT_ONCE` at most, so that a backlog neither holds a worker for long nor is
+    lost with it.
     """
     with db.apart(db.Entry("clarion_system", None, "job:audit.seal")) as orm:
         if not orm.scalar(select(func.pg_try_advisory_xact_lock(SEALER_LOCK))):
@@ -246,7 +259,9 @@ def seal(window: dt.timedelta | None = dt.timedelta(days=1)) -> int:
         if window:  # the daily run looks without one
             loose = loose.where(AuditEntry.at > clock.now() - window)
         chains: dict[UUID, list[Any]] = {}
-        for row in orm.execute(loose.order_by(AuditEntry.at, AuditEntry.id)):
+        for row in orm.execute(
+            loose.order_by(AuditEntry.at, AuditEntry.id).limit(SEALED_AT_ONCE)
+        ):
             chains.setdefault(row.account_id or crypto.PLATFORM, []).append(row)
         for chain, rows in chains.items():
             _append(orm, chain, rows)

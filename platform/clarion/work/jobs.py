@@ -4,6 +4,7 @@ import datetime as dt
 import functools
 import importlib
 import random
+import time
 from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Generic, Literal, ParamSpec
 from uuid import UUID
@@ -26,6 +27,7 @@ P = ParamSpec("P")
 QueueName = Literal["dispatch", "intake", "default", "bulk"]
 QUEUES: tuple[QueueName, ...] = ("dispatch", "intake", "default", "bulk")
 TRIES = 5
+SLOW_SECONDS = 15.0
 done = counter("jobs_total", "Jobs that ended", ("job", "result"))
 _stopping: Callable[[], bool] = lambda: False  # noqa: E731 -- replaced by the worker
 
@@ -126,6 +128,7 @@ def run(
         if one.system or who.account_id is None
         else account_scope(who.account_id, who)
     )
+    began = time.monotonic()
     with scope, telemetry.bound(job=path):
         try:
             if one.alone:
@@ -139,6 +142,9 @@ def run(
             if raises:
                 raise
             _again(one, path, payload, attempt, error)
+        took = time.monotonic() - began
+        if took > SLOW_SECONDS:
+            log.warning("job.slow", path=path, seconds=round(took, 1))
 
 
 def _again(

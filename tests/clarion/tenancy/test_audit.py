@@ -395,6 +395,18 @@ def test_known_end_of_a_chain_that_grew(chained):
     assert broken(chained.id, known) is None
 
 
+def test_a_backlog_is_sealed_part_by_part(account, monkeypatch):
+    audit.seal(window=None)
+    monkeypatch.setattr(audit, "SEALED_AT_ONCE", 3)
+    for number in range(7):
+        with db.transaction():
+            audit.record("portal.thing.done", number=number)
+
+    assert [audit.seal_some() for _part in range(4)] == [3, 3, 1, 0]
+    assert broken(account.id) is None
+    assert end_of(account.id)[0] >= 7
+
+
 def test_sealers_at_once_make_one_chain(account):
     """AUD-02: writers go on while many seal; no fork, no gap, nothing twice."""
     stop, errors = threading.Event(), []
