@@ -678,6 +678,46 @@ def upgrade() -> None:
     )
     op.create_index('idx_permission_view_id', 'ab_permission_view_role', ['permission_view_id'], unique=False)
     op.create_index('idx_role_id', 'ab_permission_view_role', ['role_id'], unique=False)
+    op.create_table('breaker',
+    sa.Column('id', sa.Uuid(), nullable=False),
+    sa.Column('account_id', sa.Uuid(), server_default=sa.text('clarion_account()'), nullable=False),
+    sa.Column('kind', sa.String(length=12), nullable=False),
+    sa.Column('subject', sa.String(length=600), nullable=False),
+    sa.Column('state', sa.String(length=12), server_default='open', nullable=False),
+    sa.Column('reason', sa.String(length=60), nullable=False),
+    sa.Column('times', sa.SmallInteger(), server_default='1', nullable=False),
+    sa.Column('opened_at', sa.DateTime(timezone=True), server_default=sa.text('clarion_now()'), nullable=False),
+    sa.Column('until', sa.DateTime(timezone=True), nullable=True),
+    sa.Column('trial_until', sa.DateTime(timezone=True), nullable=True),
+    sa.Column('closed_at', sa.DateTime(timezone=True), nullable=True),
+    sa.Column('created_at', sa.DateTime(timezone=True), server_default=sa.text('clarion_now()'), nullable=False),
+    sa.Column('created_by', sa.String(length=80), server_default=sa.text("coalesce(current_setting('app.actor_id', true), '')"), nullable=False),
+    sa.CheckConstraint("kind IN ('template', 'campaign', 'sender', 'channel')", name=op.f('ck_breaker_kind')),
+    sa.CheckConstraint("state IN ('open', 'half_open', 'closed')", name=op.f('ck_breaker_state')),
+    sa.ForeignKeyConstraint(['account_id'], ['account.id'], name=op.f('fk_breaker_account_id')),
+    sa.PrimaryKeyConstraint('id', name=op.f('pk_breaker')),
+    sa.UniqueConstraint('account_id', 'id', name=op.f('uq_breaker_account_id_id')),
+    sa.UniqueConstraint('account_id', 'kind', 'subject', name=op.f('uq_breaker_account_id_kind_subject'))
+    )
+    op.execute('GRANT SELECT, INSERT, UPDATE, DELETE ON breaker TO clarion_app')
+    op.execute('GRANT SELECT ON breaker TO clarion_staff')
+    op.execute('GRANT SELECT ON breaker TO clarion_system')
+    op.execute('ALTER TABLE breaker ENABLE ROW LEVEL SECURITY')
+    op.execute('ALTER TABLE breaker FORCE ROW LEVEL SECURITY')
+    op.execute('CREATE POLICY app ON breaker TO clarion_app USING (account_id = (SELECT clarion_account())) WITH CHECK (account_id = (SELECT clarion_account()))')
+    op.execute('CREATE POLICY staff ON breaker TO clarion_staff USING (true) WITH CHECK (true)')
+    op.execute('CREATE POLICY system ON breaker TO clarion_system USING (true) WITH CHECK (true)')
+    op.create_table('provider_code',
+    sa.Column('transport', sa.String(length=40), nullable=False),
+    sa.Column('code', sa.String(length=20), nullable=False),
+    sa.Column('times', sa.Integer(), server_default='1', nullable=False),
+    sa.Column('first_at', sa.DateTime(timezone=True), server_default=sa.text('clarion_now()'), nullable=False),
+    sa.Column('last_at', sa.DateTime(timezone=True), server_default=sa.text('clarion_now()'), nullable=False),
+    sa.Column('settled_at', sa.DateTime(timezone=True), nullable=True),
+    sa.PrimaryKeyConstraint('transport', 'code', name=op.f('pk_provider_code'))
+    )
+    op.execute('GRANT SELECT, UPDATE (settled_at) ON provider_code TO clarion_staff')
+    op.execute('GRANT SELECT, INSERT, UPDATE ON provider_code TO clarion_system')
     op.create_table('audit_link',
     sa.Column('chain', sa.Uuid(), nullable=False),
     sa.Column('seq', sa.BigInteger(), nullable=False),
@@ -735,6 +775,9 @@ def upgrade() -> None:
     sa.Column('finished_at', sa.DateTime(timezone=True), nullable=True),
     sa.Column('finish_by', sa.DateTime(timezone=True), nullable=True),
     sa.Column('drained_at', sa.DateTime(timezone=True), nullable=True),
+    sa.Column('closed_at', sa.DateTime(timezone=True), nullable=True),
+    sa.Column('wave', sa.SmallInteger(), server_default='0', nullable=False),
+    sa.Column('wave_at', sa.DateTime(timezone=True), nullable=True),
     sa.Column('created_at', sa.DateTime(timezone=True), server_default=sa.text('clarion_now()'), nullable=False),
     sa.Column('created_by', sa.String(length=80), server_default=sa.text("coalesce(current_setting('app.actor_id', true), '')"), nullable=False),
     sa.CheckConstraint("purpose IN ('marketing', 'utility', 'auth', 'service')", name=op.f('ck_campaign_purpose')),
@@ -747,7 +790,7 @@ def upgrade() -> None:
     sa.UniqueConstraint('account_id', 'id', name=op.f('uq_campaign_account_id_id'))
     )
     op.execute('GRANT SELECT, INSERT, UPDATE, DELETE ON campaign TO clarion_app')
-    op.execute('GRANT SELECT (id, account_id, name, purpose, delivery_mode, sender_id, state, state_reason, lane, started_at, finished_at, finish_by, drained_at, created_at, created_by) ON campaign TO clarion_staff')
+    op.execute('GRANT SELECT (id, account_id, name, purpose, delivery_mode, sender_id, state, state_reason, lane, started_at, finished_at, finish_by, drained_at, closed_at, wave, wave_at, created_at, created_by) ON campaign TO clarion_staff')
     op.execute('GRANT SELECT ON campaign TO clarion_system')
     op.execute('ALTER TABLE campaign ENABLE ROW LEVEL SECURITY')
     op.execute('ALTER TABLE campaign FORCE ROW LEVEL SECURITY')
@@ -832,13 +875,14 @@ def upgrade() -> None:
     sa.UniqueConstraint('account_id', 'id', name=op.f('uq_message_account_id_id'))
     )
     op.execute('GRANT SELECT, INSERT, UPDATE ON message TO clarion_app')
-    op.execute('GRANT SELECT (id, account_id, campaign_id, sender_id, lane, state, not_before, lease_until, state_since) ON message TO clarion_system')
+    op.execute('GRANT SELECT (id, account_id, campaign_id, sender_id, lane, purpose, state, not_before, lease_until, state_since) ON message TO clarion_system')
     op.execute('ALTER TABLE message ENABLE ROW LEVEL SECURITY')
     op.execute('ALTER TABLE message FORCE ROW LEVEL SECURITY')
     op.execute('CREATE POLICY app ON message TO clarion_app USING (account_id = (SELECT clarion_account())) WITH CHECK (account_id = (SELECT clarion_account()))')
     op.execute('CREATE POLICY system ON message TO clarion_system USING (true) WITH CHECK (true)')
     op.create_index('ix_message_campaign_state', 'message', ['account_id', 'campaign_id', 'state'], unique=False)
     op.create_index('ix_message_contact', 'message', ['account_id', 'contact_id'], unique=False)
+    op.create_index('ix_message_doubt', 'message', ['account_id', 'state_since'], unique=False, postgresql_where=sa.text("state IN ('unknown', 'held')"))
     op.create_index('ix_message_lease', 'message', ['lease_until'], unique=False, postgresql_where=sa.text("state IN ('claimed', 'dispatching')"))
     op.create_index('ix_message_queue', 'message', ['account_id', 'campaign_id', 'not_before'], unique=False, postgresql_where=sa.text("state = 'queued'"))
     op.create_table('attempt',
@@ -865,6 +909,29 @@ def upgrade() -> None:
     op.execute('ALTER TABLE attempt FORCE ROW LEVEL SECURITY')
     op.execute('CREATE POLICY app ON attempt TO clarion_app USING (account_id = (SELECT clarion_account())) WITH CHECK (account_id = (SELECT clarion_account()))')
     op.create_index('ix_attempt_provider', 'attempt', ['account_id', 'provider_id'], unique=False, postgresql_where=sa.text('provider_id IS NOT NULL'))
+    op.create_table('decision',
+    sa.Column('id', sa.Uuid(), nullable=False),
+    sa.Column('account_id', sa.Uuid(), server_default=sa.text('clarion_account()'), nullable=False),
+    sa.Column('campaign_id', sa.Uuid(), nullable=False),
+    sa.Column('message_id', sa.Uuid(), nullable=False),
+    sa.Column('attempt', sa.SmallInteger(), nullable=False),
+    sa.Column('choice', sa.String(length=8), nullable=False),
+    sa.Column('by', sa.String(length=120), nullable=False),
+    sa.Column('created_at', sa.DateTime(timezone=True), server_default=sa.text('clarion_now()'), nullable=False),
+    sa.Column('created_by', sa.String(length=80), server_default=sa.text("coalesce(current_setting('app.actor_id', true), '')"), nullable=False),
+    sa.CheckConstraint("choice IN ('resend', 'leave')", name=op.f('ck_decision_choice')),
+    sa.ForeignKeyConstraint(['account_id', 'campaign_id'], ['campaign.account_id', 'campaign.id'], name=op.f('fk_decision_account_id_campaign_id')),
+    sa.ForeignKeyConstraint(['account_id', 'message_id'], ['message.account_id', 'message.id'], name=op.f('fk_decision_account_id_message_id')),
+    sa.ForeignKeyConstraint(['account_id'], ['account.id'], name=op.f('fk_decision_account_id')),
+    sa.PrimaryKeyConstraint('id', name=op.f('pk_decision')),
+    sa.UniqueConstraint('account_id', 'id', name=op.f('uq_decision_account_id_id')),
+    sa.UniqueConstraint('account_id', 'message_id', 'attempt', name=op.f('uq_decision_account_id_message_id_attempt'))
+    )
+    op.execute('GRANT SELECT, INSERT ON decision TO clarion_app')
+    op.execute('ALTER TABLE decision ENABLE ROW LEVEL SECURITY')
+    op.execute('ALTER TABLE decision FORCE ROW LEVEL SECURITY')
+    op.execute('CREATE POLICY app ON decision TO clarion_app USING (account_id = (SELECT clarion_account())) WITH CHECK (account_id = (SELECT clarion_account()))')
+    op.create_index('ix_decision_campaign', 'decision', ['account_id', 'campaign_id', 'created_at'], unique=False)
     # ### end Alembic commands ###
     op.execute(TRIGGERS)
     op.execute(FAB)
@@ -872,10 +939,13 @@ def upgrade() -> None:
 
 def downgrade() -> None:
     # ### commands auto generated by Alembic - please adjust! ###
+    op.drop_index('ix_decision_campaign', table_name='decision')
+    op.drop_table('decision')
     op.drop_index('ix_attempt_provider', table_name='attempt', postgresql_where=sa.text('provider_id IS NOT NULL'))
     op.drop_table('attempt')
     op.drop_index('ix_message_queue', table_name='message', postgresql_where=sa.text("state = 'queued'"))
     op.drop_index('ix_message_lease', table_name='message', postgresql_where=sa.text("state IN ('claimed', 'dispatching')"))
+    op.drop_index('ix_message_doubt', table_name='message', postgresql_where=sa.text("state IN ('unknown', 'held')"))
     op.drop_index('ix_message_contact', table_name='message')
     op.drop_index('ix_message_campaign_state', table_name='message')
     op.drop_table('message')
@@ -886,6 +956,8 @@ def downgrade() -> None:
     op.drop_table('campaign')
     op.drop_table('sender')
     op.drop_table('audit_link')
+    op.drop_table('provider_code')
+    op.drop_table('breaker')
     op.drop_index('idx_role_id', table_name='ab_permission_view_role')
     op.drop_index('idx_permission_view_id', table_name='ab_permission_view_role')
     op.drop_table('ab_permission_view_role')

@@ -77,6 +77,7 @@ def tidy() -> None:
 
 OURS = (
     ("messaging.reconcile", "* * * * * */5", reconcile.look),
+    ("messaging.close_books", "* * * * *", reconcile.close_books),
     ("audit.seal", "* * * * * */10", seal),
     ("tidy", "17 3 * * *", tidy),
 )

@@ -220,6 +220,7 @@ class _Drain:
             intent.attempt,
             intent.token,
             "held" if answer.held else "accepted",
+            "provider_quality" if answer.held else "",
             provider_id=answer.provider_id,
         )
 

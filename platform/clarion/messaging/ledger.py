@@ -566,21 +566,6 @@ def silence(contact_ids: Sequence[UUID], scope: str) -> int:
     return len(rows.all())
 
 
-def ask_people(after: dt.timedelta) -> int:
-    """Turn unknown rows older than `after` into questions for a person; count them."""
-    rows = db.session().execute(
-        text(
-            """
-            UPDATE message SET state = 'needs_decision', state_since = clarion_now()
-            WHERE account_id = :account AND state = 'unknown'
-              AND state_since < clarion_now() - :after RETURNING id
-            """
-        ),
-        {"account": current_account(), "after": after},
-    )
-    return len(rows.all())
-
-
 def beat(campaign_id: UUID) -> None:
     """Note that a drain is at work on a campaign, so that nobody else is rung."""
     db.session().execute(

@@ -20,7 +20,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, MappedColumn
 
-from clarion.base.db import Wall, column
+from clarion.base.db import Base, Wall, column
 from clarion.tenancy.models import NOW, AccountBase, Time
 
 STATES = (
@@ -107,6 +107,52 @@ class SenderBucket(AccountBase):
     used: Mapped[int] = column(pd=None, server_default="0")
 
 
+class Breaker(AccountBase):
+    """What was stopped, by what, and how it opens again; one row per thing that can stop.
+
+    `subject` is an id, or for a template `<channel>:<name>:<language>`. `times` counts
+    openings in a row, for ever longer waits; `until` is set where an end is known.
+    `trial_until` is the lease on the one message that a half-open breaker lets through.
+    """
+
+    __tablename__ = "breaker"
+    __table_args__ = (
+        UniqueConstraint("account_id", "kind", "subject"),
+        _one_of("kind", ("template", "campaign", "sender", "channel")),
+        _one_of("state", ("open", "half_open", "closed")),
+    )
+    wall = Wall(kind="operational", staff=("SELECT",), system=("SELECT",))
+
+    kind: Mapped[str] = column(String(12), pd=None)
+    subject: Mapped[str] = column(String(600), pd=None)
+    state: Mapped[str] = column(String(12), pd=None, server_default="open")
+    reason: Mapped[str] = column(String(60), pd=None)
+    times: Mapped[int] = column(SmallInteger, pd=None, server_default="1")
+    opened_at: Mapped[dt.datetime] = column(Time, pd=None, server_default=NOW)
+    until: Mapped[dt.datetime | None] = column(Time, pd=None)
+    trial_until: Mapped[dt.datetime | None] = column(Time, pd=None)
+    closed_at: Mapped[dt.datetime | None] = column(Time, pd=None)
+
+
+class ProviderCode(Base):
+    """A code of a provider that our table of answers has no word for."""
+
+    __tablename__ = "provider_code"
+    wall = Wall(
+        kind="platform",
+        staff=("SELECT", "UPDATE (settled_at)"),
+        system=("SELECT", "INSERT", "UPDATE"),
+        why="about the provider, not about an account: what to add to the table of answers",
+    )
+
+    transport: Mapped[str] = column(String(40), pd=None, primary_key=True)
+    code: Mapped[str] = column(String(20), pd=None, primary_key=True)
+    times: Mapped[int] = column(pd=None, server_default="1")
+    first_at: Mapped[dt.datetime] = column(Time, pd=None, server_default=NOW)
+    last_at: Mapped[dt.datetime] = column(Time, pd=None, server_default=NOW)
+    settled_at: Mapped[dt.datetime | None] = column(Time, pd=None)
+
+
 class Campaign(AccountBase):
     """The send order: what the gate reads in one statement. Never edited after launch."""
 
@@ -123,7 +169,7 @@ class Campaign(AccountBase):
             (  # how it goes; not `template`, which is what it says
                 "SELECT (id, account_id, name, purpose, delivery_mode, sender_id, state,"
                 " state_reason, lane, started_at, finished_at, finish_by, drained_at,"
-                " created_at, created_by)"
+                " closed_at, wave, wave_at, created_at, created_by)"
             ),
         ),
         system=("SELECT",),
@@ -150,6 +196,9 @@ class Campaign(AccountBase):
     finished_at: Mapped[dt.datetime | None] = column(Time, pd=None)
     finish_by: Mapped[dt.datetime | None] = column(Time, pd=None)
     drained_at: Mapped[dt.datetime | None] = column(Time, pd=None)  # last look of a drain
+    closed_at: Mapped[dt.datetime | None] = column(Time, pd=None)  # nothing can change
+    wave: Mapped[int] = column(SmallInteger, pd=None, server_default="0")  # 0: all at once
+    wave_at: Mapped[dt.datetime | None] = column(Time, pd=None)  # when it was released
 
 
 class Message(AccountBase):
@@ -171,6 +220,12 @@ class Message(AccountBase):
             "lease_until",
             postgresql_where=text("state IN ('claimed', 'dispatching')"),
         ),
+        Index(
+            "ix_message_doubt",
+            "account_id",
+            "state_since",
+            postgresql_where=text("state IN ('unknown', 'held')"),
+        ),
         Index("ix_message_campaign_state", "account_id", "campaign_id", "state"),
         Index("ix_message_contact", "account_id", "contact_id"),
         ForeignKeyConstraint(
@@ -181,7 +236,7 @@ class Message(AccountBase):
         kind="content",
         app=("SELECT", "INSERT", "UPDATE"),
         system=(
-            "SELECT (id, account_id, campaign_id, sender_id, lane, state, not_before, lease_until, state_since)",
+            "SELECT (id, account_id, campaign_id, sender_id, lane, purpose, state, not_before, lease_until, state_since)",
         ),
     )
 
@@ -255,6 +310,27 @@ class MessageEvent(AccountBase):
     from_state: Mapped[str] = column(String(16), pd=None)
     to_state: Mapped[str] = column(String(16), pd=None)
     reason: Mapped[str] = column(String(60), pd=None, server_default="")
+
+
+class Decision(AccountBase):
+    """What a person chose for a message nobody can account for; once for each attempt.
+
+    The key is the guard: whoever presses second finds what the first chose.
+    """
+
+    __tablename__ = "decision"
+    __table_args__ = (
+        UniqueConstraint("account_id", "message_id", "attempt"),
+        Index("ix_decision_campaign", "account_id", "campaign_id", "created_at"),
+        _one_of("choice", ("resend", "leave")),
+    )
+    wall = Wall(kind="content", app=("SELECT", "INSERT"))
+
+    campaign_id: Mapped[UUID] = column(Uuid, pd=None, to="campaign")
+    message_id: Mapped[UUID] = column(Uuid, pd=None, to="message")
+    attempt: Mapped[int] = column(SmallInteger, pd=None)
+    choice: Mapped[str] = column(String(8), pd=None)
+    by: Mapped[str] = column(String(120), pd="person.name", retention="account", log="mask")
 
 
 class Identifier(AccountBase):

@@ -178,14 +178,27 @@ def cancel(campaign_id: UUID) -> int:
     return stopped
 
 
+def reopen(campaign_id: UUID) -> None:
+    """Let an order go on that was finished, because some of its people wait again."""
+    order = _locked(campaign_id)
+    if order.state == "finished":
+        order.state, order.state_reason, order.finished_at = "running", "", None
+        db.session().flush()
+    if order.state == "running":
+        ring(campaign_id)
+
+
 def settle(campaign_id: UUID) -> str:
-    """Move an order on when its rows allow: pausing → paused, running → finished."""
+    """Move an order on when its rows allow: pausing → paused, running → finished.
+
+    A paused order with nobody left to send to is finished as well: its end came meanwhile.
+    """
     order = _locked(campaign_id)
     found = counts.tally(campaign_id)
     waiting = sum(found.get(state, 0) for state in ledger.OPEN)
     if order.state == "pausing" and not found.get("dispatching"):
         order.state = "paused"
-    elif order.state == "running" and not waiting:
+    elif order.state in ("running", "paused") and not waiting:
         order.state = "finished"
         order.finished_at = func.clarion_now()
         audit.record("messaging.campaign.finished", order)

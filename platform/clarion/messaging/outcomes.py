@@ -63,6 +63,12 @@ def declared(state: str, reason: str) -> bool:
     )
 
 
+def pairs() -> list[tuple[str, str]]:
+    """List every state and reason that has words of its own."""
+    causes = [("failed", reason) for reason in CAUSES]
+    return [*((state, "") for state in STATES), *REASONS, *causes]
+
+
 _NOTHING = _("Nothing: this needs no action.")
 _CONTACT_FIX = _("Correct the number in Contacts, then send a new campaign to them.")
 _SENDER_FIX = _("Open Senders, solve what is named there, then resume.")
@@ -193,6 +199,11 @@ REASONS: Mapping[tuple[str, str], _Row] = {
     ("unknown", "no_answer"): STATES["unknown"],
     ("needs_decision", "no_answer"): STATES["needs_decision"],
     ("needs_decision", "restored"): STATES["needs_decision"],
+    ("needs_decision", "provider_quality"): _Row(
+        _("Needs your decision"),
+        _("The provider held the message for a check and never said what became of it."),
+        _("Leave it, or send it again and accept that the person may get it twice."),
+    ),
     # a pause somebody chose
     ("paused", "by_person"): STATES["paused"],
     ("paused", "paused_by_person"): STATES["paused"],
@@ -208,7 +219,7 @@ CAUSES: Mapping[str, _Row] = {
     "per_user_limit": _Row(
         _("Had enough marketing for now"),
         _("WhatsApp limits how many marketing messages one person gets from everybody."),
-        _("Send to them again after 24 hours."),
+        _("Do not repeat it today. After a day the campaign's page offers a follow-up."),
         retry=True,
     ),
     "experiment": _Row(
@@ -462,6 +473,38 @@ CAUSES: Mapping[str, _Row] = {
             "Nearly every message was refused for its content, so we stopped to protect you."
         ),
         _("Compare the variables with the approved template, then resume."),
+        retry=True,
+    ),
+    "failure_rate": _Row(
+        _("Too many failures"),
+        _(
+            "At least every fifth of the last 200 failed for a reason that is not the person."
+        ),
+        _("Look at the reasons for failing below, solve them, then resume."),
+        retry=True,
+    ),
+    "opt_out_rate": _Row(
+        _("Too many people said STOP"),
+        _("Two in a hundred or more of those who got it do not want to hear from you."),
+        _("Write to people who expect it, or say something else; resume if you are sure."),
+        retry=True,
+    ),
+    "template_quality_red": _Row(
+        _("Template in low quality"),
+        _("WhatsApp reports that people block or report this template too often."),
+        _("Wait until the quality recovers, or send a better template to fewer people."),
+        retry=True,
+    ),
+    "number_quality_red": _Row(
+        _("Number in low quality"),
+        _("WhatsApp reports that people block or report this number too often."),
+        _("Send nothing for some days; then write to people who expect it."),
+        retry=True,
+    ),
+    "provider_down": _Row(
+        _("The provider does not answer"),
+        _("Five calls in a row got no usable answer; more would only become unknown."),
+        _("Wait: one message is tried by itself every few minutes, then all goes on."),
         retry=True,
     ),
     "waba_missing": _Row(

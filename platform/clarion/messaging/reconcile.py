@@ -10,7 +10,7 @@ from sqlalchemy import func, or_, select
 
 from clarion.base import db
 from clarion.base.telemetry import logger
-from clarion.messaging import counts, incoming, ledger, orders
+from clarion.messaging import ageing, counts, incoming, ledger, orders
 from clarion.messaging.models import Campaign, Message, Orphan
 from clarion.tenancy.actor import SYSTEM_JOB
 from clarion.tenancy.models import Account
@@ -19,7 +19,6 @@ from clarion.work import outbox, webhooks
 from clarion.work.jobs import job
 
 log = logger(__name__)
-UNKNOWN_FOR = dt.timedelta(hours=72)
 IDLE = dt.timedelta(seconds=3)
 
 
@@ -38,32 +37,61 @@ def mend() -> None:
     with db.transaction():
         moved = ledger.reclaim()
         adopted = incoming.adopt_orphans()
-        asked = ledger.ask_people(UNKNOWN_FOR)
-    if moved or adopted or asked:
-        log.info("ledger.mended", reclaimed=moved, adopted=adopted, to_decide=asked)
+        again = ageing.send_again()
+        asked = ageing.ask_people()
+        late = ageing.expire_waiting()
+        for campaign_id in sorted(set(again)):
+            orders.reopen(campaign_id)
+    if moved or adopted or again or asked or late:
+        log.info(
+            "ledger.mended",
+            reclaimed=moved,
+            adopted=adopted,
+            again=len(again),
+            to_decide=asked,
+            late=len(late),
+        )
     with db.transaction():
         query = select(Campaign.id).where(Campaign.state.in_(("running", "pausing")))
         for campaign_id in list(db.session().scalars(query)):
             orders.settle(campaign_id)
+        for campaign_id in sorted(set(late)):
+            orders.settle(campaign_id)
         for campaign_id in counts.standing(IDLE):
             orders.ring(campaign_id)
+
+
+@job(queue="default", idempotent=True, alone=True, system=True)
+def close_books() -> None:
+    """Find orders whose messages have outlived themselves, and close their books."""
+    old = select(Campaign.account_id).where(ageing.outlived()).distinct()
+    with db.apart(outbox.SYSTEM) as orm:
+        accounts = list(orm.scalars(old))
+    for account_id in accounts:
+        with account_scope(account_id, SYSTEM_JOB), db.transaction():
+            expired = ageing.close_books()
+        if expired:
+            log.info("ledger.undelivered", messages=expired)
 
 
 def _accounts() -> list[UUID]:
     # columns are named: clarion_system may read these and no others, `EXISTS (SELECT *)` none
     late = select(Message.id).where(
         Message.account_id == Account.id,
-        or_(
-            Message.state.in_(("claimed", "dispatching"))
-            & (Message.lease_until < func.clarion_now()),
-            (Message.state == "unknown")
-            & (Message.state_since < func.clarion_now() - UNKNOWN_FOR),
-        ),
+        Message.state.in_(("claimed", "dispatching")),
+        Message.lease_until < func.clarion_now(),
+    )
+    doubt = select(Message.id).where(
+        Message.account_id == Account.id, ageing.doubtful_anywhere()
     )
     active = select(Campaign.id).where(
-        Campaign.account_id == Account.id, Campaign.state.in_(("running", "pausing"))
+        Campaign.account_id == Account.id,
+        or_(
+            Campaign.state.in_(("running", "pausing")),
+            (Campaign.state == "paused") & (Campaign.finish_by <= func.clarion_now()),
+        ),
     )
     orphaned = select(Orphan.id).where(Orphan.account_id == Account.id)
-    waits = or_(late.exists(), active.exists(), orphaned.exists())
+    waits = or_(late.exists(), doubt.exists(), active.exists(), orphaned.exists())
     with db.apart(outbox.SYSTEM) as orm:
         return list(orm.scalars(select(Account.id).where(waits)))

@@ -10,6 +10,7 @@ import pytest
 
 if TYPE_CHECKING:
     from clarion.base.services import Running
+    from clarion.testing.clock import DatabaseClock
     from clarion.testing.factories import Tenant
     from clarion.testing.simulator import Simulator
 
@@ -85,6 +86,15 @@ def other_account(clean: None) -> "Tenant":
     from clarion.testing.factories import make_account
 
     return make_account("Loja Norte")
+
+
+@pytest.fixture
+def later(database: "Running", clean: None) -> "Iterator[DatabaseClock]":
+    """The database's clock, to be moved on: `later.forward(hours=72)`."""
+    from clarion.testing.clock import database_clock
+
+    with database_clock(database.superuser_url) as clock:
+        yield clock
 
 
 @pytest.fixture
