@@ -15,7 +15,6 @@ from functools import cache
 from typing import Any, ClassVar, Literal, cast
 from uuid import UUID
 
-from flask_appbuilder.models.sqla import Model as FabModel
 from sqlalchemy import Connection, Engine, Table, create_engine, event, text
 from sqlalchemy.orm import (
     DeclarativeBase,
@@ -26,7 +25,11 @@ from sqlalchemy.orm import (
     sessionmaker,
 )
 
+from clarion.base import lean
 from clarion.base.settings import settings
+
+with lean.fab():
+    from flask_appbuilder.models.sqla import Model as FabModel
 
 NAMES = {
     "ix": "ix_%(table_name)s_%(column_0_N_name)s",

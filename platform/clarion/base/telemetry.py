@@ -15,10 +15,14 @@ from contextlib import contextmanager
 from typing import Any, TextIO
 from uuid import UUID
 
-import structlog
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 from prometheus_client.process_collector import ProcessCollector
+
+from clarion.base import lean
+
+with lean.without("rich"):  # it draws traces; ours are plain
+    import structlog
 
 Event = MutableMapping[str, Any]
 

@@ -23,13 +23,12 @@ from flask import (
 )
 from flask_appbuilder import AppBuilder
 from flask_appbuilder.baseviews import BaseView
-from flask_appbuilder.security.sqla.manager import SecurityManager
 from sqlalchemy import func, insert, or_, select, union
 from sqlalchemy.orm import Session
 from wtforms import PasswordField, StringField
 from wtforms.validators import InputRequired, Length
 
-from clarion.base import clock, db
+from clarion.base import clock, db, lean
 from clarion.base.errors import ClarionError
 from clarion.base.limits import Limit, clear, hit
 from clarion.base.words import _, lazy
@@ -52,6 +51,9 @@ from clarion.web.tables import (
     assoc_user_group,
     assoc_user_role,
 )
+
+with lean.fab():
+    from flask_appbuilder.security.sqla.manager import SecurityManager
 
 PREFIX: Final = "/console"
 HOME: Final = f"{PREFIX}/"
