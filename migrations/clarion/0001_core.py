@@ -457,6 +457,41 @@ def upgrade() -> None:
     op.execute('CREATE POLICY system ON audit_entry TO clarion_system USING (true) WITH CHECK (true)')
     op.create_index(op.f('ix_audit_entry_account_id'), 'audit_entry', ['account_id'], unique=False)
     op.create_index(op.f('ix_audit_entry_at'), 'audit_entry', ['at'], unique=False)
+    op.create_table('portfolio',
+    sa.Column('id', sa.Uuid(), nullable=False),
+    sa.Column('transport', sa.String(length=40), nullable=False),
+    sa.Column('provider_id', sa.String(length=80), nullable=False),
+    sa.Column('name', sa.String(length=120), server_default='', nullable=False),
+    sa.Column('people_per_day', sa.Integer(), nullable=True),
+    sa.Column('limit_at', sa.DateTime(timezone=True), server_default=sa.text('clarion_now()'), nullable=False),
+    sa.Column('own_people_per_day', sa.Integer(), nullable=True),
+    sa.CheckConstraint('own_people_per_day >= 0', name=op.f('ck_portfolio_own_people')),
+    sa.CheckConstraint('people_per_day >= 0', name=op.f('ck_portfolio_people')),
+    sa.PrimaryKeyConstraint('id', name=op.f('pk_portfolio')),
+    sa.UniqueConstraint('transport', 'provider_id', name=op.f('uq_portfolio_transport_provider_id'))
+    )
+    op.execute('GRANT SELECT, UPDATE (own_people_per_day, name) ON portfolio TO clarion_staff')
+    op.execute('GRANT SELECT, INSERT, UPDATE ON portfolio TO clarion_system')
+    op.create_table('portfolio_recipient',
+    sa.Column('portfolio_id', sa.Uuid(), nullable=False),
+    sa.Column('idx', sa.LargeBinary(), nullable=False),
+    sa.Column('until', sa.DateTime(timezone=True), nullable=False),
+    sa.ForeignKeyConstraint(['portfolio_id'], ['portfolio.id'], name=op.f('fk_portfolio_recipient_portfolio_id')),
+    sa.PrimaryKeyConstraint('portfolio_id', 'idx', name=op.f('pk_portfolio_recipient'))
+    )
+    op.execute('GRANT SELECT, INSERT, UPDATE, DELETE ON portfolio_recipient TO clarion_system')
+    op.create_index('ix_portfolio_recipient_until', 'portfolio_recipient', ['portfolio_id', 'until'], unique=False)
+    op.create_table('portfolio_wait',
+    sa.Column('portfolio_id', sa.Uuid(), nullable=False),
+    sa.Column('campaign_id', sa.Uuid(), nullable=False),
+    sa.Column('priority', sa.SmallInteger(), nullable=False),
+    sa.Column('people', sa.Integer(), nullable=False),
+    sa.Column('seen_at', sa.DateTime(timezone=True), server_default=sa.text('clarion_now()'), nullable=False),
+    sa.ForeignKeyConstraint(['portfolio_id'], ['portfolio.id'], name=op.f('fk_portfolio_wait_portfolio_id')),
+    sa.PrimaryKeyConstraint('portfolio_id', 'campaign_id', name=op.f('pk_portfolio_wait'))
+    )
+    op.execute('GRANT SELECT ON portfolio_wait TO clarion_staff')
+    op.execute('GRANT SELECT, INSERT, UPDATE, DELETE ON portfolio_wait TO clarion_system')
     op.create_table('channel',
     sa.Column('id', sa.Uuid(), nullable=False),
     sa.Column('account_id', sa.Uuid(), server_default=sa.text('clarion_account()'), nullable=False),
@@ -466,16 +501,20 @@ def upgrade() -> None:
     sa.Column('secrets', sa.LargeBinary(), nullable=False),
     sa.Column('state', sa.String(length=12), server_default='active', nullable=False),
     sa.Column('state_reason', sa.String(length=200), server_default='', nullable=False),
+    sa.Column('portfolio_id', sa.Uuid(), nullable=True),
+    sa.Column('slow_until', sa.DateTime(timezone=True), nullable=True),
+    sa.Column('slow_reason', sa.String(length=20), server_default='', nullable=False),
     sa.Column('created_at', sa.DateTime(timezone=True), server_default=sa.text('clarion_now()'), nullable=False),
     sa.Column('created_by', sa.String(length=80), server_default=sa.text("coalesce(current_setting('app.actor_id', true), '')"), nullable=False),
     sa.CheckConstraint("state IN ('active', 'paused')", name=op.f('ck_channel_state')),
     sa.ForeignKeyConstraint(['account_id'], ['account.id'], name=op.f('fk_channel_account_id')),
+    sa.ForeignKeyConstraint(['portfolio_id'], ['portfolio.id'], name=op.f('fk_channel_portfolio_id')),
     sa.PrimaryKeyConstraint('id', name=op.f('pk_channel')),
     sa.UniqueConstraint('account_id', 'id', name=op.f('uq_channel_account_id_id')),
     sa.UniqueConstraint('account_id', 'transport', 'name', name=op.f('uq_channel_account_id_transport_name'))
     )
     op.execute('GRANT SELECT, INSERT, UPDATE, DELETE ON channel TO clarion_app')
-    op.execute('GRANT SELECT (id, account_id, transport, name, config, state, state_reason, created_at, created_by) ON channel TO clarion_staff')
+    op.execute('GRANT SELECT (id, account_id, transport, name, config, state, state_reason, portfolio_id, slow_until, slow_reason, created_at, created_by) ON channel TO clarion_staff')
     op.execute('GRANT SELECT ON channel TO clarion_system')
     op.execute('ALTER TABLE channel ENABLE ROW LEVEL SECURITY')
     op.execute('ALTER TABLE channel FORCE ROW LEVEL SECURITY')
@@ -739,11 +778,15 @@ def upgrade() -> None:
     sa.Column('name', sa.String(length=120), nullable=False),
     sa.Column('quality', sa.String(length=12), server_default='', nullable=False),
     sa.Column('rate_per_s', sa.Integer(), server_default='80', nullable=False),
+    sa.Column('rate_at', sa.DateTime(timezone=True), server_default=sa.text('clarion_now()'), nullable=False),
+    sa.Column('own_rate_per_s', sa.Integer(), nullable=True),
     sa.Column('state', sa.String(length=12), server_default='active', nullable=False),
     sa.Column('state_reason', sa.String(length=200), server_default='', nullable=False),
     sa.Column('slow_until', sa.DateTime(timezone=True), nullable=True),
+    sa.Column('slow_reason', sa.String(length=20), server_default='', nullable=False),
     sa.Column('created_at', sa.DateTime(timezone=True), server_default=sa.text('clarion_now()'), nullable=False),
     sa.Column('created_by', sa.String(length=80), server_default=sa.text("coalesce(current_setting('app.actor_id', true), '')"), nullable=False),
+    sa.CheckConstraint('own_rate_per_s BETWEEN 1 AND 100000', name=op.f('ck_sender_own_rate')),
     sa.CheckConstraint('rate_per_s BETWEEN 1 AND 100000', name=op.f('ck_sender_rate')),
     sa.CheckConstraint("state IN ('active', 'paused')", name=op.f('ck_sender_state')),
     sa.ForeignKeyConstraint(['account_id', 'channel_id'], ['channel.account_id', 'channel.id'], name=op.f('fk_sender_account_id_channel_id')),
@@ -771,6 +814,9 @@ def upgrade() -> None:
     sa.Column('state', sa.String(length=12), server_default='starting', nullable=False),
     sa.Column('state_reason', sa.String(length=200), server_default='', nullable=False),
     sa.Column('lane', sa.SmallInteger(), server_default='4', nullable=False),
+    sa.Column('priority', sa.SmallInteger(), server_default='2', nullable=False),
+    sa.Column('waits_until', sa.DateTime(timezone=True), nullable=True),
+    sa.Column('waits_for', sa.String(length=20), server_default='', nullable=False),
     sa.Column('started_at', sa.DateTime(timezone=True), nullable=True),
     sa.Column('finished_at', sa.DateTime(timezone=True), nullable=True),
     sa.Column('finish_by', sa.DateTime(timezone=True), nullable=True),
@@ -782,6 +828,7 @@ def upgrade() -> None:
     sa.Column('created_by', sa.String(length=80), server_default=sa.text("coalesce(current_setting('app.actor_id', true), '')"), nullable=False),
     sa.CheckConstraint("purpose IN ('marketing', 'utility', 'auth', 'service')", name=op.f('ck_campaign_purpose')),
     sa.CheckConstraint("delivery_mode IN ('at_most_once', 'at_least_once')", name=op.f('ck_campaign_delivery_mode')),
+    sa.CheckConstraint('priority BETWEEN 1 AND 3', name=op.f('ck_campaign_priority')),
     sa.CheckConstraint("state IN ('starting', 'running', 'pausing', 'paused', 'finished', 'cancelled')", name=op.f('ck_campaign_state')),
     sa.CheckConstraint("purpose <> 'marketing' OR delivery_mode = 'at_most_once'", name=op.f('ck_campaign_never_twice')),
     sa.ForeignKeyConstraint(['account_id', 'sender_id'], ['sender.account_id', 'sender.id'], name=op.f('fk_campaign_account_id_sender_id')),
@@ -790,7 +837,7 @@ def upgrade() -> None:
     sa.UniqueConstraint('account_id', 'id', name=op.f('uq_campaign_account_id_id'))
     )
     op.execute('GRANT SELECT, INSERT, UPDATE, DELETE ON campaign TO clarion_app')
-    op.execute('GRANT SELECT (id, account_id, name, purpose, delivery_mode, sender_id, state, state_reason, lane, started_at, finished_at, finish_by, drained_at, closed_at, wave, wave_at, created_at, created_by) ON campaign TO clarion_staff')
+    op.execute('GRANT SELECT (id, account_id, name, purpose, delivery_mode, sender_id, state, state_reason, lane, priority, waits_until, waits_for, started_at, finished_at, finish_by, drained_at, closed_at, wave, wave_at, created_at, created_by) ON campaign TO clarion_staff')
     op.execute('GRANT SELECT ON campaign TO clarion_system')
     op.execute('ALTER TABLE campaign ENABLE ROW LEVEL SECURITY')
     op.execute('ALTER TABLE campaign FORCE ROW LEVEL SECURITY')
@@ -822,14 +869,44 @@ def upgrade() -> None:
     op.execute('ALTER TABLE inbound_message FORCE ROW LEVEL SECURITY')
     op.execute('CREATE POLICY app ON inbound_message TO clarion_app USING (account_id = (SELECT clarion_account())) WITH CHECK (account_id = (SELECT clarion_account()))')
     op.create_index('ix_inbound_contact', 'inbound_message', ['account_id', 'contact_id', 'created_at'], unique=False)
+    op.create_table('pair_next',
+    sa.Column('id', sa.Uuid(), nullable=False),
+    sa.Column('account_id', sa.Uuid(), server_default=sa.text('clarion_account()'), nullable=False),
+    sa.Column('sender_id', sa.Uuid(), nullable=False),
+    sa.Column('address_idx', sa.LargeBinary(), nullable=False),
+    sa.Column('written_to', sa.DateTime(timezone=True), server_default=sa.text('clarion_now()'), nullable=False),
+    sa.Column('next_at', sa.DateTime(timezone=True), server_default=sa.text('clarion_now()'), nullable=False),
+    sa.Column('strikes', sa.SmallInteger(), server_default='0', nullable=False),
+    sa.Column('created_at', sa.DateTime(timezone=True), server_default=sa.text('clarion_now()'), nullable=False),
+    sa.Column('created_by', sa.String(length=80), server_default=sa.text("coalesce(current_setting('app.actor_id', true), '')"), nullable=False),
+    sa.ForeignKeyConstraint(['account_id', 'sender_id'], ['sender.account_id', 'sender.id'], name=op.f('fk_pair_next_account_id_sender_id')),
+    sa.ForeignKeyConstraint(['account_id'], ['account.id'], name=op.f('fk_pair_next_account_id')),
+    sa.PrimaryKeyConstraint('id', name=op.f('pk_pair_next')),
+    sa.UniqueConstraint('account_id', 'id', name=op.f('uq_pair_next_account_id_id')),
+    sa.UniqueConstraint('account_id', 'sender_id', 'address_idx', name=op.f('uq_pair_next_account_id_sender_id_address_idx'))
+    )
+    op.execute('GRANT SELECT, INSERT, UPDATE, DELETE ON pair_next TO clarion_app')
+    op.execute('GRANT SELECT (id, account_id, sender_id, next_at) ON pair_next TO clarion_staff')
+    op.execute('ALTER TABLE pair_next ENABLE ROW LEVEL SECURITY')
+    op.execute('ALTER TABLE pair_next FORCE ROW LEVEL SECURITY')
+    op.execute('CREATE POLICY app ON pair_next TO clarion_app USING (account_id = (SELECT clarion_account())) WITH CHECK (account_id = (SELECT clarion_account()))')
+    op.execute('CREATE POLICY staff ON pair_next TO clarion_staff USING (true) WITH CHECK (true)')
+    op.create_index('ix_pair_next_due', 'pair_next', ['account_id', 'sender_id', 'next_at'], unique=False)
     op.create_table('sender_bucket',
     sa.Column('id', sa.Uuid(), nullable=False),
     sa.Column('account_id', sa.Uuid(), server_default=sa.text('clarion_account()'), nullable=False),
     sa.Column('sender_id', sa.Uuid(), nullable=False),
-    sa.Column('slot', sa.BigInteger(), server_default='0', nullable=False),
+    sa.Column('slice_at', sa.DateTime(timezone=True), server_default=sa.text('clarion_now()'), nullable=False),
+    sa.Column('slot', sa.Integer(), server_default='0', nullable=False),
     sa.Column('used', sa.Integer(), server_default='0', nullable=False),
+    sa.Column('used_bulk', sa.Integer(), server_default='0', nullable=False),
+    sa.Column('urgent_at', sa.DateTime(timezone=True), nullable=True),
+    sa.Column('factor', sa.Double(), server_default='1', nullable=False),
+    sa.Column('factor_at', sa.DateTime(timezone=True), server_default=sa.text('clarion_now()'), nullable=False),
+    sa.Column('misses', sa.SmallInteger(), server_default='0', nullable=False),
     sa.Column('created_at', sa.DateTime(timezone=True), server_default=sa.text('clarion_now()'), nullable=False),
     sa.Column('created_by', sa.String(length=80), server_default=sa.text("coalesce(current_setting('app.actor_id', true), '')"), nullable=False),
+    sa.CheckConstraint('factor > 0 AND factor <= 1', name=op.f('ck_sender_bucket_factor')),
     sa.ForeignKeyConstraint(['account_id', 'sender_id'], ['sender.account_id', 'sender.id'], name=op.f('fk_sender_bucket_account_id_sender_id')),
     sa.ForeignKeyConstraint(['account_id'], ['account.id'], name=op.f('fk_sender_bucket_account_id')),
     sa.PrimaryKeyConstraint('id', name=op.f('pk_sender_bucket')),
@@ -950,6 +1027,8 @@ def downgrade() -> None:
     op.drop_index('ix_message_campaign_state', table_name='message')
     op.drop_table('message')
     op.drop_table('sender_bucket')
+    op.drop_index('ix_pair_next_due', table_name='pair_next')
+    op.drop_table('pair_next')
     op.drop_index('ix_inbound_contact', table_name='inbound_message')
     op.drop_table('inbound_message')
     op.drop_index('ix_campaign_active', table_name='campaign')
@@ -977,6 +1056,10 @@ def downgrade() -> None:
     op.drop_index('ix_identifier_contact', table_name='identifier')
     op.drop_table('identifier')
     op.drop_table('channel')
+    op.drop_table('portfolio_wait')
+    op.drop_index('ix_portfolio_recipient_until', table_name='portfolio_recipient')
+    op.drop_table('portfolio_recipient')
+    op.drop_table('portfolio')
     op.drop_index(op.f('ix_audit_entry_at'), table_name='audit_entry')
     op.drop_index(op.f('ix_audit_entry_account_id'), table_name='audit_entry')
     op.drop_table('audit_entry')

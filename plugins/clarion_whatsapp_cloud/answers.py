@@ -16,8 +16,13 @@ def _rejected(reason: str, suppress: Literal["marketing", "all"] | None = None) 
     return lambda code, detail: Rejected(reason, code, suppress=suppress, detail=detail)
 
 
-def _busy(scope: Literal["sender", "pair", "token"], retry_after: float) -> Make:
-    return lambda code, _detail: Busy(scope, retry_after, code)
+def _busy(
+    scope: Literal["sender", "pair", "token"],
+    retry_after: float,
+    *,
+    throttles: bool = False,
+) -> Make:
+    return lambda code, _detail: Busy(scope, retry_after, code, throttles=throttles)
 
 
 def _halted(scope: Literal["template", "sender", "channel"], reason: str) -> Make:
@@ -29,9 +34,9 @@ UNCLEAR: frozenset[int] = frozenset({1, 2, 131000, 131016, 133004})
 
 CODES: Mapping[int, Make] = {
     # Not now: the scope slows down, the message waits. Seconds.
-    130429: _busy("sender", 3),  # throughput of the number
+    130429: _busy("sender", 3, throttles=True),  # throughput of the number
     131057: _busy("sender", 90),  # maintenance, or moved to a higher throughput
-    80007: _busy("sender", 60),  # calls of the business account
+    80007: _busy("token", 60),  # calls of the business account
     613: _busy("sender", 60),
     133008: _busy("sender", 300),
     133009: _busy("sender", 300),

@@ -188,7 +188,8 @@ def _patient(verdict: Busy, retry_after: str) -> Busy:
     if not (retry_after.isascii() and retry_after.isdigit()):
         return verdict
     asked = min(float(retry_after), 3600.0)
-    return Busy(verdict.scope, max(verdict.retry_after, asked), verdict.code)
+    wait = max(verdict.retry_after, asked)
+    return Busy(verdict.scope, wait, verdict.code, throttles=verdict.throttles)
 
 
 def _same(given: str, expected: str) -> bool:

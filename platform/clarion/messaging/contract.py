@@ -146,16 +146,22 @@ class Rejected(Verdict):
 
 
 class Busy(Verdict):
-    """Not now. The row goes back to queued and the named scope slows down."""
+    """Not now. The row goes back to queued and the named scope slows down.
+
+    `throttles`: it was too fast, so the sender goes on at half its rate; else it waits.
+    """
 
     def __init__(
         self,
         scope: Literal["sender", "pair", "token"],
         retry_after: float,
         code: str = "",
+        *,
+        throttles: bool = False,
     ) -> None:
         super().__init__(f"{scope} busy, {retry_after}s ({code})")
         self.scope, self.retry_after, self.code = scope, retry_after, code
+        self.throttles = throttles
 
 
 class Halted(Verdict):

@@ -5,6 +5,7 @@ it); the loop talks to the provider. No connection is held while a provider is a
 """
 
 import asyncio
+import datetime as dt
 import random
 import time
 from collections.abc import Callable, Sequence
@@ -45,6 +46,12 @@ log = logger(__name__)
 BATCH = 200
 IN_FLIGHT = 400
 SLICE_SECONDS = 5.0
+PATIENCE_SECONDS = 1.0
+"""A sender that has to wait longer is left, and its order rung again."""
+LATE_SECONDS = 0.008
+"""By so much may a slice leave late without the next ones being put off."""
+MISSES = 5
+"""After so many calls in a row that reached nobody, the sender rests."""
 _USER_IDS = ("bsuid", "parent_bsuid")
 
 
@@ -65,6 +72,7 @@ class Plan:
     channel_id: UUID
     sender_id: UUID
     sender: str
+    lane: int
     template: dict[str, Any]
     transport: contract.Transport
     channel: contract.Channel
@@ -78,11 +86,11 @@ def drain(campaign_id: UUID) -> None:
         if plan is None:
             orders.settle(campaign_id)
             return
-    uvloop.run(_Drain(plan).run())
+    rest = uvloop.run(_Drain(plan).run())
     with db.transaction():
         state = orders.settle(campaign_id)
         if state == "running":
-            _ring_again(campaign_id)
+            _ring_again(campaign_id, rest)
 
 
 def _plan(campaign_id: UUID) -> Plan | None:
@@ -103,16 +111,19 @@ def _plan(campaign_id: UUID) -> Plan | None:
         channel_id=channel.id,
         sender_id=sender.id,
         sender=sender.provider_id,
+        lane=campaign.lane,
         template=campaign.template,
         transport=channels.transports()[channel.transport],
         channel=channels.opened(channel),
     )
 
 
-def _ring_again(campaign_id: UUID) -> None:
-    wait = counts.next_due(campaign_id)
-    if wait is None:
+def _ring_again(campaign_id: UUID, rest: float) -> None:
+    """Ring when the next row is due, but not while its sender rests."""
+    due = counts.next_due(campaign_id)
+    if due is None:
         return
+    wait = max(due, dt.timedelta(seconds=rest))
     if wait.total_seconds() <= 0:
         drain.later(campaign_id)
     else:
@@ -129,9 +140,14 @@ class _Drain:
         self.calls: set[asyncio.Task[None]] = set()
         self.room = asyncio.Event()
         self.halted = False
+        self.late, self.rest = 0.0, 0.0
+        self.misses, self.missed_before = 0, False
 
-    async def run(self) -> None:
-        """Send until the slice is over, nothing is left, or the worker must stop."""
+    async def run(self) -> float:
+        """Send until the slice is over, nothing is left, or the worker must stop.
+
+        Returns for how many seconds the sender has to rest.
+        """
         end = time.monotonic() + SLICE_SECONDS
         async with channels.http_for(self.plan.transport) as http:
             writer = asyncio.create_task(self.results.write())
@@ -147,9 +163,11 @@ class _Drain:
                 self.results.close()
                 await writer
                 self.preparing.close()
+        return self.rest
 
     def _must_stop(self) -> bool:
-        return self.halted or self.results.lost or jobs.stopping()
+        gone = self.misses >= MISSES
+        return self.halted or gone or self.results.lost or jobs.stopping()
 
     async def _wait_for_room(self) -> None:
         """Wait until half a batch may go on the wire."""
@@ -160,19 +178,32 @@ class _Drain:
     async def _send_batch(self, size: int, http: contract.Http) -> bool:
         """Prepare up to `size` intents and start their calls; False when none are left."""
         began = time.monotonic()
-        grant, intents, claimed = await self.preparing.run(_prepare, self.plan, size)
+        grant, intents, claimed = await self.preparing.run(
+            _prepare, self.plan, size, self.late
+        )
+        self.missed_before = grant.misses > 0
+        if intents:
+            await self._begin(grant)
         for intent in intents:
             call = asyncio.create_task(self._call(intent, http, began))
             self.calls.add(call)
             call.add_done_callback(self._called)
         if grant.count == 0:
-            await asyncio.sleep(min(grant.wait_seconds, 1.0))
-            return grant.wait_seconds < SLICE_SECONDS
+            if grant.wait_seconds > PATIENCE_SECONDS:
+                self.rest = grant.wait_seconds
+                return False
+            await asyncio.sleep(grant.wait_seconds)
+            return True
         if claimed == 0:
             return False
         if grant.count < size and grant.wait_seconds > 0 and claimed >= grant.count:
             await asyncio.sleep(grant.wait_seconds)
         return True
+
+    async def _begin(self, grant: pacing.Grant) -> None:
+        """Wait for the slice to begin; note by how much it leaves too late."""
+        await asyncio.sleep(max(0.0, grant.begins - time.monotonic()))
+        self.late = max(0.0, time.monotonic() - grant.begins - LATE_SECONDS)
 
     def _called(self, call: asyncio.Task[None]) -> None:
         self.calls.discard(call)
@@ -190,8 +221,20 @@ class _Drain:
             outcome = _queued(intent, "not_begun", 0.0)
         else:
             outcome = await self._outcome(intent, http)
+            self._note_reach(missed=outcome.reason == "not_sent")
             crash.here("after_response")
         self.results.note(outcome, time.monotonic() - start)
+
+    def _note_reach(self, *, missed: bool) -> None:
+        """Count calls that reached nobody: a sender whose provider is gone rests."""
+        if missed:
+            self.misses += 1
+            if self.misses == MISSES:
+                self.results.aside(partial(pacing.unreachable, self.plan.sender_id))
+        else:
+            if self.missed_before:
+                self.results.aside(partial(pacing.reached, self.plan.sender_id))
+            self.misses, self.missed_before = 0, False
 
     async def _outcome(self, intent: Intent, http: contract.Http) -> Outcome:
         plan = self.plan
@@ -202,9 +245,7 @@ class _Drain:
                 self._suppress(intent, no)
             return _outcome(intent, "failed", no.reason, no.code)
         except Busy as busy:
-            if busy.scope != "pair":
-                self.results.aside(partial(pacing.slow, plan.sender_id, busy.retry_after))
-            return _queued(intent, "", busy.retry_after, busy.code)
+            return self._busy(intent, busy)
         except Halted as halt:
             self.halted = True
             self.results.aside(partial(_halt_scope, plan, halt))
@@ -224,6 +265,17 @@ class _Drain:
             provider_id=answer.provider_id,
         )
 
+    def _busy(self, intent: Intent, busy: Busy) -> Outcome:
+        """Slow down whom the provider names; the message waits."""
+        plan, wait = self.plan, busy.retry_after
+        if busy.scope == "pair":
+            self.results.aside(partial(pacing.pair_busy, intent.id))
+        else:
+            self.results.aside(partial(pacing.busy, plan.channel_id, plan.sender_id, busy))
+        if busy.throttles:
+            wait *= random.uniform(0.4, 1.6)  # noqa: S311 -- so that they do not come at once
+        return _queued(intent, "", wait, busy.code)
+
     def _suppress(self, intent: Intent, no: Rejected) -> None:
         address = [(intent.address_kind, intent.address)]
         scope = no.suppress or "marketing"
@@ -232,12 +284,12 @@ class _Drain:
         )
 
 
-def _prepare(plan: Plan, size: int) -> tuple[pacing.Grant, list[Intent], int]:
+def _prepare(plan: Plan, size: int, late: float) -> tuple[pacing.Grant, list[Intent], int]:
     """Claim what the pace allows, then commit the intent for what may leave."""
     with db.transaction():
         ledger.beat(plan.campaign_id)
         ledger.keep_statistics()
-        grant = pacing.take(plan.sender_id, size)
+        grant = pacing.take(plan.sender_id, size, lane=plan.lane, late=late)
         if grant.count == 0:
             return grant, [], 0
         token, ids = ledger.claim(plan.campaign_id, grant.count)
@@ -249,7 +301,11 @@ def _prepare(plan: Plan, size: int) -> tuple[pacing.Grant, list[Intent], int]:
             ledger.lock_for_intent(plan.campaign_id, ids)
             crash.here("after_gate_locks")
             _ask_plugins(plan, ids, token)
+            if grant.pairs:
+                pacing.hold_pairs(ids, token)
             intents = ledger.intend(token, ids)
+            if plan.lane < pacing.BULK_LANE:
+                pacing.note_pairs([one.id for one in intents])
             gone = {i.id for i in intents}
             ledger.refuse(token, [i for i in ids if i not in gone])
             crash.here("after_intent_flush")

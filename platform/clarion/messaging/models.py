@@ -7,6 +7,8 @@ from uuid import UUID
 from sqlalchemy import (
     BigInteger,
     CheckConstraint,
+    Double,
+    ForeignKey,
     ForeignKeyConstraint,
     Identity,
     Index,
@@ -20,7 +22,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, MappedColumn
 
-from clarion.base.db import Base, Wall, column
+from clarion.base.db import Base, Wall, column, new_id
 from clarion.tenancy.models import NOW, AccountBase, Time
 
 STATES = (
@@ -54,7 +56,10 @@ class Channel(AccountBase):
     wall = Wall(
         kind="operational",
         staff=(
-            "SELECT (id, account_id, transport, name, config, state, state_reason, created_at, created_by)",
+            (
+                "SELECT (id, account_id, transport, name, config, state, state_reason,"
+                " portfolio_id, slow_until, slow_reason, created_at, created_by)"
+            ),
         ),
         system=("SELECT",),
     )
@@ -69,6 +74,9 @@ class Channel(AccountBase):
         String(12), _one_of("state", ("active", "paused")), pd=None, server_default="active"
     )
     state_reason: Mapped[str] = column(String(200), pd=None, server_default="")
+    portfolio_id: Mapped[UUID | None] = column(Uuid, ForeignKey("portfolio.id"), pd=None)
+    slow_until: Mapped[dt.datetime | None] = column(Time, pd=None)
+    slow_reason: Mapped[str] = column(String(20), pd=None, server_default="")
 
 
 class Sender(AccountBase):
@@ -88,23 +96,133 @@ class Sender(AccountBase):
         pd=None,
         server_default="80",
     )
+    rate_at: Mapped[dt.datetime] = column(Time, pd=None, server_default=NOW)
+    own_rate_per_s: Mapped[int | None] = column(
+        CheckConstraint("own_rate_per_s BETWEEN 1 AND 100000", name="own_rate"), pd=None
+    )
     state: Mapped[str] = column(
         String(12), _one_of("state", ("active", "paused")), pd=None, server_default="active"
     )
     state_reason: Mapped[str] = column(String(200), pd=None, server_default="")
     slow_until: Mapped[dt.datetime | None] = column(Time, pd=None)
+    slow_reason: Mapped[str] = column(String(20), pd=None, server_default="")
 
 
 class SenderBucket(AccountBase):
-    """How much of a sender's rate the present tenth of a second has used."""
+    """A sender's rate: the slice handed out last, and how far it is slowed down.
+
+    `factor` is the share of the rate that was left at `factor_at`; it grows back.
+    """
 
     __tablename__ = "sender_bucket"
     __table_args__ = (UniqueConstraint("account_id", "sender_id"),)
     wall = Wall(kind="operational", staff=("SELECT",))
 
     sender_id: Mapped[UUID] = column(Uuid, pd=None, to="sender")
-    slot: Mapped[int] = column(BigInteger, pd=None, server_default="0")
+    slice_at: Mapped[dt.datetime] = column(Time, pd=None, server_default=NOW)
+    slot: Mapped[int] = column(pd=None, server_default="0")
     used: Mapped[int] = column(pd=None, server_default="0")
+    used_bulk: Mapped[int] = column(pd=None, server_default="0")
+    urgent_at: Mapped[dt.datetime | None] = column(Time, pd=None)
+    factor: Mapped[float] = column(
+        Double,
+        CheckConstraint("factor > 0 AND factor <= 1", name="factor"),
+        pd=None,
+        server_default="1",
+    )
+    factor_at: Mapped[dt.datetime] = column(Time, pd=None, server_default=NOW)
+    misses: Mapped[int] = column(SmallInteger, pd=None, server_default="0")
+
+
+class PairNext(AccountBase):
+    """When a sender may write to a person again, if it has written a lot or was told to wait.
+
+    `written_to` is where the arrivals of a GCRA stand: one message moves it on by six
+    seconds. Bulk has no rows here: it writes to a person once.
+    """
+
+    __tablename__ = "pair_next"
+    __table_args__ = (
+        UniqueConstraint("account_id", "sender_id", "address_idx"),
+        Index("ix_pair_next_due", "account_id", "sender_id", "next_at"),
+    )
+    wall = Wall(kind="operational", staff=("SELECT (id, account_id, sender_id, next_at)",))
+
+    sender_id: Mapped[UUID] = column(Uuid, pd=None, to="sender")
+    address_idx: Mapped[bytes] = column(LargeBinary, pd="contact.index", export=False)
+    written_to: Mapped[dt.datetime] = column(Time, pd=None, server_default=NOW)
+    next_at: Mapped[dt.datetime] = column(Time, pd=None, server_default=NOW)
+    strikes: Mapped[int] = column(SmallInteger, pd=None, server_default="0")
+
+
+_SHARED = "one business may be written from by several accounts, which share its limit"
+
+
+class Portfolio(Base):
+    """A business at the provider: its numbers share one limit of people in 24 hours.
+
+    `people_per_day` is what the provider says (None: unlimited, or it has not said yet);
+    `own_people_per_day` is the operator's lower one.
+    """
+
+    __tablename__ = "portfolio"
+    __table_args__ = (UniqueConstraint("transport", "provider_id"),)
+    wall = Wall(
+        kind="platform",
+        staff=("SELECT", "UPDATE (own_people_per_day, name)"),
+        system=("SELECT", "INSERT", "UPDATE"),
+        why=_SHARED,
+    )
+
+    id: Mapped[UUID] = column(Uuid, pd=None, primary_key=True, default=new_id)
+    transport: Mapped[str] = column(String(40), pd=None)
+    provider_id: Mapped[str] = column(String(80), pd=None)
+    name: Mapped[str] = column(String(120), pd=None, server_default="")
+    people_per_day: Mapped[int | None] = column(
+        CheckConstraint("people_per_day >= 0", name="people"), pd=None
+    )
+    limit_at: Mapped[dt.datetime] = column(Time, pd=None, server_default=NOW)
+    own_people_per_day: Mapped[int | None] = column(
+        CheckConstraint("own_people_per_day >= 0", name="own_people"), pd=None
+    )
+
+
+class PortfolioRecipient(Base):
+    """Somebody a portfolio wrote to in the last 24 hours, by a hash nobody can reverse."""
+
+    __tablename__ = "portfolio_recipient"
+    __table_args__ = (Index("ix_portfolio_recipient_until", "portfolio_id", "until"),)
+    wall = Wall(
+        kind="platform",
+        system=("SELECT", "INSERT", "UPDATE", "DELETE"),
+        why=_SHARED,
+    )
+
+    portfolio_id: Mapped[UUID] = column(
+        Uuid, ForeignKey("portfolio.id"), pd=None, primary_key=True
+    )
+    idx: Mapped[bytes] = column(LargeBinary, pd=None, primary_key=True)
+    until: Mapped[dt.datetime] = column(Time, pd=None)
+
+
+class PortfolioWait(Base):
+    """A send order that waits for a portfolio's slots: how many people, how important."""
+
+    __tablename__ = "portfolio_wait"
+    wall = Wall(
+        kind="platform",
+        staff=("SELECT",),
+        system=("SELECT", "INSERT", "UPDATE", "DELETE"),
+        why=_SHARED,
+    )
+
+    portfolio_id: Mapped[UUID] = column(
+        Uuid, ForeignKey("portfolio.id"), pd=None, primary_key=True
+    )
+    campaign_id: Mapped[UUID] = column(Uuid, pd=None, primary_key=True)
+    priority: Mapped[int] = column(SmallInteger, pd=None)
+    people: Mapped[int] = column(pd=None)
+    seen_at: Mapped[dt.datetime] = column(Time, pd=None, server_default=NOW)
 
 
 class Breaker(AccountBase):
@@ -168,8 +286,9 @@ class Campaign(AccountBase):
         staff=(
             (  # how it goes; not `template`, which is what it says
                 "SELECT (id, account_id, name, purpose, delivery_mode, sender_id, state,"
-                " state_reason, lane, started_at, finished_at, finish_by, drained_at,"
-                " closed_at, wave, wave_at, created_at, created_by)"
+                " state_reason, lane, priority, waits_until, waits_for, started_at,"
+                " finished_at, finish_by, drained_at, closed_at, wave, wave_at,"
+                " created_at, created_by)"
             ),
         ),
         system=("SELECT",),
@@ -192,6 +311,16 @@ class Campaign(AccountBase):
     )
     state_reason: Mapped[str] = column(String(200), pd=None, server_default="")
     lane: Mapped[int] = column(SmallInteger, pd=None, server_default="4")
+    priority: Mapped[int] = column(
+        SmallInteger,
+        CheckConstraint("priority BETWEEN 1 AND 3", name="priority"),
+        pd=None,
+        server_default="2",
+    )
+    waits_until: Mapped[dt.datetime | None] = column(
+        Time, pd=None
+    )  # all that is left of it
+    waits_for: Mapped[str] = column(String(20), pd=None, server_default="")
     started_at: Mapped[dt.datetime | None] = column(Time, pd=None)
     finished_at: Mapped[dt.datetime | None] = column(Time, pd=None)
     finish_by: Mapped[dt.datetime | None] = column(Time, pd=None)

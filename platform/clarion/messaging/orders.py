@@ -25,6 +25,10 @@ audit.label("messaging.campaign.cancelled", "Sending was stopped for good")
 audit.label("messaging.campaign.finished", "Sending finished")
 
 
+LANES = {"auth": 1, "service": 2, "utility": 3, "marketing": 4}
+"""What goes first: codes, then replies, then utility, then bulk."""
+
+
 @dataclass(frozen=True, slots=True)
 class Progress:
     """How far an order is, in people. `on_the_way` covers accepted and sent."""
@@ -107,6 +111,7 @@ def create(
         id=db.new_id(),
         name=name,
         purpose=purpose,
+        lane=LANES[purpose],
         sender_id=sender_id,
         template=dict(template),
         finish_by=finish_by,
