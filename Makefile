@@ -15,7 +15,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/installed
 
-.PHONY: help env frontend demo test check bench plugin lock
+.PHONY: help env frontend demo test check bench pictures plugin lock
 
 help: ## list what can be made
 	awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
@@ -45,6 +45,9 @@ check: frontend ## lint, types, import contracts, architecture
 
 bench: frontend ## measure the promised figures; NAME=… takes one
 	exec $(BIN)/python bench/__main__.py $(NAME)
+
+pictures: frontend ## take the pictures of README and tutorials anew; needs Chromium
+	exec $(BIN)/python dev/pictures.py
 
 plugin: $(STAMP) ## make a new plugin, a copy of the example: name=…
 	if [ -z "$(name)" ]; then echo "Say which: make plugin name=reminders" >&2; exit 1; fi

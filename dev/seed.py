@@ -43,6 +43,11 @@ LIST = HERE / "demo_contacts.csv"
 PASSWORD = "blue kettle on the stove"
 SECRETS = {"app_secret": "demo-app-secret", "verify_token": "demo-verify-token"}
 PATIENCE_SECONDS = 120.0
+FATES = [
+    {"match": {"suffix": "26"}, "fate": {"answer": "refuse", "code": 131026}},
+    {"match": {"suffix": "49"}, "fate": {"statuses": {"fail": 131049}}},
+]
+"""Some messages fail, by the number's last digits, as some do in life."""
 
 WELCOME = Content(
     name="spring_early_access",
@@ -93,6 +98,7 @@ def main() -> int:
     boot()
     casa = Provider(url, token, waba, "109900110022", "+5511955500147", "Casa Verde")
     loja = Provider(url, token, f"{waba}7", "109900110077", "+5551955500190", "Loja Norte")
+    tell(casa, "rules", rules=FATES, replace=True)
     try:
         marina = owner("marina@example.org", "Marina Lopes", "Casa Verde", "BR")
         with acting(marina):

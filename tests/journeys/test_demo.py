@@ -2,65 +2,17 @@
 
 import json
 import os
-import re
 import signal
-import subprocess
-import sys
-import tempfile
 import time
 import urllib.request
 from pathlib import Path
 
 import pytest
 
+from clarion.testing.demo import Demo
+
 pytestmark = pytest.mark.timeout(900)
 PATIENCE = 400  # seconds; a busy machine is slow, not broken
-
-
-class Demo:
-    """A demo as a person started it in a terminal."""
-
-    def __init__(self, home):
-        self.home = home
-        env = {k: v for k, v in os.environ.items() if not k.startswith("CLARION_")}
-        self.process = subprocess.Popen(
-            [sys.executable, "-m", "clarion.cli", "demo"],
-            env={**env, "CLARION_HOME": str(home)},
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            start_new_session=True,
-        )
-        self.said = []
-
-    def until(self, words):
-        """Read on until a line has these words."""
-        for line in self.process.stdout:
-            self.said.append(line.rstrip())
-            if words in line:
-                return line
-        raise AssertionError("\n".join(self.said))
-
-    def end(self, how):
-        """End it as told; returns the exit code."""
-        self.process.send_signal(how)
-        self.said += self.process.stdout.read().splitlines()
-        return self.process.wait(timeout=60)
-
-    def address(self, name):
-        """Return the address that it printed beside a name."""
-        found = re.search(rf"^  {name}\s+(\S+)", "\n".join(self.said), re.MULTILINE)
-        return found[1]
-
-
-def start(home):
-    demo = Demo(home)
-    try:
-        demo.until("Ctrl-C stops everything")
-    except BaseException:
-        demo.end(signal.SIGKILL)
-        raise
-    return demo
 
 
 def of_home(home):
@@ -82,21 +34,8 @@ def answers(url):
         return reply.status
 
 
-@pytest.fixture
-def home():
-    # not pytest's own folder: every pytest run beside this one takes it away from others,
-    # and the servers' user must reach it
-    with tempfile.TemporaryDirectory(prefix="clarion-demo-") as name:
-        folder = Path(name)
-        folder.chmod(0o755)
-        yield folder / "home"
-        from clarion.base import services
-
-        services.remove(folder / "home")
-
-
 def test_a_demo_from_its_first_start_to_its_last_trace(home):
-    demo = start(home)
+    demo = Demo.started(home)
     people = json.loads((home / "demo.json").read_text())["people"]
     assert people["portal"].startswith("marina@example.org · ")
     assert people["console"].startswith("ada@example.org · ")
@@ -113,7 +52,7 @@ def test_a_demo_from_its_first_start_to_its_last_trace(home):
     assert of_home(home) == {}
 
     begun = time.monotonic()
-    again = start(home)
+    again = Demo.started(home)
     seconds = time.monotonic() - begun
     assert not any("importing" in line for line in again.said)  # the data is kept
     assert again.address("WhatsApp") == demo.address("WhatsApp")
