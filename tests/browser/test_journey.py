@@ -14,7 +14,10 @@ PASSWORD = "nine green shutters open"
 WORDING = "Yes, Casa Verde may write to me about offers by WhatsApp."
 FIRST, SECOND = "Spring early access", "Last days of spring"
 BODY = "Hi {{first_name}}! Our spring collection is here, for you before anybody else."
-REASONS = ("Cannot be reached on WhatsApp", "Send to them again after 24 hours.")
+REASONS = (
+    "Cannot be reached on WhatsApp",
+    "After a day the campaign's page offers a follow-up.",
+)
 STAFF = "ada@example.org"
 LONG = 90_000
 HIDE = """(hidden) => {

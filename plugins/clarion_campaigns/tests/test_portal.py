@@ -201,7 +201,7 @@ def test_the_page_of_a_running_campaign(shop, visitor):
     assert "<title>80% · Early access" in page.text
     assert page.text.count("<h1") == 1
     assert "Had enough marketing for now" in page.text
-    assert "Send to them again after 24 hours." in page.text
+    assert "Do not repeat it today." in page.text
     assert "1 message with an unknown outcome" in page.text
     assert "2 people were left out" in page.text
     assert "Launched the campaign" in page.text
