@@ -14,6 +14,7 @@ from wtforms.validators import DataRequired, Length
 from clarion.base import db
 from clarion.base.errors import ClarionError
 from clarion.messaging import channels
+from clarion.messaging.decisions import Decided
 from clarion.messaging.models import STATES
 from clarion.tenancy import access
 from clarion.tenancy.scope import current_actor
@@ -24,6 +25,14 @@ from clarion_templates import service as templates
 
 pages = Pages("campaigns", __name__)
 Answer = Response | str | tuple[str, int]
+RISK = lazy_gettext(
+    "Some of them may have the message already and would get it twice. That can cost trust,"
+    " and money. Your name is kept with this decision."
+)
+LEAVE = lazy_gettext(
+    "Nothing is sent to them. Whoever did not get the message will not get it from this"
+    " campaign. Your name is kept with this decision."
+)
 TEMPLATES = 200  # that the wizard offers
 
 
@@ -215,7 +224,33 @@ def people(draft_id: UUID) -> str:
         states=STATES,
         state=state,
         reason=reason,
+        reasons=service.reasons(draft_id, state if state in STATES else ""),
+        bulk=_bulk() if state == "needs_decision" else [],
     )
+
+
+@pages.get("/message/<uuid:message_id>")
+@needs("campaigns.view")
+def person(message_id: UUID) -> str:
+    """Answer why one person did, or did not, get it."""
+    return render_template("campaigns/person.html", s=service.story(message_id))
+
+
+@pages.post("/<uuid:draft_id>/decide")
+@needs("campaigns.stop")
+def decide(draft_id: UUID) -> Response:
+    """Send what stays unknown again, or leave it: some, one, or all that were open."""
+    given = request.form
+    done = service.decide(
+        draft_id,
+        given.get("action", ""),
+        _uuids(given.getlist("rowid")),
+        given.get("asked_at", ""),
+    )
+    flash(_decided(done), "success")
+    if given.get("rowid"):
+        return redirect(url_for(".people", draft_id=draft_id, state="needs_decision"))
+    return redirect(url_for(".show", draft_id=draft_id))
 
 
 @pages.post("/<uuid:draft_id>/pause")
@@ -251,6 +286,57 @@ def cancel(draft_id: UUID) -> Response:
 
 
 # --- what the pages show
+
+
+def _bulk() -> list[dict[str, str]]:
+    """Offer both answers to a question, to those who may give them."""
+    offered = []
+    if access.allowed("campaigns.launch"):
+        offered.append(
+            {
+                "action": "resend",
+                "label": _("Send again at my own risk…"),
+                "icon": "refresh",
+                "confirm": RISK,
+            }
+        )
+    if access.allowed("campaigns.stop"):
+        offered.append(
+            {"action": "leave", "label": _("Leave them…"), "icon": "x", "confirm": LEAVE}
+        )
+    return offered
+
+
+def _decided(done: Decided) -> str:
+    """Say what holds now: the same sentence for everybody who was asked."""
+    said = []
+    if done.resend:
+        said.append(
+            ngettext(
+                "%(num)s message is sent again.",
+                "%(num)s messages are sent again.",
+                done.resend,
+            )
+        )
+    if done.leave:
+        said.append(
+            ngettext(
+                "%(num)s message is left as it is.",
+                "%(num)s messages are left as they are.",
+                done.leave,
+            )
+        )
+    if done.withdrawn:
+        said.append(
+            ngettext(
+                "%(num)s had settled itself meanwhile.",
+                "%(num)s had settled themselves meanwhile.",
+                done.withdrawn,
+            )
+        )
+    if done.by:
+        said.append(_("Decided by %(names)s.", names=", ".join(done.by)))
+    return " ".join(said) or _("There was nothing left to decide.")
 
 
 def _save(draft_id: UUID, name: str) -> None:
@@ -327,6 +413,8 @@ def _live(found: service.Results) -> dict[str, Any]:
         "r": found,
         "draft": found.draft,
         "p": found.progress,
+        "risk": RISK,
+        "leave": LEAVE,
         "labels": labels,
         "series": series,
     }

@@ -1,5 +1,6 @@
 """What can be done with campaigns: write, review, launch, stop, and see what came of it."""
 
+from clarion_campaigns.service.doubts import Doubts, decide
 from clarion_campaigns.service.drafts import (
     FIXED,
     NAME_MAX,
@@ -23,6 +24,7 @@ from clarion_campaigns.service.results import (
     activity,
     listing,
     people,
+    reasons,
     results,
 )
 from clarion_campaigns.service.review import (
@@ -42,6 +44,7 @@ from clarion_campaigns.service.sending import (
     resume,
     start,
 )
+from clarion_campaigns.service.story import Story, story
 
 __all__ = [
     "FIXED",
@@ -50,6 +53,7 @@ __all__ = [
     "TEXT_MAX",
     "TYPE_ABOVE",
     "Deed",
+    "Doubts",
     "DraftView",
     "LeftOut",
     "Line",
@@ -57,12 +61,14 @@ __all__ = [
     "Problem",
     "Rail",
     "Results",
+    "Story",
     "activity",
     "cancel",
     "choose_message",
     "choose_people",
     "close",
     "create",
+    "decide",
     "delete",
     "draft_of",
     "duplicate",
@@ -74,8 +80,10 @@ __all__ = [
     "people",
     "problems",
     "rail",
+    "reasons",
     "rename",
     "results",
     "resume",
     "start",
+    "story",
 ]

@@ -16,6 +16,7 @@ from clarion.tenancy import access, audit
 from clarion.tenancy.models import AuditEntry
 from clarion.tenancy.scope import current_account
 from clarion_campaigns.models import Draft
+from clarion_campaigns.service.doubts import Doubts, doubts
 from clarion_campaigns.service.drafts import DraftView, get, view
 from clarion_campaigns.service.review import LeftOut, left_out
 
@@ -78,6 +79,7 @@ class Person:
     since: dt.datetime
     title: str
     why: str
+    todo: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +97,7 @@ class Results:
     sender: channels.SenderView | None
     rate_per_s: float
     seconds_left: int | None
+    doubts: Doubts | None = None
 
     @property
     def percent(self) -> int:
@@ -160,6 +163,7 @@ def results(draft_id: UUID) -> Results:
         sender=sender,
         rate_per_s=rate,
         seconds_left=round(progress.waiting / rate) if rate else None,
+        doubts=doubts(order_id) if progress.unknown or progress.needs_decision else None,
     )
 
 
@@ -183,6 +187,30 @@ def people(
         limit=limit,
     )
     return [_person(row) for row in rows]
+
+
+def reasons(draft_id: UUID, state: str = "") -> list[tuple[str, str, int]]:
+    """List the reasons there are in a campaign, for a filter: (reason, title, people)."""
+    draft = get(draft_id)
+    if draft.campaign_id is None:
+        return []
+    query = (
+        select(Message.state, Message.reason, func.count())
+        .where(
+            Message.account_id == current_account(),
+            Message.campaign_id == draft.campaign_id,
+            Message.reason != "",
+        )
+        .group_by(Message.state, Message.reason)
+    )
+    if state:
+        query = query.where(Message.state == state)
+    found: dict[str, tuple[str, int]] = {}
+    for of, reason, count in db.session().execute(query):
+        title, before = found.get(reason, (outcomes.explain(of, reason).title, 0))
+        found[reason] = (title, before + count)
+    rows = [(reason, title, count) for reason, (title, count) in found.items()]
+    return sorted(rows, key=lambda row: (-row[2], row[1]))
 
 
 def activity(draft: DraftView, limit: int = 20) -> list[Deed]:
@@ -243,6 +271,7 @@ def _person(row: orders.PersonRow) -> Person:
         since=row.since,
         title=said.title,
         why=said.why,
+        todo=said.todo,
     )
 
 
