@@ -26,6 +26,16 @@ class CampaignPaused(Event):
 
 
 @dataclass(frozen=True, slots=True)
+class BreakerOpened(Event):
+    """Sending was stopped to prevent harm: a template, campaign, number or connection."""
+
+    name: ClassVar[str] = "messaging.breaker.opened"
+    kind: str
+    subject: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class AddressSuppressed(Event):
     """A person must not be written to any more; every identifier is silent already."""
 
