@@ -123,11 +123,14 @@ def connect(
 
 def rotate(channel_id: UUID, secrets: Mapping[str, str]) -> None:
     """Replace secrets that are given and keep the others; a paused connection resumes."""
+    from clarion.messaging import breakers
+
     access.require("portal.senders")
     row = _locked(channel_id)
     new = {k: v.strip() for k, v in secrets.items() if v.strip()}
     row.secrets = _sealed(row.id, {**opened(row).secrets, **new})
     row.state, row.state_reason = "active", ""
+    breakers.resumed("channel", str(row.id))
     audit.record("messaging.channel.rotated", row, fields=sorted(new))
     check_channel.later(row.id)
 
@@ -188,11 +191,13 @@ def pause_sender(sender_id: UUID, reason: str = "paused_by_person") -> None:
 
 def resume_sender(sender_id: UUID) -> None:
     """Send from a number again, and ring the orders that wait for it."""
-    from clarion.messaging import orders
+    from clarion.messaging import breakers, orders
 
     access.require("portal.senders")
     row = _sender(sender_id)
     channel = _locked(row.channel_id)
+    breakers.resumed("sender", str(sender_id))
+    breakers.resumed("channel", str(channel.id))
     row.state, row.state_reason, row.slow_until = "active", "", None
     if channel.state == "paused":
         channel.state, channel.state_reason = "active", ""

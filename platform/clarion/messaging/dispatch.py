@@ -8,6 +8,7 @@ import asyncio
 import datetime as dt
 import random
 import time
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -23,9 +24,11 @@ from clarion.base.errors import NotSent
 from clarion.base.settings import settings
 from clarion.base.telemetry import logger
 from clarion.messaging import (
+    breakers,
     channels,
     contract,
     counts,
+    gauges,
     ledger,
     orders,
     pacing,
@@ -76,6 +79,7 @@ class Plan:
     template: dict[str, Any]
     transport: contract.Transport
     channel: contract.Channel
+    trials: tuple[UUID, ...] = ()
 
 
 @job(queue="dispatch", idempotent=True, alone=True)
@@ -86,8 +90,11 @@ def drain(campaign_id: UUID) -> None:
         if plan is None:
             orders.settle(campaign_id)
             return
-    rest = uvloop.run(_Drain(plan).run())
+    slice_ = _Drain(plan)
+    rest = uvloop.run(slice_.run())
     with db.transaction():
+        if plan.trials:
+            breakers.judge(plan.trials, slice_.came_of)
         state = orders.settle(campaign_id)
         if state == "running":
             _ring_again(campaign_id, rest)
@@ -106,6 +113,9 @@ def _plan(campaign_id: UUID) -> Plan | None:
     campaign, sender, channel = row
     if sender.state != "active" or channel.state != "active":
         return None
+    trials = breakers.way(campaign, sender)
+    if trials is None:
+        return None
     return Plan(
         campaign_id=campaign_id,
         channel_id=channel.id,
@@ -115,6 +125,7 @@ def _plan(campaign_id: UUID) -> Plan | None:
         template=campaign.template,
         transport=channels.transports()[channel.transport],
         channel=channels.opened(channel),
+        trials=trials,
     )
 
 
@@ -136,7 +147,9 @@ class _Drain:
     def __init__(self, plan: Plan) -> None:
         self.plan, self.compose = plan, _composer(plan)
         self.preparing = LedgerThread()
-        self.results = Results(plan.transport.name)
+        self.results = Results(plan.transport.name, self._weigh)
+        self.gauge, self.came_of = gauges.of(plan.campaign_id), set[str]()
+        self.sure = False
         self.calls: set[asyncio.Task[None]] = set()
         self.room = asyncio.Event()
         self.halted = False
@@ -154,8 +167,10 @@ class _Drain:
             try:
                 while time.monotonic() < end and not self._must_stop():
                     await self._wait_for_room()
-                    size = min(BATCH, IN_FLIGHT - len(self.calls))
-                    if not await self._send_batch(size, http):
+                    if self._must_stop():
+                        break
+                    size = min(BATCH, self._limit() - len(self.calls))
+                    if not await self._send_batch(size, http) or self.plan.trials:
                         break
             finally:
                 if self.calls:
@@ -169,9 +184,15 @@ class _Drain:
         gone = self.misses >= MISSES
         return self.halted or gone or self.results.lost or jobs.stopping()
 
+    def _limit(self) -> int:
+        """How many calls may be under way: one as a trial, a few until one is answered."""
+        if self.plan.trials:
+            return 1
+        return IN_FLIGHT if self.sure else gauges.SILENT
+
     async def _wait_for_room(self) -> None:
         """Wait until half a batch may go on the wire."""
-        while len(self.calls) > IN_FLIGHT - BATCH // 2:
+        while len(self.calls) > max(0, self._limit() - BATCH // 2):
             self.room.clear()
             await self.room.wait()
 
@@ -222,6 +243,7 @@ class _Drain:
         else:
             outcome = await self._outcome(intent, http)
             self._note_reach(missed=outcome.reason == "not_sent")
+            self._note_answer(outcome)
             crash.here("after_response")
         self.results.note(outcome, time.monotonic() - start)
 
@@ -236,6 +258,30 @@ class _Drain:
                 self.results.aside(partial(pacing.reached, self.plan.sender_id))
             self.misses, self.missed_before = 0, False
 
+    def _note_answer(self, outcome: Outcome) -> None:
+        """Stop at once when nobody answers any more: each further call becomes unknown."""
+        if outcome.state == "queued":
+            return
+        silent = outcome.state == "unknown"
+        self.sure = self.sure or not silent
+        if self.gauge.heard(silent=silent) and not self.halted:
+            self._stop("sender", str(self.plan.sender_id), "provider_down")
+
+    def _weigh(self, outcomes: Sequence[Outcome]) -> None:
+        """Look at a batch of outcomes as it is written: is it better to stop?"""
+        self.came_of.update(one.state for one in outcomes)
+        reason = self.gauge.take(outcomes)
+        if reason and not self.halted:
+            self._stop("campaign", str(self.plan.campaign_id), reason)
+        codes = Counter(one.code for one in outcomes if one.reason == "provider_code")
+        if codes:
+            self.results.aside(partial(gauges.strange, self.plan.transport.name, codes))
+
+    def _stop(self, kind: breakers.Kind, subject: str, reason: str) -> None:
+        self.halted = True
+        gauges.forget(self.plan.campaign_id)
+        self.results.aside(partial(breakers.open_, kind, subject, reason))
+
     async def _outcome(self, intent: Intent, http: contract.Http) -> Outcome:
         plan = self.plan
         try:
@@ -248,7 +294,15 @@ class _Drain:
             return self._busy(intent, busy)
         except Halted as halt:
             self.halted = True
-            self.results.aside(partial(_halt_scope, plan, halt))
+            self.results.aside(
+                partial(
+                    breakers.halted,
+                    plan.channel_id,
+                    plan.sender_id,
+                    plan.campaign_id,
+                    halt,
+                )
+            )
             return _queued(intent, "", 0.0, halt.code)
         except NotSent:
             return _queued(intent, "not_sent", _back_off(intent.attempt))
@@ -325,12 +379,6 @@ def _ask_plugins(plan: Plan, ids: Sequence[UUID], token: UUID) -> None:
     for _plugin, refusals in plugins().before("send", preferences.switched_on, batch=batch):
         if refusals is not None:
             ledger.veto(refusals, ids, token)
-
-
-def _halt_scope(plan: Plan, halt: Halted) -> None:
-    if halt.scope != "template":
-        channels.halt(plan.channel_id, plan.sender_id, halt.scope, halt.reason)
-    orders.halt(plan.campaign_id, halt.reason)
 
 
 def _queued(intent: Intent, reason: str, wait: float, code: str = "") -> Outcome:

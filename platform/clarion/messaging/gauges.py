@@ -7,18 +7,35 @@ for opt-outs at the reconciler's pace. Thresholds: `sending.md`, section 9.
 
 import datetime as dt
 import time
-from collections import deque
-from collections.abc import Iterable, Sequence
+from collections import Counter, deque
+from collections.abc import Mapping, Sequence
+from typing import Protocol
 from uuid import UUID
 
 from sqlalchemy import Select, and_, func, or_, select
+from sqlalchemy.dialects.postgresql import insert
 
 from clarion.base import db
+from clarion.base.telemetry import counter, logger
 from clarion.messaging import breakers
 from clarion.messaging.ledger import Outcome
-from clarion.messaging.models import Campaign, Message, Sender, Suppression
+from clarion.messaging.models import (
+    Attempt,
+    Campaign,
+    Message,
+    ProviderCode,
+    Sender,
+    Suppression,
+)
 from clarion.tenancy.scope import current_account
+from clarion.work import outbox
 
+log = logger(__name__)
+unheard = counter(
+    "provider_codes_unknown_total",
+    "Failures with a code that the table of answers has no word for",
+    ("transport",),
+)
 SILENT = 5
 WINDOW, SHARE = 200, 0.20
 FIRST, ALL_FIRST, CONTENT_SHARE = 20, 100, 0.05
@@ -38,6 +55,19 @@ RECIPIENT = frozenset(
 )  # fmt: skip
 """Reasons that lie with one person: they never stop anybody else's message."""
 TRIED = ("accepted", "held", "sent", "delivered", "read", "failed")
+
+
+class Reported(Protocol):
+    """A failed status, as far as it matters here."""
+
+    @property
+    def provider_id(self) -> str: ...
+    @property
+    def message_id(self) -> UUID | None: ...
+    @property
+    def reason(self) -> str: ...
+    @property
+    def code(self) -> str: ...
 
 
 class Gauge:
@@ -95,17 +125,53 @@ def forget(campaign_id: UUID) -> None:
 # --- from rows
 
 
-def weigh_failures(moved: Iterable[UUID]) -> None:
-    """Stop orders that lose too much after it was accepted; `moved` are failed messages."""
+def reported(transport: str, failed: Sequence[Reported]) -> None:
+    """Look at a batch of failed statuses: stop what loses too much, note strange codes.
+
+    Costs nothing while every failure lies with its own person.
+    """
+    wrong = [one for one in failed if one.reason not in RECIPIENT]
+    if not wrong:
+        return
+    codes = Counter(one.code for one in wrong if one.reason == "provider_code")
+    if codes:
+        strange(transport, codes)
+    tried = select(Attempt.message_id).where(
+        Attempt.account_id == current_account(),
+        Attempt.provider_id.in_([one.provider_id for one in wrong if not one.message_id]),
+    )
     hit = select(Message.campaign_id).where(
         Message.account_id == current_account(),
-        Message.id.in_(list(moved)),
-        Message.state == "failed",
-        Message.reason.not_in(RECIPIENT),
+        or_(
+            Message.id.in_([one.message_id for one in wrong if one.message_id]),
+            Message.id.in_(tried),
+        ),
     )
-    for campaign_id in db.session().scalars(hit.distinct()):
+    for campaign_id in list(db.session().scalars(hit.distinct())):
         if campaign_id is not None and _loses(campaign_id):
             breakers.open_("campaign", str(campaign_id), "failure_rate")
+
+
+def strange(transport: str, codes: Mapping[str, int]) -> None:
+    """Note codes that nobody has a word for: a metric, and a line for staff.
+
+    In a transaction of its own: it belongs to no account.
+    """
+    for code, times in codes.items():
+        unheard.labels(transport).inc(times)
+        row = insert(db.table_of(ProviderCode)).values(
+            transport=transport, code=code[:20] or "none", times=times
+        )
+        row = row.on_conflict_do_update(
+            index_elements=["transport", "code"],
+            set_={
+                "times": ProviderCode.times + times,
+                "last_at": func.clarion_now(),
+            },
+        )
+        with db.apart(outbox.SYSTEM) as orm:
+            orm.execute(row)
+        log.error("provider.code_unknown", transport=transport, code=code, times=times)
 
 
 def weigh_opt_outs() -> None:

@@ -10,7 +10,9 @@ from sqlalchemy.dialects.postgresql import insert
 from clarion.base import crypto, db
 from clarion.base.telemetry import counter, logger
 from clarion.messaging import (
+    breakers,
     channels,
+    gauges,
     identifiers,
     ledger,
     references,
@@ -18,6 +20,7 @@ from clarion.messaging import (
     suppression,
 )
 from clarion.messaging.contract import (
+    Busy,
     Halted,
     Inbound,
     Notice,
@@ -85,7 +88,7 @@ def _statuses(channel: Channel, read: Sequence[StatusUpdate]) -> None:
                 at=update.at,
                 message_id=ours[0] if ours else None,
                 number=ours[1] if ours else None,
-                reason=reason or ("provider_code" if update.status == "failed" else ""),
+                reason=reason or _reason_of(update),
                 code=update.code,
             )
         )
@@ -94,7 +97,15 @@ def _statuses(channel: Channel, read: Sequence[StatusUpdate]) -> None:
     updates.labels("status", "matched").inc(len(done.known))
     updates.labels("status", "orphan").inc(len(rows) - len(done.known))
     _verdicts(channel, [(r, u) for r, u in zip(rows, read, strict=True) if u.verdict])
+    gauges.reported(channel.transport, [row for row in rows if row.status == "failed"])
     log.info("statuses.applied", events=len(rows), moved=len(done.moved))
+
+
+def _reason_of(update: StatusUpdate) -> str:
+    """Name a failure whose verdict has no reason of its own: it was dropped under load."""
+    if update.status != "failed":
+        return ""
+    return "busy" if isinstance(update.verdict, Busy) else "provider_code"
 
 
 def _orphans(rows: Sequence[Advance]) -> None:
@@ -170,15 +181,11 @@ def _message_of(row: Advance) -> Message | None:
 
 
 def _pause(channel: Channel, row: Advance, verdict: Halted) -> None:
-    from clarion.messaging import orders
-
     message = _message_of(row)
     if message is None:
         return
-    if verdict.scope != "template":
-        channels.halt(channel.id, message.sender_id, verdict.scope, verdict.reason)
     if message.campaign_id is not None:
-        orders.halt(message.campaign_id, verdict.reason)
+        breakers.halted(channel.id, message.sender_id, message.campaign_id, verdict)
 
 
 # --- what people write

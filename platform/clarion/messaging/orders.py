@@ -169,6 +169,14 @@ def resume(campaign_id: UUID) -> None:
     ring(campaign_id)
 
 
+def go_on(campaign_id: UUID) -> None:
+    """Resume an order if it is paused, else ring it: what was in its way is gone."""
+    if _locked(campaign_id).state in ("paused", "pausing"):
+        resume(campaign_id)
+    else:
+        ring(campaign_id)
+
+
 def cancel(campaign_id: UUID) -> int:
     """Stop an order for good; return how many people will not be messaged."""
     ledger.lock_campaign(campaign_id)

@@ -10,8 +10,16 @@ from sqlalchemy import func, or_, select
 
 from clarion.base import db
 from clarion.base.telemetry import logger
-from clarion.messaging import ageing, counts, incoming, ledger, orders
-from clarion.messaging.models import Campaign, Message, Orphan
+from clarion.messaging import (
+    ageing,
+    breakers,
+    counts,
+    gauges,
+    incoming,
+    ledger,
+    orders,
+)
+from clarion.messaging.models import Breaker, Campaign, Message, Orphan
 from clarion.tenancy.actor import SYSTEM_JOB
 from clarion.tenancy.models import Account
 from clarion.tenancy.scope import account_scope
@@ -51,6 +59,9 @@ def mend() -> None:
             to_decide=asked,
             late=len(late),
         )
+    with db.transaction():
+        gauges.weigh_opt_outs()
+        breakers.tick()
     with db.transaction():
         query = select(Campaign.id).where(Campaign.state.in_(("running", "pausing")))
         for campaign_id in list(db.session().scalars(query)):
@@ -92,6 +103,12 @@ def _accounts() -> list[UUID]:
         ),
     )
     orphaned = select(Orphan.id).where(Orphan.account_id == Account.id)
-    waits = or_(late.exists(), doubt.exists(), active.exists(), orphaned.exists())
+    stopped = select(Breaker.id).where(
+        Breaker.account_id == Account.id,
+        Breaker.state == "open",
+        Breaker.until <= func.clarion_now(),
+    )
+    found = (late, doubt, active, orphaned, stopped)
+    waits = or_(*(each.exists() for each in found))
     with db.apart(outbox.SYSTEM) as orm:
         return list(orm.scalars(select(Account.id).where(waits)))

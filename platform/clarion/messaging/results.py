@@ -6,7 +6,7 @@ until the database takes it, or until the lease has long made the row unknown.
 
 import asyncio
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from sqlalchemy.exc import DBAPIError
@@ -35,8 +35,9 @@ class Results:
             up; their rows become unknown, which is the truth. Nothing more may leave.
     """
 
-    def __init__(self, transport: str) -> None:
+    def __init__(self, transport: str, watch: Callable[[Sequence[Outcome]], None]) -> None:
         self.lost = False
+        self._watch = watch
         self._transport, self._took = transport, took.labels(transport)
         self._thread = LedgerThread()
         self._outcomes: list[Outcome] = []
@@ -73,6 +74,7 @@ class Results:
                 some = self._outcomes[:AT_ONCE]
                 await self._thread.run(_record, some)
                 del self._outcomes[: len(some)]
+                self._watch(some)
                 for state, n in Counter(one.state for one in some).items():
                     sent.labels(self._transport, state).inc(n)
             while self._asides:

@@ -9,7 +9,7 @@ from uuid import UUID
 from sqlalchemy import func, select
 
 from clarion.base import db
-from clarion.messaging import channels, orders, outcomes
+from clarion.messaging import breakers, channels, orders, outcomes
 from clarion.messaging.ledger import OPEN
 from clarion.messaging.models import Campaign, Message, Suppression
 from clarion.tenancy import access, audit
@@ -83,6 +83,17 @@ class Person:
 
 
 @dataclass(frozen=True, slots=True)
+class Stopped:
+    """Something that stands in a campaign's way, in words, and when it ends if that is known."""
+
+    kind: str
+    words: outcomes.Words
+    since: dt.datetime
+    until: dt.datetime | None
+    trying: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Results:
     """Everything the page of a launched campaign shows."""
 
@@ -98,6 +109,7 @@ class Results:
     rate_per_s: float
     seconds_left: int | None
     doubts: Doubts | None = None
+    stops: tuple[Stopped, ...] = ()
 
     @property
     def percent(self) -> int:
@@ -163,6 +175,7 @@ def results(draft_id: UUID) -> Results:
         sender=sender,
         rate_per_s=rate,
         seconds_left=round(progress.waiting / rate) if rate else None,
+        stops=_stops(order_id) if progress.waiting else (),
         doubts=doubts(order_id) if progress.unknown or progress.needs_decision else None,
     )
 
@@ -226,6 +239,19 @@ def activity(draft: DraftView, limit: int = 20) -> list[Deed]:
 
 
 # --- private
+
+
+def _stops(order_id: UUID) -> tuple[Stopped, ...]:
+    return tuple(
+        Stopped(
+            kind=stop.kind,
+            words=outcomes.explain("paused", stop.reason),
+            since=stop.opened_at,
+            until=stop.until,
+            trying=stop.state == "half_open",
+        )
+        for stop in breakers.of_order(order_id)
+    )
 
 
 def _counts(order_ids: list[UUID]) -> dict[UUID, dict[str, int]]:

@@ -7,7 +7,7 @@ from sqlalchemy import func, select
 from clarion.base import db
 from clarion.base.errors import Conflict, Invalid, NotFound
 from clarion.base.words import _
-from clarion.messaging import orders
+from clarion.messaging import breakers, orders
 from clarion.tenancy import access, audit
 from clarion.tenancy.scope import current_account, current_actor
 from clarion.work import outbox
@@ -99,9 +99,16 @@ def pause(draft_id: UUID) -> str:
 
 
 def resume(draft_id: UUID) -> None:
-    """Let a paused campaign go on."""
+    """Let a paused campaign go on, and end whatever had stopped it; then at half rate.
+
+    One click: a template, number or connection that was stopped goes on with it.
+    """
     access.require("campaigns.launch")
-    orders.resume(_order(draft_id))
+    order_id = _order(draft_id)
+    if breakers.resume(order_id):
+        orders.go_on(order_id)
+    else:
+        orders.resume(order_id)
 
 
 def cancel(draft_id: UUID) -> int:

@@ -25,7 +25,7 @@ from clarion.messaging.models import (
 from clarion.tenancy import access
 from clarion.tenancy.scope import current_account
 from clarion_campaigns.models import Draft
-from clarion_contacts.models import Consent, Contact, Wording
+from clarion_contacts import service as contacts
 
 GOT = ("delivered", "read")
 MAYBE = ("accepted", "sent", "held", "unknown", "needs_decision", "dispatching")
@@ -133,19 +133,20 @@ def story(message_id: UUID) -> Story:
 
 
 def _query(message_id: UUID) -> Select[Any]:
+    proof, person = contacts.evidence().subquery(), contacts.names().subquery()
     return (
         select(
             Message.id, Message.contact_id, Message.address, Message.state, Message.reason,
             Message.state_since, Message.attempt, Message.purpose, Message.consent_id,
             (Message.not_before > func.clarion_now()).label("later"),
-            Draft.id.label("draft_id"), Draft.name.label("campaign"), Contact.name,
+            Draft.id.label("draft_id"), Draft.name.label("campaign"), person.c.name,
             Campaign.state.label("campaign_state"),
             Campaign.state_reason.label("campaign_reason"),
             Sender.state.label("sender_state"), Sender.state_reason.label("sender_reason"),
             Channel.state.label("channel_state"),
             Channel.state_reason.label("channel_reason"),
-            Consent.created_at.label("consent_at"), Consent.agreed_on, Consent.source,
-            Wording.text.label("wording"),
+            proof.c.at.label("consent_at"), proof.c.agreed_on, proof.c.source,
+            proof.c.wording,
             _listed(Attempt, Attempt.number, Attempt.intent_at, Attempt.ended_at,
                 Attempt.outcome, Attempt.code, Attempt.provider_id, Attempt.status,
                 Attempt.status_at, by=Attempt.number).label("tries"),
@@ -161,10 +162,8 @@ def _query(message_id: UUID) -> Select[Any]:
         .join(Sender, _same(Sender, Message.sender_id))
         .join(Channel, and_(Channel.account_id == Sender.account_id,
             Channel.id == Sender.channel_id))
-        .outerjoin(Contact, _same(Contact, Message.contact_id))
-        .outerjoin(Consent, _same(Consent, Message.consent_id))
-        .outerjoin(Wording, and_(Wording.account_id == Consent.account_id,
-            Wording.id == Consent.wording_id))
+        .outerjoin(person, _same(person.c, Message.contact_id))
+        .outerjoin(proof, _same(proof.c, Message.consent_id))
         .where(Message.account_id == current_account(), Message.id == message_id)
     )  # fmt: skip
 

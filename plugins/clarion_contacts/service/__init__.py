@@ -16,6 +16,7 @@ from clarion_contacts.service.audience import (
 )
 from clarion_contacts.service.consent import (
     BY_HAND,
+    evidence,
     note_resumed,
     note_suppressed,
     opt_in,
@@ -50,6 +51,7 @@ from clarion_contacts.service.people import (
     edit,
     find,
     get,
+    names,
     show,
 )
 from clarion_contacts.service.reading import reader, stage
@@ -96,6 +98,7 @@ __all__ = [
     "describe",
     "edit",
     "everyone",
+    "evidence",
     "fail",
     "find",
     "forget",
@@ -104,6 +107,7 @@ __all__ = [
     "keep",
     "listing",
     "match",
+    "names",
     "note_resumed",
     "note_suppressed",
     "opt_in",

@@ -2,9 +2,10 @@
 
 import datetime as dt
 import hashlib
+from typing import Any
 from uuid import UUID
 
-from sqlalchemy import func, select
+from sqlalchemy import Select, and_, func, select
 from sqlalchemy.dialects.postgresql import insert
 
 from clarion.base import clock, db
@@ -64,6 +65,30 @@ def opt_in(
     audit.record("contacts.contact.opted_in", contact, purpose=purpose, method=method)
     outbox.publish(ContactOptedIn(contact_id=contact.id, purpose=purpose))
     return event.id
+
+
+def evidence() -> Select[Any]:
+    """Select consent events with the words people saw, for others to join by `id`.
+
+    Columns: account_id, id, at, agreed_on, source, wording.
+    """
+    return (
+        select(
+            Consent.account_id,
+            Consent.id,
+            Consent.created_at.label("at"),
+            Consent.agreed_on,
+            Consent.source,
+            func.coalesce(Wording.text, "").label("wording"),
+        )
+        .outerjoin(
+            Wording,
+            and_(
+                Wording.account_id == Consent.account_id, Wording.id == Consent.wording_id
+            ),
+        )
+        .where(Consent.account_id == current_account())
+    )
 
 
 def opt_out(contact_id: UUID, *, source: str = "") -> None:
