@@ -15,7 +15,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/installed
 
-.PHONY: help env frontend demo test check bench pictures plugin lock
+.PHONY: help env frontend demo test check bench pictures faultlab plugin lock
 
 help: ## list what can be made
 	awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
@@ -48,6 +48,10 @@ bench: frontend ## measure the promised figures; NAME=… takes one
 
 pictures: frontend ## take the pictures of README and tutorials anew; needs Chromium
 	exec $(BIN)/python dev/pictures.py
+
+faultlab: $(STAMP) ## kill everything for a long while; MESSAGES=… KILLS=… SEED=…
+	exec $(BIN)/python tests/faultlab/storm.py --messages $(or $(MESSAGES),100000) \
+		--kills $(or $(KILLS),500) $(if $(SEED),--seed $(SEED))
 
 plugin: $(STAMP) ## make a new plugin, a copy of the example: name=…
 	if [ -z "$(name)" ]; then echo "Say which: make plugin name=reminders" >&2; exit 1; fi

@@ -1,6 +1,7 @@
 """What happens in the lab, in this process or in one that dies of it."""
 
 import json
+import os
 from uuid import UUID
 
 from sqlalchemy import LargeBinary, String, Uuid, cast, column, literal, select, values
@@ -25,8 +26,24 @@ TEMPLATE = {
 
 def in_account(deed, account_id, *words):
     """Do one of these as an account's own; what the nursery calls in a child."""
+    if not account_id:
+        globals()[deed](*words)
+        return
     with account_scope(UUID(account_id), COMMAND):
         globals()[deed](*words)
+
+
+def web(port):
+    """Serve the webhook intake as `clarion web` does, in a process group of its own."""
+    from clarion.web.intake import intake
+    from clarion.web.serve import Served
+
+    class Intake(Served):
+        def load(self):
+            return intake
+
+    os.setsid()
+    Intake("127.0.0.1", int(port), 1).run()
 
 
 def order(sender_id, first, size):

@@ -1,7 +1,5 @@
 """A worker dies at a named point, another takes over: the table of sending.md, section 12."""
 
-import time
-
 import pytest
 from sqlalchemy import func, select
 
@@ -30,10 +28,10 @@ def test_a_worker_dies_and_another_takes_over(lab, point):
     lab.simulator.post("rules", rules=FATES)
     lab.order(40)
 
-    assert lab.ended(lab.start(crash_at=point, lease_seconds=1)) == DIED
+    assert lab.ended(lab.start(crash_at=point)) == DIED
     after_crash = lab.tally()
-    lab.start(lease_seconds=1)
     look_again(lab)
+    lab.start()
     lab.until(lab.settled, what="the end")
 
     states, received = lab.judge(), lab.receipts()
@@ -53,12 +51,12 @@ def test_the_worker_dies_while_the_provider_answers(lab):
     fate = {"answer": "accept", "answer_delay_ms": 30_000}
     lab.simulator.post("rules", rules=[{"match": {}, "fate": fate}])
     lab.order(10)
-    worker = lab.start(lease_seconds=1)
+    worker = lab.start()
     lab.until(lambda: len(lab.receipts()) == 10, what="the messages")
 
     lab.kill(worker)
-    lab.start(lease_seconds=1)
     look_again(lab)
+    lab.start()
     lab.until(lab.settled, what="the end")
 
     assert lab.judge() == {"unknown": 10}
@@ -67,7 +65,7 @@ def test_the_worker_dies_while_the_provider_answers(lab):
 
 def look_again(lab):
     """Let the leases run out, then ring the reconciler as the clock would."""
-    time.sleep(1.1)
+    lab.until(lab.leases_over, what="the end of the leases")
     with db.transaction():
         reconcile.look.later()
 
