@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 HERE = Path(__file__).parent
-NAMES = ("startup", "dispatch")
+NAMES = ("startup", "dispatch", "webhooks")
 
 
 def main(names: list[str]) -> int:

@@ -1,6 +1,7 @@
 """What every contender stands on: scratch servers, a simulator, and a look at /proc."""
 
 import os
+import socket
 import subprocess
 import sys
 import tempfile
@@ -86,6 +87,12 @@ def until(true: Callable[[], bool], seconds: float, what: str) -> None:
         if time.monotonic() > end:
             raise TimeoutError(what)
         time.sleep(0.02)
+
+
+def free_port() -> int:
+    """Find a port nobody listens on."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        return int(server.getsockname()[1])
 
 
 # --- /proc

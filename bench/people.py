@@ -1,18 +1,21 @@
 """Orders for many people, made by the database itself."""
 
+import datetime as dt
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Select, func, literal_column, select, text
+from bodies import Sent
+from sqlalchemy import Select, func, literal_column, select, text, update
 
 from clarion.base import db
-from clarion.messaging import counts, ledger, orders, snapshot
-from clarion.messaging.models import Message
+from clarion.messaging import counts, ledger, orders, references, snapshot
+from clarion.messaging.models import Campaign, Message
 from clarion.tenancy.actor import COMMAND
 from clarion.tenancy.models import Preference
 from clarion.tenancy.preferences import SWITCH
-from clarion.tenancy.scope import account_scope
+from clarion.tenancy.scope import account_scope, current_account
 from clarion.testing.factories import Tenant
+from clarion.work.models import WebhookInbox
 
 TEMPLATE = {
     "name": "early_access",
@@ -21,7 +24,7 @@ TEMPLATE = {
     "parts": [{"kind": "body", "variables": ["first_name"]}],
     "text": {"header": "", "body": "Hi {{first_name}}!", "footer": "", "buttons": []},
 }
-_made = {"people": 0}
+_made: dict[str, Any] = {"people": 0}
 
 
 def prepare(tenant: Tenant) -> None:
@@ -45,6 +48,92 @@ def frozen(tenant: Tenant, sender_id: UUID, size: int) -> tuple[UUID, list[str]]
         snapshot.freeze(made.id, _audience(size))
         query = select(Message.id).where(Message.campaign_id == made.id)
         return made.id, [str(one) for one in orm.scalars(query)]
+
+
+def sent(tenant: Tenant, sender_id: UUID, size: int) -> list[Sent]:
+    """Have an order of so many people accepted, by the ledger's own statements."""
+    by, answered = references.instance(), list[Sent]()
+    order_id, _ids = frozen(tenant, sender_id, size)
+    with account_scope(tenant.id, COMMAND):
+        _be(order_id, "running")
+        while some := _accepted(order_id, by):
+            answered += some
+        _be(order_id, "paused")
+    assert len(answered) == size
+    return answered
+
+
+def _accepted(order_id: UUID, by: str) -> list[Sent]:
+    with db.transaction():
+        token, ids = ledger.claim(order_id, 1_000)
+        ledger.lock_for_intent(order_id, ids)
+        intents = ledger.intend(token, ids)
+        outcomes = [
+            ledger.Outcome(
+                one.id,
+                one.attempt,
+                one.token,
+                "accepted",
+                provider_id=f"wamid.{one.id.hex}",
+            )
+            for one in intents
+        ]
+        ledger.record(outcomes)
+        ledger.keep_statistics()
+    return [
+        Sent(f"wamid.{one.id.hex}", references.reference(one.id, one.attempt, by=by))
+        for one in intents
+    ]
+
+
+def _be(order_id: UUID, state: str) -> None:
+    with db.transaction() as orm:
+        orm.execute(
+            update(Campaign)
+            .where(Campaign.account_id == current_account(), Campaign.id == order_id)
+            .values(state=state)
+        )
+
+
+def all_states(tenant: Tenant) -> dict[str, int]:
+    """Count all messages of an account by state."""
+    query = select(Message.state, func.count()).where(Message.account_id == tenant.id)
+    with account_scope(tenant.id, COMMAND), db.transaction() as orm:
+        return dict(orm.execute(query.group_by(Message.state)).tuples().all())
+
+
+def unapplied(tenant: Tenant) -> int:
+    """Count the stored webhooks nobody has applied yet."""
+    query = select(func.count()).where(
+        WebhookInbox.account_id == tenant.id, WebhookInbox.applied_at.is_(None)
+    )
+    with account_scope(tenant.id, COMMAND), db.transaction() as orm:
+        return orm.scalar(query) or 0
+
+
+def now(tenant: Tenant) -> dt.datetime:
+    """The database's clock."""
+    with account_scope(tenant.id, COMMAND), db.transaction() as orm:
+        return orm.scalar(select(func.clarion_now()))
+
+
+def waits(tenant: Tenant, since: dt.datetime) -> list[float]:
+    """How long each status waited from being stored to being applied, in seconds."""
+    query = select(
+        func.extract("epoch", WebhookInbox.applied_at - WebhookInbox.created_at),
+        WebhookInbox.events,
+    ).where(WebhookInbox.account_id == tenant.id, WebhookInbox.created_at >= since)
+    with account_scope(tenant.id, COMMAND), db.transaction() as orm:
+        return [float(w) for w, n in orm.execute(query) for _ in range(n)]
+
+
+def slowest_stop(tenant: Tenant) -> float:
+    """How long the slowest STOP took from being stored to being effective, in seconds."""
+    query = select(
+        func.max(func.extract("epoch", WebhookInbox.applied_at - WebhookInbox.created_at))
+    ).where(WebhookInbox.account_id == tenant.id, WebhookInbox.kind == "inbound")
+    with account_scope(tenant.id, COMMAND), db.transaction() as orm:
+        return float(orm.scalar(query))
 
 
 def waiting(tenant: Tenant, order_id: UUID) -> int:

@@ -29,7 +29,7 @@ class Rule:
     Attributes:
         name: what it is called in a finding.
         why: what to do instead, or why not.
-        ending: which files it reads.
+        ending: which files it reads, by how their path ends.
         allowed: parts of paths where it is right.
         find: yields line and what stands there.
         good: a sample without finding.
@@ -39,7 +39,7 @@ class Rule:
 
     name: str
     why: str
-    ending: str
+    ending: str | tuple[str, ...]
     find: Callable[[str], Found]
     good: str
     bad: str
@@ -311,6 +311,7 @@ RULES = (
         allowed=(
             "/clarion/base/",
             "/clarion/messaging/ledger.py",
+            "/clarion/messaging/advance.py",
             "/clarion/messaging/pacing.py",
             "/clarion/messaging/identifiers.py",
             "/clarion/messaging/suppression.py",
@@ -365,7 +366,7 @@ RULES = (
     Rule(
         "ledger-clock",
         "the ledger knows the database's clock only: clarion_now()",
-        "messaging/ledger.py",
+        ("messaging/ledger.py", "messaging/advance.py"),
         _ledger_clocks,
         good="text(\"UPDATE message SET at = clarion_now() WHERE state = 'claimed'\")\n",
         bad='text("UPDATE message SET at = now()")\n',

@@ -688,6 +688,7 @@ def upgrade() -> None:
     sa.Column('handler', sa.String(length=40), nullable=False),
     sa.Column('key', sa.String(length=200), nullable=False),
     sa.Column('kind', sa.String(length=10), nullable=False),
+    sa.Column('events', sa.Integer(), server_default='1', nullable=False),
     sa.Column('payload', sa.LargeBinary(), nullable=False),
     sa.Column('applied_at', sa.DateTime(timezone=True), nullable=True),
     sa.Column('tries', sa.Integer(), server_default='0', nullable=False),
@@ -700,7 +701,7 @@ def upgrade() -> None:
     sa.UniqueConstraint('account_id', 'id', name=op.f('uq_webhook_inbox_account_id_id'))
     )
     op.execute('GRANT SELECT, UPDATE, DELETE ON webhook_inbox TO clarion_app')
-    op.execute('GRANT SELECT (id, account_id, endpoint_id, key, kind, seq, applied_at, created_at), INSERT, DELETE ON webhook_inbox TO clarion_system')
+    op.execute('GRANT SELECT (id, account_id, endpoint_id, key, kind, events, seq, tries, applied_at, created_at), INSERT, DELETE ON webhook_inbox TO clarion_system')
     op.execute('ALTER TABLE webhook_inbox ENABLE ROW LEVEL SECURITY')
     op.execute('ALTER TABLE webhook_inbox FORCE ROW LEVEL SECURITY')
     op.execute('CREATE POLICY app ON webhook_inbox TO clarion_app USING (account_id = (SELECT clarion_account())) WITH CHECK (account_id = (SELECT clarion_account()))')
@@ -869,6 +870,7 @@ def upgrade() -> None:
     op.execute('ALTER TABLE inbound_message FORCE ROW LEVEL SECURITY')
     op.execute('CREATE POLICY app ON inbound_message TO clarion_app USING (account_id = (SELECT clarion_account())) WITH CHECK (account_id = (SELECT clarion_account()))')
     op.create_index('ix_inbound_contact', 'inbound_message', ['account_id', 'contact_id', 'created_at'], unique=False)
+    op.create_index('ix_inbound_said', 'inbound_message', ['account_id', 'address_idx', 'sent_at'], unique=False, postgresql_where=sa.text("meaning <> ''"))
     op.create_table('pair_next',
     sa.Column('id', sa.Uuid(), nullable=False),
     sa.Column('account_id', sa.Uuid(), server_default=sa.text('clarion_account()'), nullable=False),
@@ -1029,6 +1031,7 @@ def downgrade() -> None:
     op.drop_table('sender_bucket')
     op.drop_index('ix_pair_next_due', table_name='pair_next')
     op.drop_table('pair_next')
+    op.drop_index('ix_inbound_said', table_name='inbound_message', postgresql_where=sa.text("meaning <> ''"))
     op.drop_index('ix_inbound_contact', table_name='inbound_message')
     op.drop_table('inbound_message')
     op.drop_index('ix_campaign_active', table_name='campaign')

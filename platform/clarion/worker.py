@@ -1,10 +1,15 @@
-"""An RQ worker: settings, servers, plugins, lanes; and the relay, if it runs here too."""
+"""An RQ worker: settings, servers, plugins, queues; beside it the webhooks' lanes, and the relay.
+
+Webhooks are applied by threads of their own, because jobs are slices of sending that last
+seconds: a STOP must not wait for one.
+"""
 
 import gc
 import os
 import signal
 import threading
 import time
+from collections.abc import Callable
 from types import FrameType
 from typing import Any
 
@@ -17,12 +22,13 @@ from sqlalchemy.orm import configure_mappers
 from clarion.base import broker, services
 from clarion.base.telemetry import logger
 from clarion.boot import boot
-from clarion.work import jobs, outbox, schedule
+from clarion.work import jobs, outbox, schedule, webhooks
 
 log = logger(__name__)
 RELAY_SECONDS = 0.1
 TICK_SECONDS = 1.0
 BROKER_BACK_SECONDS = 1.0
+LANE_SECONDS = 0.5  # without a bell, a lane looks by itself so often
 
 
 class Worker(SimpleWorker):  # type: ignore[misc,unused-ignore] # rq is untyped
@@ -49,9 +55,9 @@ def run(*, burst: bool = False, relay: bool = False) -> None:
     stop = threading.Event()
     _listen(stop)
     jobs.on_stop(stop.is_set)
-    relaying = threading.Thread(target=relay_loop, args=(stop,), name="relay", daemon=True)
+    beside = [_beside(f"lane {lane}", lane_loop, lane, stop) for lane in webhooks.LANES]
     if relay:
-        relaying.start()
+        beside.append(_beside("relay", relay_loop, stop))
     log.info("worker.up", pid=os.getpid(), relay=relay)
     while not stop.is_set():
         try:
@@ -60,11 +66,18 @@ def run(*, burst: bool = False, relay: bool = False) -> None:
             log.warning("worker.broker_lost", error=type(error).__name__)
             stop.wait(BROKER_BACK_SECONDS)
         if burst:
+            _apply_all()
             break
-    if relay:
-        stop.set()
-        relaying.join(timeout=5)
+    stop.set()
+    for thread in beside:
+        thread.join(timeout=5)
     log.info("worker.down", pid=os.getpid())
+
+
+def _beside(name: str, work: Callable[..., None], *args: Any) -> threading.Thread:
+    thread = threading.Thread(target=work, args=args, name=name, daemon=True)
+    thread.start()
+    return thread
 
 
 def _work(*, burst: bool) -> None:
@@ -85,6 +98,29 @@ def _listen(stop: threading.Event) -> None:
 
     signal.signal(signal.SIGTERM, ask)
     signal.signal(signal.SIGINT, ask)
+
+
+# --- the webhooks
+
+
+def _apply_all() -> None:
+    for lane in webhooks.LANES:
+        while webhooks.work(lane):
+            pass
+
+
+def lane_loop(lane: str, stop: threading.Event) -> None:
+    """Apply the webhooks of one lane as they come; never gives up."""
+    while not stop.is_set():
+        try:
+            if not webhooks.work(lane):
+                broker.wait(lane, LANE_SECONDS)
+        except (SQLAlchemyError, OSError) as error:
+            log.warning("lane.waiting", lane=lane, error=type(error).__name__)
+            stop.wait(BROKER_BACK_SECONDS)
+        except Exception:  # the lane must outlive whatever one account's rows hold
+            log.exception("lane.failed", lane=lane)
+            stop.wait(BROKER_BACK_SECONDS)
 
 
 # --- the relay

@@ -47,6 +47,7 @@ class WhatsAppCloud:
     hosts = ("graph.facebook.com",)
     secret_fields = ("access_token", "app_secret", "verify_token")
     config_fields = ("waba_id", "api_version", "base_url")
+    business_field = "waba_id"
 
     async def send(self, channel: Channel, message: Message, http: Http) -> Accepted:
         """Hand one message to the Cloud API.

@@ -254,18 +254,19 @@ def webhooks() -> Webhooks:
     """Count what providers told us: since yesterday by kind, and what waits by account."""
     access.require("console.webhooks")
     m, day = WebhookInbox, clock.now() - dt.timedelta(days=1)
-    todo = func.count().filter(m.applied_at.is_(None))
-    kinds = select(m.kind, func.count(), todo).where(m.created_at > day).group_by(m.kind)
+    every = func.coalesce(func.sum(m.events), 0)
+    todo = func.coalesce(func.sum(m.events).filter(m.applied_at.is_(None)), 0)
+    kinds = select(m.kind, every, todo).where(m.created_at > day).group_by(m.kind)
     waiting = (
         select(
             m.account_id,
             todo,
             func.min(m.created_at).filter(m.applied_at.is_(None)),
-            func.count().filter(m.created_at > day),
+            func.coalesce(func.sum(m.events).filter(m.created_at > day), 0),
         )
         .where(m.created_at > day - dt.timedelta(days=6))
         .group_by(m.account_id)
-        .order_by(todo.desc(), func.count().desc())
+        .order_by(todo.desc(), every.desc())
         .limit(DEAD_SHOWN)
     )
     with db.apart(SYSTEM) as orm:
@@ -280,7 +281,7 @@ def webhooks() -> Webhooks:
 
 
 def _waiting_events() -> int:
-    events = select(func.count()).select_from(WebhookInbox)
+    events = select(func.coalesce(func.sum(WebhookInbox.events), 0))
     query = events.where(WebhookInbox.applied_at.is_(None))
     with db.apart(SYSTEM) as orm:
         return orm.scalar(query) or 0

@@ -195,12 +195,16 @@ class Piece:
     """One event of a webhook, found by its unique key only.
 
     `kind` decides the order of processing: replies before statuses before the rest.
-    `payload` is JSON-ready and all that `parse` needs.
+    `payload` is JSON-ready and all that `parse` needs. `sender` and `business` are the
+    provider's ids of our number and of the business it belongs to, empty where the event
+    names none: an event about somebody else's is not believed.
     """
 
     key: str
     kind: Literal["inbound", "status", "other"]
     payload: Mapping[str, Any]
+    sender: str = ""
+    business: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -297,6 +301,7 @@ class Transport(Protocol):
     hosts: tuple[str, ...]
     secret_fields: tuple[str, ...]
     config_fields: tuple[str, ...]
+    business_field: str  # field of the configuration that `Piece.business` must equal
 
     async def send(self, channel: Channel, message: Message, http: Http) -> Accepted:
         """Hand one message over. Return `Accepted` or raise a `Verdict`."""

@@ -1,10 +1,10 @@
 """Status updates and replies: stored events become ledger moves, STOPs and messages."""
 
 import datetime as dt
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from uuid import UUID
 
-from sqlalchemy import delete, exists, func, select
+from sqlalchemy import delete, exists, func, or_, select
 from sqlalchemy.dialects.postgresql import insert
 
 from clarion.base import crypto, db
@@ -19,6 +19,7 @@ from clarion.messaging import (
     stopwords,
     suppression,
 )
+from clarion.messaging.advance import Advance, advance
 from clarion.messaging.contract import (
     Busy,
     Halted,
@@ -30,7 +31,6 @@ from clarion.messaging.contract import (
     Update,
 )
 from clarion.messaging.events import MessageReceived, ProviderNotice
-from clarion.messaging.ledger import Advance
 from clarion.messaging.models import (
     Attempt,
     Channel,
@@ -75,30 +75,39 @@ def _statuses(channel: Channel, read: Sequence[StatusUpdate]) -> None:
     """Move the ledger by rank; what matches nothing is kept aside, never guessed."""
     if not read:
         return
-    rows, by = [], references.instance()
-    for update in read:
-        ours = references.read_reference(update.reference, by=by)
-        reason = (
-            update.verdict.reason if isinstance(update.verdict, Rejected | Halted) else ""
-        )
-        rows.append(
-            Advance(
-                provider_id=update.provider_id,
-                status=update.status,
-                at=update.at,
-                message_id=ours[0] if ours else None,
-                number=ours[1] if ours else None,
-                reason=reason or _reason_of(update),
-                code=update.code,
-            )
-        )
-    done = ledger.advance(rows)
-    _orphans([row for i, row in enumerate(rows) if i not in done.known])
-    updates.labels("status", "matched").inc(len(done.known))
-    updates.labels("status", "orphan").inc(len(rows) - len(done.known))
-    _verdicts(channel, [(r, u) for r, u in zip(rows, read, strict=True) if u.verdict])
-    gauges.reported(channel.transport, [row for row in rows if row.status == "failed"])
-    log.info("statuses.applied", events=len(rows), moved=len(done.moved))
+    by = references.instance()
+    rows = [_advance(update, by) for update in read]
+    done = advance(rows)
+    # with our token and without its message: that is purged, and nothing is made of it
+    stray = [n for n in done.unknown if rows[n].message_id is None]
+    _orphans([rows[n] for n in stray])
+    updates.labels("status", "matched").inc(len(rows) - len(done.unknown))
+    updates.labels("status", "orphan").inc(len(stray))
+    updates.labels("status", "purged").inc(len(done.unknown) - len(stray))
+    if done.restored:
+        updates.labels("status", "restored").inc(len(done.restored))
+        log.error("statuses.without_intent", events=len(done.restored))
+    told = [(rows[n], read[n]) for n in sorted(done.failed | done.unknown)]
+    _silence([(row, update) for row, update in told if _silences(update)])
+    _pause(channel, [(row, update) for row, update in told if _halts(update)])
+    failed = [row for row, update in told if update.status == "failed"]
+    gauges.reported(channel.transport, failed)
+    log.info("statuses.applied", events=len(rows), moved=done.moved)
+
+
+def _advance(update: StatusUpdate, by: str) -> Advance:
+    message_id, number = references.read_reference(update.reference, by=by) or (None, None)
+    said = update.verdict
+    reason = said.reason if isinstance(said, Rejected | Halted) else _reason_of(update)
+    return Advance(
+        update.provider_id,
+        update.status,
+        update.at,
+        message_id,
+        number,
+        reason,
+        update.code,
+    )
 
 
 def _reason_of(update: StatusUpdate) -> str:
@@ -114,11 +123,11 @@ def _orphans(rows: Sequence[Advance]) -> None:
     values = [
         {
             "id": db.new_id(),
-            "provider_id": row.provider_id,
+            "provider_id": row.provider_id[:160],
             "status": row.status,
             "at": row.at,
-            "reason": row.reason,
-            "code": row.code,
+            "reason": row.reason[:60],
+            "code": row.code[:20],
         }
         for row in rows
     ]
@@ -137,7 +146,7 @@ def adopt_orphans() -> int:
             query.returning(Orphan).execution_options(synchronize_session=False)
         )
     )
-    ledger.advance(
+    advance(
         [
             Advance(o.provider_id, o.status, o.at, reason=o.reason, code=o.code)
             for o in found
@@ -146,46 +155,76 @@ def adopt_orphans() -> int:
     return len(found)
 
 
-def _verdicts(channel: Channel, failed: Iterable[tuple[Advance, StatusUpdate]]) -> None:
-    """Do what a failure's code asks for beyond its row: silence a person, pause a scope."""
-    for row, update in failed:
-        verdict = update.verdict
-        if isinstance(verdict, Rejected) and verdict.suppress:
-            contact_id, address = _whose(row)
-            addresses = [*identifiers.usable(update.recipients), *address]
-            suppression.suppress(
-                addresses,
-                scope=verdict.suppress,
-                reason="provider_stop",
-                contact_id=contact_id,
-            )
-        elif isinstance(verdict, Halted):
-            _pause(channel, row, verdict)
+# --- what a failure asks for beyond its row
 
 
-def _whose(row: Advance) -> tuple[UUID | None, list[tuple[str, str]]]:
-    message = _message_of(row)
-    if message is None:
-        return None, []
-    return message.contact_id, [(message.address_kind, message.address)]
+def _silences(update: StatusUpdate) -> bool:
+    return isinstance(update.verdict, Rejected) and update.verdict.suppress is not None
 
 
-def _message_of(row: Advance) -> Message | None:
-    query = select(Message).where(Message.account_id == current_account())
-    if row.message_id is not None:
-        return db.session().scalar(query.where(Message.id == row.message_id))
-    tried = select(Attempt.message_id).where(
-        Attempt.account_id == current_account(), Attempt.provider_id == row.provider_id
+def _halts(update: StatusUpdate) -> bool:
+    return isinstance(update.verdict, Halted)
+
+
+def _silence(told: Sequence[tuple[Advance, StatusUpdate]]) -> None:
+    """Stop writing to the people who told the provider so."""
+    messages = _messages([row for row, _update in told])
+    people = []
+    for row, update in told:
+        addresses = identifiers.usable(update.recipients)
+        message = messages.get(row)
+        if message is not None:
+            addresses.append((message.address_kind, message.address))
+        scope = update.verdict.suppress if isinstance(update.verdict, Rejected) else None
+        contact_id = message.contact_id if message else None
+        people.append((contact_id, addresses, scope or "marketing"))
+    _lock([address for _contact, addresses, _scope in people for address in addresses])
+    for contact_id, addresses, scope in people:
+        suppression.suppress(
+            addresses, scope=scope, reason="provider_stop", contact_id=contact_id
+        )
+
+
+def _pause(channel: Channel, told: Sequence[tuple[Advance, StatusUpdate]]) -> None:
+    """Pause what the provider says is wrong, each once however many messages say so."""
+    messages = _messages([row for row, _update in told])
+    wrong: dict[tuple[UUID, UUID, str, str], Halted] = {}
+    for row, update in told:
+        halt, message = update.verdict, messages.get(row)
+        if isinstance(halt, Halted) and message is not None and message.campaign_id:
+            key = (message.sender_id, message.campaign_id, halt.scope, halt.reason)
+            wrong.setdefault(key, halt)
+    for (sender_id, campaign_id, _scope, _reason), halt in wrong.items():
+        breakers.halted(channel.id, sender_id, campaign_id, halt)
+
+
+def _messages(rows: Sequence[Advance]) -> dict[Advance, Message]:
+    """Find the messages of events, in one statement."""
+    if not rows:
+        return {}
+    ids = {row.message_id for row in rows if row.message_id}
+    named = {row.provider_id for row in rows if not row.message_id}
+    query = (
+        select(Message, Attempt.provider_id)
+        .join(
+            Attempt,
+            (Attempt.account_id == Message.account_id) & (Attempt.message_id == Message.id),
+        )
+        .where(
+            Message.account_id == current_account(),
+            or_(Attempt.message_id.in_(ids), Attempt.provider_id.in_(named)),
+        )
     )
-    return db.session().scalar(query.where(Message.id.in_(tried)))
-
-
-def _pause(channel: Channel, row: Advance, verdict: Halted) -> None:
-    message = _message_of(row)
-    if message is None:
-        return
-    if message.campaign_id is not None:
-        breakers.halted(channel.id, message.sender_id, message.campaign_id, verdict)
+    by_id: dict[UUID, Message] = {}
+    by_name: dict[str, Message] = {}
+    for message, provider_id in db.session().execute(query):
+        by_id[message.id] = message
+        by_name[provider_id] = message
+    found = {
+        row: by_id.get(row.message_id) if row.message_id else by_name.get(row.provider_id)
+        for row in rows
+    }
+    return {row: message for row, message in found.items() if message is not None}
 
 
 # --- what people write
@@ -202,28 +241,23 @@ def _replies(channel: Channel, read: Sequence[Inbound]) -> None:
         .tuples()
         .all()
     )
+    said = [reply for reply in read if _meaning(reply)]
+    _lock([one for reply in said for one in identifiers.usable(reply.identifiers)])
     for reply in read:
         _reply(reply, numbers.get(reply.sender))
 
 
 def _reply(reply: Inbound, sender_id: UUID | None) -> None:
-    """Honour STOP before anything else, then keep the message."""
+    """Keep the message, once; honour STOP and START in the order they were written."""
     named = identifiers.usable(reply.identifiers)
     if not named:
+        updates.labels("inbound", "unreadable").inc()
         return
-    meaning = _meaning(reply)
-    if meaning == "stop":
-        suppression.suppress(named, scope="marketing", reason="stop")
-    elif meaning == "maybe":
-        until = reply.at + DOUBT
-        suppression.suppress(named, reason="maybe", until=until)
-    elif meaning == "start":
-        suppression.resume(named, lifts=("stop", "maybe"))
-    owner = _owner(named)
-    new_id = db.new_id()
+    meaning = _meaning(reply) or ""
+    new_id, owner = db.new_id(), _owner(named)
     row = insert(InboundMessage).values(
         id=new_id,
-        provider_id=reply.provider_id,
+        provider_id=reply.provider_id[:160],
         sender_id=sender_id,
         contact_id=owner,
         address_idx=identifiers.index(*named[0]),
@@ -233,13 +267,53 @@ def _reply(reply: Inbound, sender_id: UUID | None) -> None:
             place=f"inbound_message.body:{new_id}",
             account_id=current_account(),
         ),
-        meaning=meaning or "",
+        meaning=meaning,
         sent_at=reply.at,
     )
-    stored = db.session().scalar(row.on_conflict_do_nothing().returning(InboundMessage.id))
-    if stored:
-        outbox.publish(MessageReceived(inbound_id=new_id))
+    if not db.session().scalar(row.on_conflict_do_nothing().returning(InboundMessage.id)):
+        updates.labels("inbound", "repeated").inc()
+        return
+    if meaning and not _withdrawn(meaning, named, owner, reply.at):
+        _honour(meaning, named, reply.at)
+    outbox.publish(MessageReceived(inbound_id=new_id))
     updates.labels("inbound", meaning or "message").inc()
+
+
+def _honour(meaning: str, named: Sequence[tuple[str, str]], at: dt.datetime) -> None:
+    if meaning == "stop":
+        suppression.suppress(named, scope="marketing", reason="stop")
+    elif meaning == "maybe":
+        suppression.suppress(named, reason="maybe", until=at + DOUBT)
+    else:
+        suppression.resume(named, lifts=("stop", "maybe"))
+
+
+def _withdrawn(
+    meaning: str, named: Sequence[tuple[str, str]], owner: UUID | None, at: dt.datetime
+) -> bool:
+    """Say whether the person has written the opposite since: events come in any order.
+
+    In the same second, STOP is taken for the later one.
+    """
+    inbound = InboundMessage
+    since = (
+        inbound.meaning.in_(("stop", "maybe")) & (inbound.sent_at >= at)
+        if meaning == "start"
+        else (inbound.meaning == "start") & (inbound.sent_at > at)
+    )
+    theirs = or_(
+        inbound.address_idx.in_([identifiers.index(kind, value) for kind, value in named]),
+        inbound.contact_id == owner,  # of nobody: never true
+    )
+    query = select(inbound.id).where(inbound.account_id == current_account(), since, theirs)
+    return db.session().scalar(query.limit(1)) is not None
+
+
+def _lock(addresses: Sequence[tuple[str, str]]) -> None:
+    """Lock everybody a page is about at once, in order: two pages never wait in a ring."""
+    idxs = {identifiers.index(kind, value) for kind, value in addresses}
+    if idxs:
+        ledger.lock_contacts(set(identifiers.find_many(idxs).values()), idxs)
 
 
 def _meaning(reply: Inbound) -> str | None:

@@ -1,12 +1,12 @@
 """The state machine: every transition of a message, as conditional SQL.
 
 A transition is one statement that names the old state; zero rows is an answer. A trigger
-refuses every pair that is not in `MOVES`. Database clock only. Rules: `sending.md`.
+refuses every pair that is not in `MOVES`. Database clock only. Rules: `sending.md`. What
+status events move is in `advance.py`.
 """
 
-import datetime as dt
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID, uuid4
@@ -19,7 +19,6 @@ from clarion.messaging.models import Message
 from clarion.tenancy.scope import current_account
 
 MAX_CLAIMS = 3
-RANK = {"accepted": 1, "sent": 2, "failed": 3, "delivered": 4, "read": 5}
 DONE = ("read", "delivered", "failed", "suppressed", "expired", "cancelled")
 OPEN = ("queued", "claimed", "dispatching")
 
@@ -360,142 +359,6 @@ _TRIED = text(
       code = CASE WHEN a.status = '' THEN o.code ELSE a.code END,
       provider_id = coalesce(o.provider_id, a.provider_id)
     FROM o WHERE a.account_id = :account AND a.message_id = o.id AND a.number = o.number
-    """
-)
-
-
-@dataclass(frozen=True, slots=True)
-class Advance:
-    """A status event, matched or not yet: our token if it was echoed, the provider's id."""
-
-    provider_id: str
-    status: str
-    at: dt.datetime
-    message_id: UUID | None = None
-    number: int | None = None
-    reason: str = ""
-    code: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Advanced:
-    """What status events did: which were matched (by position), and which rows moved."""
-
-    known: set[int]
-    moved: list[UUID]
-
-
-def advance(updates: Sequence[Advance]) -> Advanced:
-    """Apply status events by rank, in any order, any number of times.
-
-    Matches by our token first, by the provider's id second, never by number. `failed`
-    counts for the current attempt only; `delivered` and `read` for any.
-    """
-    known, attempts, messages = _matched(updates)
-    db.session().execute(  # in the order of ids, in a statement of its own
-        text(
-            "SELECT count(*) FROM (SELECT 1 FROM message WHERE account_id = :account"
-            " AND id = ANY(CAST(:ids AS uuid[])) ORDER BY id FOR NO KEY UPDATE) s"
-        ),
-        {"account": current_account(), "ids": _uuids(key[0] for key in messages)},
-    )
-    moved = []
-    for (status, reason, number), ids in _by_move(messages).items():
-        rows = db.session().execute(
-            _ADVANCE,
-            {
-                "account": current_account(),
-                "state": status,
-                "reason": reason,
-                "number": number,
-                "from": [old for old, new in MOVES.items() if status in new.split()],
-                "ids": _uuids(ids),
-            },
-        )
-        moved += list(rows.scalars())
-    statuses = [
-        [str(key), RANK[u.status], u.status, u.at.isoformat(), u.code[:20], u.provider_id]
-        for key, u in sorted(attempts.items())
-    ]
-    db.session().execute(
-        _STATUS, {"account": current_account(), "rows": json.dumps(statuses)}
-    )
-    return Advanced(known, moved)
-
-
-def _matched(
-    updates: Sequence[Advance],
-) -> tuple[set[int], dict[UUID, Advance], dict[tuple[UUID, int], Advance]]:
-    """Find the attempts of updates; keep the highest update of each attempt."""
-    asked = [
-        [ref, str(u.message_id) if u.message_id else None, u.number, u.provider_id]
-        for ref, u in enumerate(updates)
-    ]
-    found = db.session().execute(
-        _MATCH, {"account": current_account(), "updates": json.dumps(asked)}
-    )
-    known: set[int] = set()
-    attempts: dict[UUID, Advance] = {}
-    messages: dict[tuple[UUID, int], Advance] = {}
-    for ref, attempt_id, message_id, number in found:
-        known.add(ref)
-        update = updates[ref]
-        if attempt_id not in attempts or _height(update) > _height(attempts[attempt_id]):
-            attempts[attempt_id] = messages[message_id, number] = update
-    return known, attempts, messages
-
-
-def _height(update: Advance) -> tuple[int, dt.datetime, str, str]:
-    return RANK[update.status], update.at, update.code, update.reason
-
-
-def _by_move(
-    messages: Mapping[tuple[UUID, int], Advance],
-) -> dict[tuple[str, str, int | None], list[UUID]]:
-    """Group messages by the state they are to reach, lowest first; higher ones win."""
-    groups: dict[tuple[str, str, int | None], list[UUID]] = {}
-    for (message_id, number), u in messages.items():
-        failed = u.status == "failed"
-        key = (u.status, u.reason[:60] if failed else "", number if failed else None)
-        groups.setdefault(key, []).append(message_id)
-    return dict(sorted(groups.items(), key=lambda pair: RANK[pair[0][0]]))
-
-
-_MATCH = text(
-    """
-    WITH u AS MATERIALIZED (
-      SELECT CAST(r ->> 0 AS int) AS ref, CAST(r ->> 1 AS uuid) AS message_id,
-        CAST(r ->> 2 AS int) AS number, r ->> 3 AS provider_id
-      FROM json_array_elements(CAST(:updates AS json)) r)
-    SELECT u.ref, a.id, a.message_id, a.number FROM u JOIN attempt a
-      ON a.account_id = :account AND a.message_id = u.message_id AND a.number = u.number
-    UNION ALL
-    SELECT u.ref, a.id, a.message_id, a.number FROM u JOIN attempt a
-      ON a.account_id = :account AND a.provider_id = u.provider_id
-    WHERE u.message_id IS NULL
-    """
-)
-_ADVANCE = text(
-    """
-    UPDATE message SET state = :state, reason = :reason, token = NULL,
-      lease_until = NULL, state_since = clarion_now()
-    WHERE account_id = :account AND id = ANY(CAST(:ids AS uuid[])) AND state = ANY(:from)
-      AND (CAST(:number AS int) IS NULL OR attempt = CAST(:number AS int))
-    RETURNING id
-    """
-)
-_STATUS = text(
-    """
-    WITH u AS MATERIALIZED (
-      SELECT CAST(r ->> 0 AS uuid) AS id, CAST(r ->> 1 AS int) AS rank, r ->> 2 AS status,
-        CAST(r ->> 3 AS timestamptz) AS at, r ->> 4 AS code, r ->> 5 AS provider_id
-      FROM json_array_elements(CAST(:rows AS json)) r)
-    UPDATE attempt a SET status = u.status, status_at = u.at,
-      code = CASE WHEN u.status = 'failed' THEN u.code ELSE '' END,
-      provider_id = coalesce(a.provider_id, u.provider_id)
-    FROM u WHERE a.account_id = :account AND a.id = u.id
-      AND u.rank > CASE a.status WHEN 'accepted' THEN 1 WHEN 'sent' THEN 2
-        WHEN 'failed' THEN 3 WHEN 'delivered' THEN 4 WHEN 'read' THEN 5 ELSE 0 END
     """
 )
 

@@ -516,6 +516,13 @@ class InboundMessage(AccountBase):
     __table_args__ = (
         UniqueConstraint("account_id", "provider_id"),
         Index("ix_inbound_contact", "account_id", "contact_id", "created_at"),
+        Index(
+            "ix_inbound_said",
+            "account_id",
+            "address_idx",
+            "sent_at",
+            postgresql_where=text("meaning <> ''"),
+        ),
     )
     wall = Wall(kind="content", app=("SELECT", "INSERT", "UPDATE", "DELETE"))
 

@@ -1,6 +1,6 @@
 """The reconciler: finds what was left lying, across accounts; the work runs per account.
 
-Leases that ran out, orders nobody rings, events nobody applied, unknown rows grown old.
+Leases that ran out, orders nobody rings, statuses nobody matched, unknown rows grown old.
 """
 
 import datetime as dt
@@ -23,7 +23,7 @@ from clarion.messaging.models import Breaker, Campaign, Message, Orphan
 from clarion.tenancy.actor import SYSTEM_JOB
 from clarion.tenancy.models import Account
 from clarion.tenancy.scope import account_scope
-from clarion.work import outbox, webhooks
+from clarion.work import outbox
 from clarion.work.jobs import job
 
 log = logger(__name__)
@@ -36,8 +36,6 @@ def look() -> None:
     for account_id in _accounts():
         with account_scope(account_id, SYSTEM_JOB):
             mend()
-    for account_id in webhooks.pending():
-        webhooks.replay(account_id)
 
 
 def mend() -> None:

@@ -4,6 +4,8 @@ from uuid import UUID
 
 from clarion.base import crypto
 
+MOST = 2**15  # attempts are counted in two bytes
+
 
 def instance() -> str:
     """Name this installation in callback tokens: a digest of its own key."""
@@ -30,6 +32,7 @@ def read_reference(token: str | None, *, by: str = "") -> tuple[UUID, int] | Non
     if who != (by or instance()):
         return None
     try:
-        return UUID(hex=message), int(number)
+        found = UUID(hex=message), int(number)
     except ValueError:
         return None
+    return found if 0 < found[1] < MOST else None

@@ -76,7 +76,10 @@ class ScheduleSlot(Base):
 
 
 class WebhookInbox(AccountBase):
-    """One event a provider sent, sealed as it came, until it is applied."""
+    """What one webhook said of one kind, sealed as it came, until it is applied.
+
+    All statuses of a webhook are one row, each reply is one: see `work/webhooks.py`.
+    """
 
     __tablename__ = "webhook_inbox"
     __table_args__ = (
@@ -93,7 +96,10 @@ class WebhookInbox(AccountBase):
         kind="content",
         app=("SELECT", "UPDATE", "DELETE"),
         system=(
-            "SELECT (id, account_id, endpoint_id, key, kind, seq, applied_at, created_at)",
+            (
+                "SELECT (id, account_id, endpoint_id, key, kind, events, seq, tries,"
+                " applied_at, created_at)"
+            ),
             "INSERT",
             "DELETE",
         ),
@@ -104,6 +110,7 @@ class WebhookInbox(AccountBase):
     handler: Mapped[str] = column(String(40), pd=None)
     key: Mapped[str] = column(String(200), pd=None)
     kind: Mapped[str] = column(String(10), pd=None)
+    events: Mapped[int] = column(pd=None, server_default="1")
     payload: Mapped[bytes] = column(
         LargeBinary, pd="message.event", export=False, erase="shred", retention="raw_event"
     )

@@ -10,6 +10,7 @@ Json = Any  # a decoded value: any type until looked at
 Object = Mapping[str, Json]
 
 _DEPTH = 32
+_NO_BRACKETS = bytes(set(range(256)) - set(b"{}[]"))
 _DIGITS = re.compile(r"\d[\d\s().-]{5,}\d")
 
 
@@ -28,12 +29,18 @@ def decode(body: bytes) -> Object | None:
 
 
 def _is_plain(body: bytes) -> bool:
-    """Say whether nothing in a body can need cleaning: most answers are like this."""
-    return (
-        body.isascii()
-        and b"\\" not in body  # NUL and half characters come as escapes only
-        and body.count(b"{") + body.count(b"[") <= _DEPTH
-    )
+    """Say whether nothing in a body can need cleaning: nearly all are like this.
+
+    NUL and half characters come as escapes only: UTF-8 has none, and JSON refuses the rest.
+    """
+    if b"\\u0000" in body or b"\\ud" in body or b"\\uD" in body:
+        return False
+    if body.count(b"{") + body.count(b"[") <= _DEPTH:
+        return True
+    nested = body.translate(None, _NO_BRACKETS).replace(b"[", b"{").replace(b"]", b"}")
+    for _layer in range(_DEPTH):
+        nested = nested.replace(b"{}", b"")
+    return not nested  # brackets in texts may look like depth: then it is looked at closely
 
 
 def _finite(digits: str) -> float | None:

@@ -82,14 +82,20 @@ def _pieces(about: dict[str, Json], value: dict[str, Json]) -> Iterator[Piece]:
     # Told by its content too: Meta's own examples name wrong fields.
     for preference in map(as_dict, as_list(rest.pop("user_preferences", None))):
         found = about | {"preference": preference}
-        yield Piece(_digest(found), "inbound", found)
+        yield _piece(_digest(found), "inbound", found)
     for name in ("contacts", "metadata", "messaging_product"):
         rest.pop(name, None)
     if about["field"] in _PRIVATE_FIELDS:
         rest = {name: len(as_list(each)) for name, each in rest.items()}
     if rest:
         found = about | {"value": rest}
-        yield Piece(_digest(found), "other", found)
+        yield _piece(_digest(found), "other", found)
+
+
+def _piece(
+    key: str, kind: Literal["inbound", "status", "other"], found: dict[str, Json]
+) -> Piece:
+    return Piece(key, kind, found, found["sender"], found["waba"])
 
 
 def _message_piece(
@@ -98,7 +104,7 @@ def _message_piece(
     who = _contact_of(contacts, message.get("from"), message.get("from_user_id"))
     found = about | {"message": message, "contact": who}
     provider_id = as_text(message.get("id"))
-    return Piece(f"in:{provider_id}" if provider_id else _digest(found), "inbound", found)
+    return _piece(f"in:{provider_id}" if provider_id else _digest(found), "inbound", found)
 
 
 def _status_piece(
@@ -109,8 +115,8 @@ def _status_piece(
     found = about | {"status": status, "contact": _without_profile(who)}
     provider_id, word = as_text(status.get("id")), as_text(status.get("status"))
     if not (provider_id and word):
-        return Piece(_digest(found), "other", found)
-    return Piece(
+        return _piece(_digest(found), "other", found)
+    return _piece(
         f"{provider_id}:{word}:{as_text(status.get('timestamp'))}", "status", found
     )
 

@@ -7,8 +7,8 @@ from sqlalchemy import select, update
 
 from clarion.base import db
 from clarion.base.errors import Conflict, Invalid
-from clarion.messaging import counts, decisions, ledger, orders
-from clarion.messaging.ledger import Advance
+from clarion.messaging import counts, decisions, orders
+from clarion.messaging.advance import Advance, advance
 from clarion.messaging.models import Attempt, Campaign, Decision, Message
 from clarion.tenancy.actor import Actor
 from clarion.tenancy.models import AuditEntry
@@ -137,7 +137,7 @@ def late(message_id, status):
         attempt = orm.scalars(
             select(Attempt).where(Attempt.message_id == message_id, Attempt.number == 1)
         ).one()
-        ledger.advance([Advance("wamid.late", status, attempt.intent_at, message_id, 1)])
+        advance([Advance("wamid.late", status, attempt.intent_at, message_id, 1)])
 
 
 def test_a_late_event_withdraws_the_question(asked, simulator, run_jobs):

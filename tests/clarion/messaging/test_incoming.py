@@ -4,13 +4,30 @@ import itertools
 import json
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import delete, func, select, update
 
 from clarion.base import db
-from clarion.messaging import channels, counts, incoming, references, suppression
+from clarion.messaging import (
+    channels,
+    counts,
+    identifiers,
+    incoming,
+    references,
+    suppression,
+)
 from clarion.messaging.contract import RawWebhook
-from clarion.messaging.models import Attempt, Channel, InboundMessage, Orphan
+from clarion.messaging.models import (
+    Attempt,
+    Campaign,
+    Channel,
+    Identifier,
+    InboundMessage,
+    Message,
+    Orphan,
+    Sender,
+)
 from clarion.work import webhooks
+from clarion.work.models import WebhookInbox
 
 SENDER = "5550147"
 
@@ -39,7 +56,7 @@ def status(wamid, what, reference=None, at=1_790_000_000, **more):
     }
 
 
-def reply(text, number, wamid="wamid.in.1"):
+def reply(text, number, wamid="wamid.in.1", at=1_790_000_000):
     return {
         "messaging_product": "whatsapp",
         "metadata": {"phone_number_id": SENDER},
@@ -48,7 +65,7 @@ def reply(text, number, wamid="wamid.in.1"):
             {
                 "from": number.lstrip("+"),
                 "id": wamid,
-                "timestamp": "1790000000",
+                "timestamp": str(at),
                 "type": "text",
                 "text": {"body": text},
             }
@@ -72,12 +89,15 @@ def state(order):
         return counts.tally(order)
 
 
-@pytest.mark.parametrize("order_of", itertools.permutations(["sent", "delivered", "read"]))
+@pytest.mark.parametrize(
+    "order_of", itertools.permutations(["sent", "failed", "delivered", "read"])
+)
 def test_any_order_of_statuses_ends_alike(account, sent, order_of):
     order, _, _, wamid, reference = sent
 
     for what in order_of:
-        deliver(account, status(wamid, what, reference))
+        failure = {"errors": [{"code": 131026}]} if what == "failed" else {}
+        deliver(account, status(wamid, what, reference, **failure))
 
     assert state(order) == {"read": 1}
 
@@ -160,16 +180,55 @@ def test_stop_is_not_lost_when_it_comes_with_a_broken_event(account, sent):
         assert suppression.is_suppressed("phone", number)
 
 
+@pytest.mark.parametrize("words", itertools.permutations(["STOP", "START", "STOP "]))
+def test_stop_and_start_count_in_the_order_they_were_written(account, sent, words):
+    """However they arrive: the last word, by the provider's time, is STOP."""
+    _, _, number, *_ = sent
+    written = {"STOP": 1_790_000_001, "START": 1_790_000_002, "STOP ": 1_790_000_003}
+
+    for word in words:
+        said = reply(word, number, wamid=f"wamid.in.{written[word]}", at=written[word])
+        deliver(account, said)
+
+    with db.transaction():
+        assert suppression.is_suppressed("phone", number)
+
+
+def test_a_start_that_overtook_the_stop_before_it_stays(account, sent):
+    _, _, number, *_ = sent
+
+    deliver(account, reply("START", number, wamid="wamid.in.2", at=1_790_000_009))
+    deliver(account, reply("STOP", number))
+
+    with db.transaction():
+        assert not suppression.is_suppressed("phone", number)
+
+
+def test_a_start_told_again_lifts_nothing(account, sent):
+    """Another webhook with the same message in it: the person has said STOP since."""
+    _, _, number, *_ = sent
+    start = reply("START", number, wamid="wamid.in.1")
+    deliver(account, start)
+    deliver(account, reply("STOP", number, wamid="wamid.in.2", at=1_790_000_000))
+
+    with db.transaction() as orm:  # as if the raw event were purged
+        orm.execute(delete(WebhookInbox))
+    assert deliver(account, start) == 1
+
+    with db.transaction():
+        assert suppression.is_suppressed("phone", number)
+
+
 def test_start_lifts_only_what_the_person_stopped(account, sent):
     _, _, number, *_ = sent
     deliver(account, reply("STOP", number))
 
-    deliver(account, reply("START", number, wamid="wamid.in.2"))
+    deliver(account, reply("START", number, wamid="wamid.in.2", at=1_790_000_001))
 
     with db.transaction():
         assert not suppression.is_suppressed("phone", number)
         suppression.suppress([("phone", number)], reason="complaint")
-    deliver(account, reply("START", number, wamid="wamid.in.3"))
+    deliver(account, reply("START", number, wamid="wamid.in.3", at=1_790_000_002))
     with db.transaction():
         assert suppression.is_suppressed("phone", number)
 
@@ -201,3 +260,42 @@ def test_the_provider_stop_event_silences(account, sent):
     assert state(order) == {"failed": 1}
     with db.transaction():
         assert suppression.is_suppressed("phone", number)
+
+
+def test_an_event_about_an_erased_person_makes_nothing_of_them(account, sent):
+    """Identifiers gone, the row anonymous: the status is counted, nobody comes back."""
+    order, contact, number, wamid, reference = sent
+    with db.transaction() as orm:
+        identifiers.forget([contact])
+        orm.execute(update(Message).values(address="", address_idx=b"", variables={}))
+
+    for word in ("delivered", "read"):
+        more = {"recipient_id": number.lstrip("+")}
+        assert deliver(account, status(wamid, word, reference, **more)) == 1
+
+    assert state(order) == {"read": 1}
+    with db.transaction() as orm:
+        assert orm.scalar(select(func.count()).select_from(Identifier)) == 0
+        assert orm.scalar(select(func.count()).select_from(InboundMessage)) == 0
+        assert orm.scalars(select(Message.address)).all() == [""]
+        assert identifiers.find("phone", number) is None
+
+
+def test_a_halting_failure_pauses_once_however_often_it_is_told(account, sent):
+    _, _, _, wamid, reference = sent
+    failure = status(wamid, "failed", reference, errors=[{"code": 131048}])
+    with db.transaction() as orm:
+        orm.execute(update(Campaign).values(state="running"))
+
+    deliver(account, failure)
+    with db.transaction() as orm:
+        assert orm.scalar(select(Sender.state)) == "paused"
+        assert orm.scalar(select(Campaign.state)) == "pausing"
+        orm.execute(update(Sender).values(state="active"))  # a person resumed it
+        orm.execute(update(Campaign).values(state="running"))
+        orm.execute(delete(WebhookInbox))
+    assert deliver(account, failure) == 1
+
+    with db.transaction() as orm:
+        assert orm.scalar(select(Sender.state)) == "active"
+        assert orm.scalar(select(Campaign.state)) == "running"

@@ -1,25 +1,19 @@
-"""The state machine: every pair of states, every order of events, every late answer."""
+"""The state machine: every pair of states, every late answer."""
 
-import datetime as dt
 import itertools
 import threading
 import time
 from uuid import UUID
 
 import pytest
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
 from sqlalchemy import create_engine, select, text, update
 from sqlalchemy.exc import IntegrityError
 
 from clarion.base import db
 from clarion.messaging import dispatch, ledger, orders, pacing
-from clarion.messaging.ledger import Advance, Outcome
+from clarion.messaging.ledger import Outcome
 from clarion.messaging.models import STATES, Attempt, Message, MessageEvent
 from clarion.tenancy.scope import account_scope
-
-NOON = dt.datetime(2027, 3, 1, 12, tzinfo=dt.UTC)
-RANK = {"accepted": 1, "sent": 2, "failed": 3, "delivered": 4, "read": 5}
 
 
 @pytest.fixture
@@ -89,100 +83,6 @@ def test_each_step_is_in_the_history(accepted):
         ("claimed", "dispatching"),
         ("dispatching", "accepted"),
     ]
-
-
-# --- status events
-
-
-@pytest.mark.parametrize(
-    "words", itertools.permutations(["sent", "failed", "delivered", "read"])
-)
-@pytest.mark.parametrize("by", ["token", "provider_id"])
-def test_every_order_of_four_statuses_ends_in_read(accepted, words, by):
-    with db.transaction():
-        for word in words:
-            ledger.advance([event(accepted, word, by)])
-
-        assert state_of(accepted.message_id) == "read"
-
-
-@given(
-    batches=st.lists(
-        st.lists(
-            st.tuples(
-                st.sampled_from(["sent", "delivered", "read", "failed"]),
-                st.sampled_from(["token", "provider_id"]),
-            ),
-            max_size=6,
-        ),
-        max_size=5,
-    )
-)
-@settings(
-    max_examples=80,
-    deadline=None,
-    suppress_health_check=[HealthCheck.function_scoped_fixture],
-)
-def test_any_order_any_repetition_any_batch_gives_the_same_end(accepted, batches):
-    """The highest rank wins; `failed` after `delivered` changes nothing."""
-    highest = max([RANK[w] for batch in batches for w, _ in batch], default=1)
-
-    class Enough(Exception):
-        pass
-
-    with pytest.raises(Enough), db.transaction() as orm:
-        for batch in batches:
-            events = [event(accepted, word, by) for word, by in batch]
-            assert ledger.advance(events).known == set(range(len(events)))
-        row = orm.execute(
-            select(Message.state, Message.reason, Attempt.status, Attempt.code)
-            .join(Attempt, Attempt.message_id == Message.id)
-            .where(Message.id == accepted.message_id)
-        ).one()
-        failed = highest == RANK["failed"]
-        assert RANK[row.state] == highest
-        assert row.reason == ("not_on_whatsapp" if failed else "")
-        assert row.status == (row.state if highest > 1 else "")
-        assert row.code == ("131026" if failed else "")
-        raise Enough
-
-
-def test_failed_counts_for_the_current_attempt_only(accepted):
-    with db.transaction() as orm:
-        orm.execute(update(Message).values(attempt=2, state="accepted"))
-        orm.execute(
-            text(
-                "INSERT INTO attempt (id, account_id, message_id, number, sender_id)"
-                " SELECT clarion_new_id(), account_id, id, 2, sender_id FROM message"
-            )
-        )
-
-        ledger.advance([event(accepted, "failed", "token")])
-        assert state_of(accepted.message_id) == "accepted"
-        ledger.advance([event(accepted, "delivered", "token")])
-        assert state_of(accepted.message_id) == "delivered"
-
-
-def test_what_matches_nothing_is_said_and_nothing_moves(accepted):
-    stranger = Advance("wamid.elsewhere", "read", NOON)
-    with db.transaction():
-        done = ledger.advance([stranger, event(accepted, "sent", "token")])
-
-        assert done.known == {1}
-        assert done.moved == [accepted.message_id]
-
-
-def event(attempt, word, by):
-    token = by == "token"
-    return Advance(
-        attempt.provider_id,
-        word,
-        NOON + dt.timedelta(seconds=RANK[word]),
-        message_id=attempt.message_id if token else None,
-        number=attempt.number if token else None,
-        reason="not_on_whatsapp" if word == "failed" else "",
-        code="131026" if word == "failed" else "",
-    )
 
 
 # --- claims, leases, answers
@@ -270,24 +170,6 @@ def test_an_answer_of_somebody_elses_attempt_changes_nothing(make_order):
         assert state_of(one.id) == "dispatching"
         ledger.record([Outcome(one.id, one.attempt + 1, one.token, "accepted")])
         assert state_of(one.id) == "dispatching"
-
-
-def test_a_status_that_overtook_the_answer_stays(make_order):
-    order, _ = make_order.start(1)
-    _, intents = intended(order, 1)
-    one = intents[0]
-    early = Advance(
-        "wamid.1", "failed", NOON, one.id, one.attempt, "not_on_whatsapp", "131026"
-    )
-    with db.transaction() as orm:
-        ledger.advance([early])
-        ledger.record(
-            [Outcome(one.id, one.attempt, one.token, "accepted", provider_id="wamid.1")]
-        )
-        row = orm.execute(select(Message.state, Attempt.code, Attempt.outcome).join(
-            Attempt, Attempt.message_id == Message.id)).one()  # fmt: skip
-
-    assert tuple(row) == ("failed", "131026", "accepted")
 
 
 def run_out():

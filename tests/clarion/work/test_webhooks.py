@@ -6,11 +6,11 @@ from types import SimpleNamespace
 import pytest
 from sqlalchemy import create_engine, func, select, text
 
-from clarion.base import db
+from clarion.base import broker, db
 from clarion.tenancy.models import Preference
 from clarion.tenancy.scope import account_scope
-from clarion.work import outbox, webhooks
-from clarion.work.models import Outbox, WebhookInbox
+from clarion.work import webhooks
+from clarion.work.models import WebhookInbox
 
 ENDPOINT = db.new_id()
 
@@ -56,27 +56,43 @@ def test_event_is_stored_sealed_and_rung(account, database):
     engine.dispose()
     assert b"secret word" not in payload
     assert "secret word" not in row
-    with db.apart(outbox.SYSTEM) as orm:
-        ring = orm.execute(select(Outbox.job, Outbox.queue, Outbox.payload)).one()
-    assert (ring.job, ring.queue) == (webhooks.process.path, "intake")
-    assert ring.payload["actor"]["account_id"] == str(account.id)
-    assert ring.payload["args"] == {}
+    assert broker.wait("status", 0.01)
+    assert not broker.wait("inbound", 0.01)
 
 
 def test_same_event_is_stored_once(account):
-    first = receive(account, piece("a"), piece("b"))
-    again = receive(account, piece("b"), piece("c"))
+    assert receive(account, piece("a", "inbound"), piece("b", "inbound")) == 2
+    assert receive(account, piece("b", "inbound"), piece("c", "inbound")) == 1
 
-    assert (first, again) == (2, 1)
     assert set(stored(account)) == {"a", "b", "c"}
+
+
+def test_statuses_that_come_together_are_one_row(account):
+    one, two, other = piece("a"), piece("b"), piece("o", "other")
+
+    assert receive(account, one, other, two, piece("a")) == 3
+    assert receive(account, one, other, two) == 0
+    assert receive(account, piece("b")) == 1
+
+    with account_scope(account.id, account.actor):
+        rows = db.session().execute(select(WebhookInbox.kind, WebhookInbox.events)).all()
+    assert sorted(map(tuple, rows)) == [("other", 1), ("status", 1), ("status", 2)]
 
 
 def test_repeated_events_ring_nobody(account):
     receive(account, piece("a"))
+    assert broker.wait("status", 0.01)
+
     receive(account, piece("a"))
 
-    with db.apart(outbox.SYSTEM) as orm:
-        assert orm.scalar(select(func.count()).select_from(Outbox)) == 1
+    assert not broker.wait("status", 0.01)
+
+
+def test_a_key_of_any_length_and_any_letters_is_kept(account):
+    odd = "wamid." + "é\x00" * 5_000
+
+    assert receive(account, piece(odd), piece("b", "other")) == 2
+    assert receive(account, piece(odd)) == 0
 
 
 def test_nothing_is_nothing(account):
@@ -93,7 +109,11 @@ def test_deliveries_at_once_store_each_event_once(account):
 
     def deliver():
         for number in range(20):
-            new = receive(account, piece(f"k{number}"), piece(f"k{number + 1}"))
+            new = receive(
+                account,
+                piece(f"k{number}", "inbound"),
+                piece(f"k{number + 1}", "inbound"),
+            )
             with lock:
                 told.append(new)
 
@@ -106,35 +126,37 @@ def test_deliveries_at_once_store_each_event_once(account):
     assert sum(told) == 21 == len(stored(account))
 
 
-def test_processing_applies_replies_before_statuses(account, applied, run_jobs):
+def test_processing_applies_replies_before_statuses(account, applied):
     receive(account, piece("s1"), piece("o1", "other"), piece("r1", "inbound"))
     receive(account, piece("s2"), piece("r2", "inbound"))
 
-    run_jobs()
+    webhooks.apply_now(account.id)
 
     assert applied == [["r1", "r2"], ["s1", "s2"], ["o1"]]
     assert {state for state, *_ in stored(account).values()} == {True}
 
 
-def test_processing_again_applies_nothing_again(account, applied, run_jobs):
+def test_processing_again_applies_nothing_again(account, applied):
     receive(account, piece("a"))
-    run_jobs()
+    webhooks.apply_now(account.id)
 
-    webhooks.replay(account.id)
-    run_jobs()
+    webhooks.apply_now(account.id)
 
     assert applied == [["a"]]
 
 
-def test_bad_event_holds_up_no_other(account, applied, run_jobs):
-    receive(account, piece("a"), piece("b", bad=True), piece("c"))
+@pytest.mark.parametrize("kind", ["status", "inbound"])
+def test_bad_event_holds_up_no_other(account, applied, kind):
+    """Statuses that came together are taken apart until the bad one is alone."""
+    receive(account, piece("a", kind), piece("b", kind, bad=True), piece("c", kind))
 
-    run_jobs()
+    webhooks.apply_now(account.id)
 
-    found = stored(account)
-    assert found["a"][0] is True
-    assert found["c"][0] is True
-    assert found["b"] == (False, webhooks.TRIES, "cannot read this")
+    results = sorted(stored(account).values())
+    bad = (False, webhooks.TRIES, "cannot read this")
+    whole = [(True, 0, "taken apart")] if kind == "status" else []
+    assert results == [bad, (True, 0, "applied"), (True, 0, "applied"), *whole]
+    assert account.id not in webhooks.pending()
     assert sorted(key for page in applied for key in page) == ["a", "c"]
     with account_scope(account.id, account.actor):
         rows = db.session().scalars(select(Preference.name)).all()
@@ -143,7 +165,8 @@ def test_bad_event_holds_up_no_other(account, applied, run_jobs):
 
 def test_half_a_page_is_taken_back_before_it_is_tried_one_by_one(account, applied):
     """The bad one is last: what came before it in the page is not applied twice."""
-    receive(account, *[piece(f"e{n}") for n in range(5)], piece("z", bad=True))
+    good = [piece(f"e{n}", "inbound") for n in range(5)]
+    receive(account, *good, piece("z", "inbound", bad=True))
 
     webhooks.apply_now(account.id)
 
@@ -152,7 +175,8 @@ def test_half_a_page_is_taken_back_before_it_is_tried_one_by_one(account, applie
 
 
 def test_workers_at_once_apply_each_event_once(account, applied):
-    receive(account, *[piece(f"e{n}") for n in range(40)])
+    for n in range(40):
+        receive(account, piece(f"e{n}"))
     workers = [
         threading.Thread(target=webhooks.apply_now, args=(account.id,)) for _ in range(4)
     ]
@@ -191,3 +215,33 @@ def test_event_that_was_never_stored_is_not_promised(account, database):
     """An endpoint of no account: the error leaves `receive`, so nobody says 200."""
     with pytest.raises(Exception, match="foreign key"):
         webhooks.receive("testing", db.new_id(), ENDPOINT, [piece("a")])
+
+
+def test_no_backlog_of_statuses_delays_a_reply(account, applied):
+    """Each lane has its own rows: what people write is applied while statuses wait."""
+    for n in range(30):
+        receive(account, piece(f"s{n}"))
+    receive(account, piece("stop", "inbound"))
+
+    assert webhooks.work("inbound")
+
+    assert applied[-1] == ["stop"]
+    assert account.id not in webhooks.pending("inbound")
+    assert account.id in webhooks.pending("status")
+
+
+def test_a_page_is_whole_webhooks_of_about_a_thousand_events(account, applied):
+    for n in range(3):
+        receive(account, *[piece(f"{n}.{m}") for m in range(600)])
+
+    webhooks.apply_now(account.id)
+
+    assert [len(page) for page in applied] == [600, 600, 600]
+
+
+def test_a_webhook_larger_than_a_page_is_several_rows(account, applied):
+    assert receive(account, *[piece(f"e{n}") for n in range(2_300)]) == 2_300
+
+    webhooks.apply_now(account.id)
+
+    assert [len(page) for page in applied] == [1_000, 1_000, 300]
