@@ -1,5 +1,12 @@
-"""The web application for any WSGI server: `gunicorn wsgi:app`."""
+"""The web application for any WSGI server: `gunicorn wsgi:app`.
 
-from clarion.web.app import create_app
+Refuses to start for the same reasons as `clarion web`.
+"""
+
+from clarion.cli import start
+
+start()
+
+from clarion.web.app import create_app  # noqa: E402 -- after the settings were looked at
 
 app = create_app()

@@ -150,7 +150,10 @@ DO $$ DECLARE t text; BEGIN
     EXECUTE format('GRANT SELECT ON %I TO clarion_system', t);
   END LOOP;
 END $$;
-GRANT UPDATE ON ab_user TO clarion_system;
+-- who somebody is, no role changes afterwards; nobody is made another by one statement
+REVOKE UPDATE ON ab_user FROM clarion_staff;
+GRANT UPDATE (password, active, last_login, login_count) ON ab_user TO clarion_staff;
+GRANT UPDATE (password) ON ab_user TO clarion_system;
 GRANT USAGE ON ALL SEQUENCES IN SCHEMA public TO clarion_staff;
 """
 

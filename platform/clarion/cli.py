@@ -56,7 +56,7 @@ def main() -> None:
 @click.option("--processes", default=1, show_default=True, help="How many share the work.")
 def web(host: str, port: int, processes: int) -> None:
     """Serve portal, console and the providers' door."""
-    _start()
+    start()
     from clarion.web.serve import serve
 
     serve(host, port, processes)
@@ -67,7 +67,7 @@ def web(host: str, port: int, processes: int) -> None:
 @click.option("--burst", is_flag=True, help="End when no job is left.")
 def worker(*, relay: bool, burst: bool) -> None:
     """Run jobs: send, import, tell; CLARION_WORKER_PROCESSES says in how many processes."""
-    _start()
+    start()
     from clarion.base.settings import settings
 
     count = settings().worker_processes
@@ -82,13 +82,13 @@ def worker(*, relay: bool, burst: bool) -> None:
 @clarion.command()
 def relay() -> None:
     """Hand what was committed to the workers, and tick the clock; one is enough."""
-    _start()
+    start()
     from clarion import worker as program
 
     program.run_relay()
 
 
-def _start() -> None:
+def start() -> None:
     """Find the servers; in production refuse to run with a fault that `doctor` finds."""
     from clarion.base import services
     from clarion.base.settings import settings

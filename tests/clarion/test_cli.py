@@ -1,7 +1,9 @@
 """The command line: quick to ask, clear when it refuses."""
 
+import os
 import subprocess
 import sys
+from pathlib import Path
 from uuid import UUID
 
 import click
@@ -165,3 +167,18 @@ def test_a_plugin_of_that_name_is_not_made_twice(tmp_path):
     told = call("plugin", "new", "contacts", "--to", str(tmp_path / "new"))
 
     assert told.exception.code == "plugin_known"
+
+
+def test_any_wsgi_server_gets_the_same_refusal_as_clarion_web():
+    env = {k: v for k, v in os.environ.items() if not k.startswith("CLARION_")}
+    told = subprocess.run(
+        [sys.executable, "-c", "import wsgi"],
+        cwd=Path(__file__).parents[2],
+        env=env | {"CLARION_ENV": "production", "CLARION_SECRET_KEY": "short"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert told.returncode != 0
+    assert "CLARION_SECRET_KEY" in told.stderr

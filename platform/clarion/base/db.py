@@ -42,6 +42,7 @@ FabModel.metadata.naming_convention = NAMES
 
 import flask_appbuilder.security.sqla.models  # noqa: E402, F401 -- ab_user, after the names
 
+WORKER_THREADS = 4  # the job, the relay, and the drain's two for the ledger
 Role = Literal["clarion_app", "clarion_staff", "clarion_system"]
 
 
@@ -171,12 +172,23 @@ def engine() -> Engine:
     return create_engine(
         conf.database_url,
         pool_size=conf.database_pool,
-        max_overflow=conf.database_pool,
+        max_overflow=_most() - conf.database_pool,
         pool_pre_ping=False,
         pool_recycle=900,
         hide_parameters=True,  # an error message shows no name and no number
         connect_args={"application_name": "clarion"},
     )
+
+
+def _most() -> int:
+    """How many connections a process may hold at once: enough for nobody to wait for ever.
+
+    A thread holds at most two: that of its request or job, and one `apart` inside it. If
+    all threads hold their first, one more connection lets them finish one after another;
+    two let the health probe in as well.
+    """
+    conf = settings()
+    return max(2 * conf.database_pool, max(conf.web_threads, WORKER_THREADS) + 2)
 
 
 def reset_engine() -> None:

@@ -74,7 +74,8 @@ class Settings(BaseSettings):
         default=5,
         ge=1,
         le=100,
-        description="Connections each process keeps; as many again at peaks.",
+        description="Connections each process keeps; twice as many at peaks, and at least"
+        " two more than it has threads.",
     )
     redis_url: str = Field(
         default="", repr=False, description="Redis or Valkey. Unset: Clarion's own Valkey."

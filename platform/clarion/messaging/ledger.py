@@ -412,19 +412,30 @@ def cancel_rest(campaign_id: UUID) -> int:
     return len(rows.all())
 
 
-def silence(contact_ids: Sequence[UUID], scope: str) -> int:
-    """Suppress what waits for contacts who said STOP; the caller holds their locks."""
+def silence(contact_ids: Sequence[UUID], scope: str, reason: str = "opted_out") -> int:
+    """Suppress what waits for contacts; the caller holds their locks.
+
+    Args:
+        contact_ids: who shall get nothing more.
+        scope: `marketing`, or `all`.
+        reason: `opted_out` for a STOP, `erased` for contacts that were deleted.
+    """
     rows = db.session().execute(
         text(
             """
-            UPDATE message SET state = 'suppressed', reason = 'opted_out', token = NULL,
+            UPDATE message SET state = 'suppressed', reason = :reason, token = NULL,
               lease_until = NULL, state_since = clarion_now()
             WHERE account_id = :account AND contact_id = ANY(:contacts)
               AND state IN ('queued', 'claimed')
               AND (:scope = 'all' OR purpose = 'marketing') RETURNING id
             """
         ),
-        {"account": current_account(), "contacts": list(contact_ids), "scope": scope},
+        {
+            "account": current_account(),
+            "contacts": list(contact_ids),
+            "scope": scope,
+            "reason": reason,
+        },
     )
     return len(rows.all())
 

@@ -144,6 +144,11 @@ REASONS: Mapping[tuple[str, str], _Row] = {
         _("They asked not to get marketing messages. This cannot be overridden."),
         _NOTHING,
     ),
+    ("suppressed", "erased"): _Row(
+        _("Contact was deleted"),
+        _("The contact was deleted before its turn came, so nothing was sent."),
+        _NOTHING,
+    ),
     ("suppressed", "no_consent"): _Row(
         _("No consent on record"),
         _("There is no proof that they agreed to get marketing messages."),

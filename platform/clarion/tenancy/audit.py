@@ -10,7 +10,7 @@ from typing import Any
 from uuid import UUID
 
 from sqlalchemy import Connection, Engine, event, exists, func, insert, inspect, select
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import ORMExecuteState, Session
 
 from clarion.base import clock, crypto, db
 from clarion.base.errors import ClarionError
@@ -34,7 +34,7 @@ SEALED_AT_ONCE = 2_000
 
 
 class Unaudited(ClarionError):
-    """Somebody tried to change the log, which nobody may."""
+    """Somebody tried to change the log, or a watched row without leaving an entry."""
 
 
 def record(name: str, row: Any = None, **facts: Any) -> None:
@@ -62,7 +62,12 @@ def words(name: str) -> str:
 
 
 def watch(model: type, *, skip: Iterable[str] = (), mask: Iterable[str] = ()) -> None:
-    """Log every change of this model's rows from now on, before and after."""
+    """Log every change of this model's rows from now on, before and after.
+
+    One statement for many rows would leave no entry: it is refused from now on. A verb that
+    needs one writes `audit.record` for what it did, and says so on the statement:
+    `.execution_options(audited=True)`.
+    """
     _watched[model] = (frozenset(skip), frozenset(mask))
 
 
@@ -101,6 +106,27 @@ def _store(orm: Session, *_: Any) -> None:
         if changes or verb != "changed":
             entries.append(_entry(f"row.{verb}", _ident(row), _account_of(row), changes))
     _write(orm, entries)
+
+
+@event.listens_for(Session, "do_orm_execute")
+def _each(state: ORMExecuteState) -> None:
+    """Refuse a statement that changes watched rows past the unit of work."""
+    statement: Any = state.statement  # whatever has a table
+    may_hide = state.is_update or state.is_delete or state.is_insert
+    if not may_hide or state.execution_options.get("audited"):
+        return
+    name = getattr(statement.table, "name", "")  # the ORM's is a copy with notes on it
+    for model, (skip, _mask) in _watched.items():
+        if inspect(model).local_table.name != name:
+            continue
+        if not state.is_update or not _set_by(statement) <= skip:
+            raise Unaudited("audit_bypassed", f"This would change {name} without a trace.")
+
+
+def _set_by(statement: Any) -> set[str]:
+    """Name the columns that an UPDATE sets; with values given apart, all of them."""
+    given = statement._values or dict(statement._ordered_values or ())
+    return {getattr(column, "key", str(column)) for column in given} or {"*"}
 
 
 @event.listens_for(Engine, "before_execute")

@@ -119,7 +119,7 @@ def _write(plugin: str, name: str, new: Any) -> None:
     row = row.on_conflict_do_update(
         index_elements=["account_id", "plugin", "name"], set_={"value": new}
     )
-    db.session().execute(row)
+    db.session().execute(row.execution_options(audited=True))  # its callers record it
     db.session().info.pop(_CACHE, None)
 
 

@@ -243,7 +243,7 @@ def _join(orm: Session, offer: Invitation, person_id: UUID) -> Seat:
         )
         .values(accepted_at=clock.now())
         .returning(Invitation.id)
-        .execution_options(synchronize_session=False)
+        .execution_options(synchronize_session=False, audited=True)  # "joined", below
     )
     if orm.execute(taken).first() is None:
         raise stale()

@@ -7,7 +7,8 @@ import datetime as dt
 import ipaddress
 import json
 from collections.abc import Callable, Iterable
-from typing import Any, Final
+from functools import cache
+from typing import TYPE_CHECKING, Any, Final
 
 from sqlalchemy import select
 from sqlalchemy.exc import SQLAlchemyError
@@ -15,9 +16,14 @@ from werkzeug.wrappers import Request, Response
 
 from clarion.base import broker, clock, db, telemetry
 from clarion.base.errors import Misconfigured
+from clarion.plugging.manager import histories
 from clarion.work import outbox
 
+if TYPE_CHECKING:
+    from clarion.base.migrate import Histories
+
 PATHS: Final = frozenset({"/healthz", "/readyz", "/metrics"})
+SYSTEM: Final = db.Entry("clarion_system", None, "web:health")
 STALLED: Final = dt.timedelta(minutes=2)
 
 
@@ -36,8 +42,9 @@ def findings() -> dict[str, str]:
     """Say what keeps this process from doing its work: part → what is wrong."""
     wrong = {}
     try:
-        with db.engine().connect() as connection:
-            connection.execute(select(1))
+        if behind := _behind():
+            wrong["migrations"] = f"pending for {', '.join(behind)}; run clarion db upgrade"
+            return wrong
         _count, oldest = outbox.waiting()
         if oldest and clock.now() - oldest > STALLED:
             wrong["relay"] = "jobs wait in the outbox; is the relay running?"
@@ -51,14 +58,31 @@ def findings() -> dict[str, str]:
     return wrong
 
 
+def _behind() -> list[str]:
+    """List whose tables are not of this release; asks the database, so it must answer."""
+    with db.apart(SYSTEM) as orm:
+        orm.execute(select(1))
+        return list(_known().pending(orm.connection()))
+
+
+@cache
+def _known() -> "Histories":
+    from clarion.base.migrate import Histories
+
+    return Histories(histories())
+
+
 def _alive(_request: Request) -> Response:
     return Response("ok\n", mimetype="text/plain")
 
 
 def _ready(request: Request) -> Response:
-    """Ready while the database answers: without the broker, pages work and messages wait."""
+    """Ready while the database answers and has this release's tables.
+
+    Without the broker, pages work and messages wait.
+    """
     wrong = findings()
-    status = 503 if "database" in wrong else 200
+    status = 503 if wrong.keys() & {"database", "migrations"} else 200
     if _from_here(request):
         body = json.dumps({"ok": status == 200, "findings": wrong}) + "\n"
         return Response(body, status, mimetype="application/json")

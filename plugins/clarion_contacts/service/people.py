@@ -211,7 +211,7 @@ def delete(contact_ids: Iterable[UUID]) -> int:
         Contact.account_id == current_account(), Contact.id.in_(ids)
     )
     found = list(db.session().scalars(query.order_by(Contact.id).with_for_update()))
-    ledger.silence(found, "all")
+    ledger.silence(found, "all", "erased")
     identifiers.forget(found)
     db.session().execute(
         sql_delete(Contact)

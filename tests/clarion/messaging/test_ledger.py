@@ -10,7 +10,7 @@ from sqlalchemy import create_engine, select, text, update
 from sqlalchemy.exc import IntegrityError
 
 from clarion.base import db
-from clarion.messaging import dispatch, ledger, orders, pacing
+from clarion.messaging import dispatch, ledger, orders, outcomes, pacing
 from clarion.messaging.ledger import Outcome
 from clarion.messaging.models import STATES, Attempt, Message, MessageEvent
 from clarion.tenancy.scope import account_scope
@@ -125,6 +125,24 @@ def test_a_claim_that_slept_past_its_lease_commits_no_intent(make_order):
     with db.transaction():
         ledger.lock_for_intent(order, ids)
         assert ledger.intend(token, ids) == []
+
+
+@pytest.mark.parametrize("reason", ["opted_out", "erased"])
+def test_what_waits_for_a_person_says_why_it_is_not_sent(make_order, reason):
+    order, people = make_order.start(2)
+
+    with db.transaction():
+        ledger.lock_contacts([people[0][0]])
+        assert ledger.silence([people[0][0]], "all", reason) == 1
+
+    rows = db.session().execute(
+        select(Message.state, Message.reason).where(Message.campaign_id == order)
+    )
+    assert sorted(tuple(row) for row in rows) == [("queued", ""), ("suppressed", reason)]
+    assert (
+        outcomes.explain("suppressed", "erased").title
+        != outcomes.explain("suppressed", "opted_out").title
+    )
 
 
 def test_the_third_claim_without_an_intent_is_quarantined(make_order):

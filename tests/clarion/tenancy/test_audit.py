@@ -11,7 +11,14 @@ from sqlalchemy.exc import DBAPIError
 from clarion.base import crypto, db
 from clarion.tenancy import audit
 from clarion.tenancy.actor import COMMAND, Actor
-from clarion.tenancy.models import Account, AuditEntry, AuditLink, Invitation, Preference
+from clarion.tenancy.models import (
+    Account,
+    AuditEntry,
+    AuditLink,
+    Invitation,
+    Person,
+    Preference,
+)
 from clarion.tenancy.scope import account_scope, anonymous_scope, staff_scope, system_scope
 
 
@@ -128,6 +135,41 @@ def test_setting_the_same_value_leaves_nothing(account):
         row.name = row.name
 
     assert entries() == []
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        update(Account).values(country="BR"),
+        update(Account).values(
+            country="BR", updated_at=dt.datetime(2026, 1, 1, tzinfo=dt.UTC)
+        ),
+        delete(Preference),
+        insert(Preference).values(plugin="p", name="n", value=1),
+        update(db.table_of(Account)).values(country="BR"),
+    ],
+    ids=["update", "some skipped", "delete", "insert", "by its table"],
+)
+def test_a_watched_row_is_not_changed_past_the_log(account, statement):
+    with pytest.raises(audit.Unaudited, match="without a trace"), db.transaction() as orm:
+        orm.execute(statement.execution_options(synchronize_session=False))
+
+
+def test_one_statement_for_many_rows_needs_columns_nobody_watches_or_a_word(account):
+    seen = update(Person).values(last_seen_at=dt.datetime(2026, 1, 1, tzinfo=dt.UTC))
+    with system_scope(COMMAND), db.transaction() as orm:
+        orm.execute(seen.where(Person.id == account.person_id))
+    with db.transaction() as orm:
+        many = update(Account).values(country="BR")
+        orm.execute(many.execution_options(audited=True, synchronize_session=False))
+        audit.record("portal.settings.changed", country=1)
+
+    assert [e.name for e in entries()] == ["portal.settings.changed"]
+
+
+def test_several_rows_at_once_by_key_are_refused_too(account):
+    with pytest.raises(audit.Unaudited), db.transaction() as orm:
+        orm.execute(update(Account), [{"id": account.id, "country": "BR"}])
 
 
 def test_what_is_rolled_back_was_never_done(account):

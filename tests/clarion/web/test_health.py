@@ -1,6 +1,7 @@
 """Up, ready, and what is wrong: strangers learn the least."""
 
 import pytest
+from sqlalchemy import create_engine, text
 
 from clarion.base import broker, db
 from clarion.base.settings import settings
@@ -46,6 +47,28 @@ def test_without_database_nobody_is_sent_here(stranger, no_database):
     assert stranger.ask("/healthz").status_code == 200
     assert (far.status_code, far.text) == (503, "not ok\n")
     assert "database" in here.json["findings"]
+
+
+def test_pending_migrations_keep_visitors_away(stranger, database):
+    owner = create_engine(database.superuser_url)
+    table = "alembic_version_contacts"
+    with owner.begin() as connection:
+        [known] = connection.scalars(text(f"SELECT version_num FROM {table}"))
+        connection.execute(text(f"UPDATE {table} SET version_num = '0000'"))
+    try:
+        here = stranger.ask("/readyz", environ_base=HERE)
+        far = stranger.ask("/readyz", environ_base=FAR)
+    finally:
+        with owner.begin() as connection:
+            connection.execute(text(f"UPDATE {table} SET version_num = '{known}'"))
+        owner.dispose()
+
+    assert here.status_code == 503
+    assert here.json["findings"] == {
+        "migrations": "pending for contacts; run clarion db upgrade"
+    }
+    assert (far.status_code, far.text) == (503, "not ok\n")
+    assert stranger.ask("/readyz", environ_base=FAR).status_code == 200
 
 
 def test_without_broker_pages_still_work(stranger, no_broker):
