@@ -602,7 +602,7 @@ def test_orm_changes_own_rows_only(two, no_first_wall):
         theirs_changed = orm.execute(
             update(Sender).where(Sender.id == theirs["id"]).values(name="changed")
         ).rowcount
-        gone = orm.execute(delete(Preference)).rowcount
+        gone = orm.execute(delete(Preference).execution_options(audited=True)).rowcount
 
     assert (changed, theirs_changed, gone) == (1, 0, 1)
     with no_first_wall.connect() as connection:

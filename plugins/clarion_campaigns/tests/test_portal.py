@@ -282,7 +282,10 @@ def test_a_member_sees_but_cannot_send(shop, visitor):
     draft = shop.draft()
     with db.apart(db.Entry("clarion_staff")) as orm:
         orm.execute(
-            update(Membership).where(Membership.account_id == shop.id).values(role="member")
+            update(Membership)
+            .where(Membership.account_id == shop.id)
+            .values(role="member")
+            .execution_options(audited=True)
         )
 
     page = visitor.get(f"/campaigns/{draft.id}/step/review")

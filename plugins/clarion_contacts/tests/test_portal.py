@@ -248,7 +248,9 @@ def test_another_account_sees_nothing(visitor, tenant, clean):
 def test_members_may_not_import_or_delete(tenant):
     contact = person(tenant)
     with account_scope(tenant.id, tenant.actor), db.transaction() as orm:
-        orm.execute(update(Membership).values(role="member"))
+        orm.execute(
+            update(Membership).values(role="member").execution_options(audited=True)
+        )
     member = Visitor(tenant)
 
     assert member.get("/contacts/").status_code == 200
