@@ -46,6 +46,7 @@ class Draft(AccountBase):
         JSONB, pd="account.content", server_default=text("'{}'")
     )
     purpose: Mapped[str] = column(String(12), pd=None, server_default="")
+    soft: Mapped[bool] = column(pd=None, server_default=text("false"))
     state: Mapped[str] = column(String(12), pd=None, server_default="draft")
     state_reason: Mapped[str] = column(String(60), pd=None, server_default="")
     people: Mapped[int | None] = column(pd=None)

@@ -139,6 +139,7 @@ def launch(draft_id: UUID) -> Answer:
                 given.get("key", ""),
                 people=int(people) if people.isdecimal() else None,
                 typed=given.get("typed", ""),
+                soft="soft" in given,
             )
     except ClarionError as error:
         if error.status in (401, 403, 404) or error.code == "campaign_already_launched":
@@ -271,6 +272,18 @@ def resume(draft_id: UUID) -> Response:
     return redirect(url_for(".show", draft_id=draft_id))
 
 
+@pages.post("/<uuid:draft_id>/release")
+@needs("campaigns.launch")
+def release(draft_id: UUID) -> Response:
+    """Send to the next wave of a soft launch now."""
+    count = service.release(draft_id)
+    said = ngettext(
+        "%(num)s more person gets it now.", "%(num)s more people get it now.", count
+    )
+    flash(said, "success")
+    return redirect(url_for(".show", draft_id=draft_id))
+
+
 @pages.post("/<uuid:draft_id>/cancel")
 @needs("campaigns.stop")
 def cancel(draft_id: UUID) -> Response:
@@ -390,7 +403,11 @@ def _choices(found: service.Rail, name: str) -> dict[str, Any]:
         return {"tags": contacts.tags(), "include": include, "exclude": exclude}
     if name == "variables":
         return {"placeholders": contacts.placeholders(), "fixed": service.FIXED}
-    return {"key": str(uuid4()), "type_above": service.TYPE_ABOVE}
+    return {
+        "key": str(uuid4()),
+        "type_above": service.TYPE_ABOVE,
+        "soft": service.advised(found),
+    }
 
 
 def _rail(draft_id: UUID, at: int) -> dict[str, Any]:

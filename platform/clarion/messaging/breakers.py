@@ -17,13 +17,15 @@ from sqlalchemy.dialects.postgresql import insert
 
 from clarion.base import db
 from clarion.base.telemetry import counter, logger
-from clarion.messaging import channels, contract, orders, pacing
+from clarion.base.words import speaking
+from clarion.messaging import channels, contract, orders, outcomes, pacing
 from clarion.messaging.contract import Busy, Halted
 from clarion.messaging.events import BreakerOpened
 from clarion.messaging.models import Breaker, Campaign, Channel, Sender
 from clarion.tenancy import audit
+from clarion.tenancy.models import Account, Membership, Person
 from clarion.tenancy.scope import current_account
-from clarion.work import outbox
+from clarion.work import mails, outbox
 
 audit.label("messaging.breaker.opened", "Sending was stopped to prevent harm")
 audit.label("messaging.breaker.closed", "What had stopped sending is over")
@@ -104,8 +106,9 @@ def open_(
     opened.labels(kind, reason).inc()
     log.warning("breaker.opened", kind=kind, reason=reason, times=found.times)
     audit.record("messaging.breaker.opened", None, kind=kind, why=reason)
-    if found.times == 1:  # ever again for the same cause is not told again
-        outbox.publish(BreakerOpened(kind=kind, subject=subject, reason=reason))
+    outbox.publish(BreakerOpened(kind=kind, subject=subject, reason=reason))
+    if found.times == 1 or reason not in WAITS:  # a trial that fails is no news
+        _tell_owners(reason)
     return True
 
 
@@ -138,10 +141,28 @@ def tick() -> int:
     return len(rows)
 
 
-def cleared(kind: Kind, subject: str) -> bool:
-    """Half-open what the provider says is all right again; say whether it was open."""
+def heard(channel_id: UUID, said: contract.Health) -> None:
+    """Do what the provider's own word about a template, number or account asks for."""
+    subjects = [str(channel_id)]
+    if said.scope == "template":
+        subjects = [of_template(channel_id, said.subject, said.language)]
+    elif said.scope == "sender":
+        subjects = _numbers(channel_id, said)
+    for subject in subjects:
+        if said.stops:
+            open_(said.scope, subject, said.stops, until=said.until)
+        elif said.ends:
+            cleared(said.scope, subject, said.ends)
+
+
+def cleared(kind: Kind, subject: str, reasons: frozenset[str]) -> bool:
+    """Half-open what the provider says is all right again; say whether it was open.
+
+    Only what was stopped for one of these reasons: a number that is well again does not
+    make people want what they did not want.
+    """
     row = db.session().scalar(_one(kind, subject).with_for_update())
-    if row is None or row.state != "open":
+    if row is None or row.state != "open" or row.reason not in reasons:
         return False
     _half_open(row)
     return True
@@ -258,6 +279,47 @@ def of_order(campaign_id: UUID) -> list[Stop]:
 
 
 # --- private
+
+
+def _tell_owners(reason: str) -> None:
+    """Write a mail to each owner, in their own words; it leaves when this commits."""
+    owners = (
+        select(Person.email, Person.name, Person.language, Account.name)
+        .join(Membership, Membership.person_id == Person.id)
+        .join(Account, Account.id == Membership.account_id)
+        .where(Membership.account_id == current_account(), Membership.role == "owner")
+    )
+    for email, name, language, account in db.session().execute(owners).tuples().all():
+        with speaking(language or None):
+            words = outcomes.explain("paused", reason)
+        mails.post(
+            "stopped",
+            email,
+            name=name,
+            language=language,
+            link="/",
+            account=account,
+            what=words.title,
+            why=words.why,
+            todo=words.todo,
+        )
+
+
+def _numbers(channel_id: UUID, said: contract.Health) -> list[str]:
+    """Find the numbers a notice is about, and keep the grade it gives them."""
+    digits = "".join(c for c in said.subject if c.isdigit())
+    rows = db.session().scalars(
+        select(Sender).where(
+            Sender.account_id == current_account(), Sender.channel_id == channel_id
+        )
+    )
+    found = [
+        row for row in rows if said.subject == row.provider_id or row.number[1:] == digits
+    ]
+    for row in found:
+        row.quality = said.quality or row.quality
+    db.session().flush()
+    return [str(row.id) for row in found]
 
 
 def _end(reason: str, times: int) -> ColumnElement[dt.datetime] | None:

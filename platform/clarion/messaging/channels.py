@@ -270,12 +270,20 @@ def http_for(transport: contract.Transport) -> "Client":
 
 
 def _note(channel_id: UUID, sender_id: UUID, answer: Any) -> None:
+    from clarion.messaging import breakers
+
     row = _sender(sender_id)
-    if isinstance(answer, contract.Halted):
-        halt(channel_id, sender_id, answer.scope, answer.reason)
+    if isinstance(answer, contract.Halted) and answer.scope != "template":
+        subject = sender_id if answer.scope == "sender" else channel_id
+        breakers.open_(answer.scope, str(subject), answer.reason)
     elif isinstance(answer, Mapping):
         row.name = str(answer.get("name") or row.name)[:120]
         row.quality = str(answer.get("quality") or row.quality)[:12]
+        if row.quality == "red":
+            breakers.open_("sender", str(sender_id), "number_quality_red")
+        elif row.quality in ("green", "yellow"):
+            well = frozenset({"number_quality_red"})
+            breakers.cleared("sender", str(sender_id), well)
         if row.state_reason == "unreachable":
             row.state_reason = ""
     elif isinstance(answer, NotSent):

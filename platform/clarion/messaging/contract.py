@@ -255,7 +255,30 @@ class Notice:
     detail: Mapping[str, Any]
 
 
-Update = StatusUpdate | Inbound | Preference | Notice
+@dataclass(frozen=True, slots=True)
+class Health:
+    """What the provider says about using something: stop, or go on.
+
+    Attributes:
+        scope: what it is about; `channel` is the account at the provider.
+        subject: the template's name, or the number as the provider writes it or its id.
+        language: of a template.
+        stops: the reason to stop, as a refusal would name it; empty: no reason to.
+        ends: reasons that are over by it.
+        quality: a grade it gives: `green`, `yellow`, `red`; empty: none.
+        until: when a stop ends, if the provider says so.
+    """
+
+    scope: Literal["template", "sender", "channel"]
+    subject: str = ""
+    language: str = ""
+    stops: str = ""
+    ends: frozenset[str] = frozenset()
+    quality: str = ""
+    until: dt.datetime | None = None
+
+
+Update = StatusUpdate | Inbound | Preference | Notice | Health
 
 
 class Forged(Exception):

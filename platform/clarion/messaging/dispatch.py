@@ -29,6 +29,7 @@ from clarion.messaging import (
     contract,
     counts,
     gauges,
+    launches,
     ledger,
     orders,
     pacing,
@@ -132,8 +133,8 @@ def _plan(campaign_id: UUID) -> Plan | None:
 def _ring_again(campaign_id: UUID, rest: float) -> None:
     """Ring when the next row is due, but not while its sender rests."""
     due = counts.next_due(campaign_id)
-    if due is None:
-        return
+    if due is None or due > launches.FAR:
+        return  # nobody waits, or only the people of a later wave
     wait = max(due, dt.timedelta(seconds=rest))
     if wait.total_seconds() <= 0:
         drain.later(campaign_id)

@@ -200,6 +200,11 @@ def weigh_opt_outs() -> None:
             breakers.open_("sender", str(campaign.sender_id), "opt_out_rate")
 
 
+def opt_outs(campaign_id: UUID) -> int:
+    """Count the people of one order who asked for silence since they got it."""
+    return len(_unwanted([campaign_id], least=0, most=DELIVERED))
+
+
 def _loses(campaign_id: UUID) -> bool:
     """Say whether 40 failures lie within the last 200 outcomes, or all of the first 20."""
     mine = and_(Message.account_id == current_account(), Message.campaign_id == campaign_id)

@@ -23,6 +23,7 @@ from clarion.messaging.advance import Advance, advance
 from clarion.messaging.contract import (
     Busy,
     Halted,
+    Health,
     Inbound,
     Notice,
     Preference,
@@ -344,6 +345,8 @@ def _rest(channel: Channel, read: Sequence[Update]) -> None:
                 suppression.resume(named, lifts=("provider_stop",))
         elif isinstance(update, Notice):
             _notice(channel, update)
+        elif isinstance(update, Health):
+            breakers.heard(channel.id, update)
 
 
 def _notice(channel: Channel, notice: Notice) -> None:

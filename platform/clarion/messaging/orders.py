@@ -105,8 +105,12 @@ def create(
     template: Mapping[str, Any],
     *,
     finish_by: dt.datetime | None = None,
+    soft: bool = False,
 ) -> Campaign:
-    """Write a send order. From here on nothing about it can be edited."""
+    """Write a send order. From here on nothing about it can be edited.
+
+    A `soft` one goes to 100 people first; see `launches`.
+    """
     row = Campaign(
         id=db.new_id(),
         name=name,
@@ -115,6 +119,7 @@ def create(
         sender_id=sender_id,
         template=dict(template),
         finish_by=finish_by,
+        wave=1 if soft else 0,
         state="starting",
     )
     db.session().add(row)
@@ -128,10 +133,14 @@ def start(campaign_id: UUID, audience: Select[Any]) -> int:
     One transaction: the list that is counted is the list that is sent to. Harmless when
     called twice: the second finds the order running.
     """
-    order = _locked(campaign_id)
+    order = locked(campaign_id)
     if order.state != "starting":
         return counts.total(campaign_id)
     rows = snapshot.freeze(campaign_id, audience)
+    if order.wave:
+        from clarion.messaging import launches  # it releases by the verbs of this module
+
+        launches.hold_back(order)
     ledger.keep_statistics()
     crash.here("after_snapshot_half")
     order.state = "running"
@@ -147,7 +156,7 @@ def pause(campaign_id: UUID, reason: str = "paused_by_person") -> str:
     Returns `pausing` while messages are on the wire, `paused` otherwise.
     """
     ledger.lock_campaign(campaign_id)
-    order = _locked(campaign_id)
+    order = locked(campaign_id)
     if order.state not in ("running", "starting"):
         raise Conflict("campaign_not_running", _("This campaign is not being sent."))
     in_flight = counts.tally(campaign_id).get("dispatching", 0)
@@ -161,7 +170,7 @@ def pause(campaign_id: UUID, reason: str = "paused_by_person") -> str:
 def resume(campaign_id: UUID) -> None:
     """Let a paused order go on."""
     ledger.lock_campaign(campaign_id)
-    order = _locked(campaign_id)
+    order = locked(campaign_id)
     if order.state not in ("paused", "pausing"):
         raise Conflict("campaign_not_paused", _("This campaign is not paused."))
     order.state, order.state_reason = "running", ""
@@ -171,7 +180,7 @@ def resume(campaign_id: UUID) -> None:
 
 def go_on(campaign_id: UUID) -> None:
     """Resume an order if it is paused, else ring it: what was in its way is gone."""
-    if _locked(campaign_id).state in ("paused", "pausing"):
+    if locked(campaign_id).state in ("paused", "pausing"):
         resume(campaign_id)
     else:
         ring(campaign_id)
@@ -180,7 +189,7 @@ def go_on(campaign_id: UUID) -> None:
 def cancel(campaign_id: UUID) -> int:
     """Stop an order for good; return how many people will not be messaged."""
     ledger.lock_campaign(campaign_id)
-    order = _locked(campaign_id)
+    order = locked(campaign_id)
     if order.state in ("finished", "cancelled"):
         raise Conflict("campaign_over", _("This campaign is over already."))
     order.state, order.state_reason = "cancelled", "stopped"
@@ -193,7 +202,7 @@ def cancel(campaign_id: UUID) -> int:
 
 def reopen(campaign_id: UUID) -> None:
     """Let an order go on that was finished, because some of its people wait again."""
-    order = _locked(campaign_id)
+    order = locked(campaign_id)
     if order.state == "finished":
         order.state, order.state_reason, order.finished_at = "running", "", None
         db.session().flush()
@@ -206,7 +215,7 @@ def settle(campaign_id: UUID) -> str:
 
     A paused order with nobody left to send to is finished as well: its end came meanwhile.
     """
-    order = _locked(campaign_id)
+    order = locked(campaign_id)
     found = counts.tally(campaign_id)
     waiting = sum(found.get(state, 0) for state in ledger.OPEN)
     if order.state == "pausing" and not found.get("dispatching"):
@@ -345,16 +354,17 @@ def halt(campaign_id: UUID, reason: str) -> bool:
     return news
 
 
-def _found(campaign_id: UUID) -> Campaign:
-    row = db.session().scalar(select(Campaign).where(Campaign.id == campaign_id))
+def locked(campaign_id: UUID) -> Campaign:
+    """Read and lock an order of this account, or refuse."""
+    query = select(Campaign).where(Campaign.id == campaign_id).with_for_update()
+    row = db.session().scalar(query.execution_options(populate_existing=True))
     if row is None:
         raise NotFound("campaign_unknown", _("There is no such campaign."))
     return row
 
 
-def _locked(campaign_id: UUID) -> Campaign:
-    query = select(Campaign).where(Campaign.id == campaign_id).with_for_update()
-    row = db.session().scalar(query.execution_options(populate_existing=True))
+def _found(campaign_id: UUID) -> Campaign:
+    row = db.session().scalar(select(Campaign).where(Campaign.id == campaign_id))
     if row is None:
         raise NotFound("campaign_unknown", _("There is no such campaign."))
     return row

@@ -16,6 +16,7 @@ from clarion.messaging import (
     counts,
     gauges,
     incoming,
+    launches,
     ledger,
     orders,
 )
@@ -60,6 +61,7 @@ def mend() -> None:
     with db.transaction():
         gauges.weigh_opt_outs()
         breakers.tick()
+        launches.tick()
     with db.transaction():
         query = select(Campaign.id).where(Campaign.state.in_(("running", "pausing")))
         for campaign_id in list(db.session().scalars(query)):

@@ -17,7 +17,7 @@ from clarion.base.errors import Invalid, NotFound
 from clarion.base.limits import Limit
 from clarion.base.telemetry import counter, logger
 from clarion.base.words import _
-from clarion.messaging import channels
+from clarion.messaging import breakers, channels, outcomes
 from clarion.messaging.models import Campaign, Channel, Message, Sender
 from clarion.plugging.manager import plugins
 from clarion.portal import jobs
@@ -168,6 +168,18 @@ class Figures:
 
 
 @dataclass(frozen=True, slots=True)
+class Stopped:
+    """Something that was stopped to prevent harm, in words."""
+
+    kind: str
+    title: str
+    why: str
+    todo: str
+    since: dt.datetime
+    until: dt.datetime | None
+
+
+@dataclass(frozen=True, slots=True)
 class Overview:
     """What the first page shows."""
 
@@ -176,10 +188,11 @@ class Overview:
     recent: list[Running]
     senders: list[channels.SenderView]
     ever_sent: bool
+    stops: list[Stopped]
 
 
 def overview() -> Overview:
-    """Return the account's overview, in four queries whatever its size."""
+    """Return the account's overview, in five queries whatever its size."""
     access.require("portal.view")
     rows = (
         db.session()
@@ -206,6 +219,7 @@ def overview() -> Overview:
         recent=[one for one in shown if one.state not in ACTIVE][:RECENT],
         senders=channels.senders(),
         ever_sent=bool(shown),
+        stops=_stops(),
     )
 
 
@@ -230,6 +244,14 @@ def steps() -> list[dict[str, Any]]:
     ):
         pass  # what they have to say, they put into `steps`
     return [] if all(step["done"] for step in found) else found
+
+
+def _stops() -> list[Stopped]:
+    found = ((one, outcomes.explain("paused", one.reason)) for one in breakers.standing())
+    return [
+        Stopped(one.kind, said.title, said.why, said.todo, one.opened_at, one.until)
+        for one, said in found
+    ]
 
 
 def _tallies(campaign_ids: Sequence[UUID]) -> dict[UUID, dict[str, int]]:

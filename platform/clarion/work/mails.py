@@ -137,6 +137,16 @@ def _new_device(link: str, device: str, address: str) -> Text:
     ]
 
 
+def _stopped(link: str, account: str, what: str, why: str, todo: str) -> Text:
+    return _("%(account)s: sending was stopped: %(what)s", account=account, what=what), [
+        _("Clarion stopped sending to prevent harm: %(what)s.", what=what),
+        why,
+        _("What to do: %(todo)s", todo=todo),
+        _("What waits is kept. Look at it here:"),
+        link,
+    ]
+
+
 KINDS: Final[dict[str, Callable[..., Text]]] = {
     "confirm": _confirm,
     "known": _known,
@@ -144,4 +154,5 @@ KINDS: Final[dict[str, Callable[..., Text]]] = {
     "invitation": _invitation,
     "password_changed": _password_changed,
     "new_device": _new_device,
+    "stopped": _stopped,
 }

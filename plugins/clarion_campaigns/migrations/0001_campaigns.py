@@ -26,6 +26,7 @@ def upgrade() -> None:
     sa.Column('segment', postgresql.JSONB(astext_type=sa.Text()), server_default=sa.text("'{}'"), nullable=False),
     sa.Column('variables', postgresql.JSONB(astext_type=sa.Text()), server_default=sa.text("'{}'"), nullable=False),
     sa.Column('purpose', sa.String(length=12), server_default='', nullable=False),
+    sa.Column('soft', sa.Boolean(), server_default=sa.text('false'), nullable=False),
     sa.Column('state', sa.String(length=12), server_default='draft', nullable=False),
     sa.Column('state_reason', sa.String(length=60), server_default='', nullable=False),
     sa.Column('people', sa.Integer(), nullable=True),

@@ -32,6 +32,7 @@ from clarion_campaigns.service.review import (
     LeftOut,
     Problem,
     Rail,
+    advised,
     problems,
     rail,
 )
@@ -41,6 +42,7 @@ from clarion_campaigns.service.sending import (
     close,
     launch,
     pause,
+    release,
     resume,
     start,
 )
@@ -63,6 +65,7 @@ __all__ = [
     "Results",
     "Story",
     "activity",
+    "advised",
     "cancel",
     "choose_message",
     "choose_people",
@@ -81,6 +84,7 @@ __all__ = [
     "problems",
     "rail",
     "reasons",
+    "release",
     "rename",
     "results",
     "resume",

@@ -9,7 +9,7 @@ from uuid import UUID
 from sqlalchemy import func, select
 
 from clarion.base import db
-from clarion.messaging import breakers, channels, orders, outcomes
+from clarion.messaging import breakers, channels, launches, orders, outcomes
 from clarion.messaging.ledger import OPEN
 from clarion.messaging.models import Campaign, Message, Suppression
 from clarion.tenancy import access, audit
@@ -110,6 +110,7 @@ class Results:
     seconds_left: int | None
     doubts: Doubts | None = None
     stops: tuple[Stopped, ...] = ()
+    wave: launches.Wave | None = None
 
     @property
     def percent(self) -> int:
@@ -175,6 +176,7 @@ def results(draft_id: UUID) -> Results:
         sender=sender,
         rate_per_s=rate,
         seconds_left=round(progress.waiting / rate) if rate else None,
+        wave=launches.wave(order_id),
         stops=_stops(order_id) if progress.waiting else (),
         doubts=doubts(order_id) if progress.unknown or progress.needs_decision else None,
     )

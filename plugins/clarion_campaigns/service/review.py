@@ -7,7 +7,7 @@ from uuid import UUID
 
 from clarion.base.errors import NotFound
 from clarion.base.words import _, ngettext
-from clarion.messaging import channels, outcomes
+from clarion.messaging import channels, launches, outcomes
 from clarion.tenancy import access
 from clarion_campaigns.service.drafts import FIXED, DraftView, get
 from clarion_contacts import service as contacts
@@ -111,6 +111,15 @@ def left_out(counts: Mapping[str, int]) -> list[LeftOut]:
     rows = sorted(counts.items(), key=lambda pair: (-pair[1], pair[0]))
     explained = ((r, n, outcomes.explain("suppressed", r)) for r, n in rows)
     return [LeftOut(r, n, said.title, said.why, said.todo) for r, n, said in explained]
+
+
+def advised(found: Rail) -> bool | None:
+    """Say whether to begin softly: None for so few that it makes no difference."""
+    template, sender = found.template, found.sender
+    if template is None or sender is None or found.reached <= launches.OFFERED:
+        return None
+    known = launches.proven(sender.id, template.provider_name, template.language)
+    return found.reached > launches.ADVISED and not known
 
 
 def problems(found: Rail) -> list[Problem]:

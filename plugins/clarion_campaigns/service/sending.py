@@ -7,7 +7,7 @@ from sqlalchemy import func, select
 from clarion.base import db
 from clarion.base.errors import Conflict, Invalid, NotFound
 from clarion.base.words import _
-from clarion.messaging import breakers, orders
+from clarion.messaging import breakers, launches, orders
 from clarion.tenancy import access, audit
 from clarion.tenancy.scope import current_account, current_actor
 from clarion.work import outbox
@@ -27,7 +27,12 @@ TYPE_ABOVE = 10_000  # people: from here on the number is typed
 
 
 def launch(
-    draft_id: UUID, key: str, people: int | None = None, typed: str = ""
+    draft_id: UUID,
+    key: str,
+    people: int | None = None,
+    typed: str = "",
+    *,
+    soft: bool = False,
 ) -> DraftView:
     """Commit a draft campaign to being sent.
 
@@ -39,6 +44,7 @@ def launch(
         key: of the form it was launched with; a second click with it changes nothing.
         people: how many people the page said; refused when it is another number now.
         typed: above 10,000 people, the number as the person typed it.
+        soft: first to 100 people, to the others by how these receive it.
 
     Raises:
         Conflict: launched before, or the audience changed since the page was drawn.
@@ -59,6 +65,7 @@ def launch(
     assert rail.template is not None  # noqa: S101 -- a problem otherwise
     row.state, row.state_reason, row.launch_key = "starting", "", key[:60]
     row.purpose, row.people = rail.template.category, rail.reached
+    row.soft = soft
     row.launched_by = current_actor().name[:120]
     row.launched_at = row.updated_at = func.clarion_now()
     db.session().flush()
@@ -85,7 +92,7 @@ def start(draft_id: UUID) -> None:
         row.launch_key = ""
         audit.record("campaigns.campaign.not_started", row, why=row.state_reason)
         return
-    order = orders.create(row.name, row.purpose, row.sender_id, template)
+    order = orders.create(row.name, row.purpose, row.sender_id, template, soft=row.soft)
     audience = contacts.audience(row.segment, fillings(row.variables), row.purpose)
     orders.start(order.id, audience)
     row.state, row.campaign_id = "launched", order.id
@@ -109,6 +116,12 @@ def resume(draft_id: UUID) -> None:
         orders.go_on(order_id)
     else:
         orders.resume(order_id)
+
+
+def release(draft_id: UUID) -> int:
+    """Send to the next wave now, before its time; return how many people it has."""
+    access.require("campaigns.launch")
+    return launches.release(_order(draft_id))
 
 
 def cancel(draft_id: UUID) -> int:

@@ -20,6 +20,7 @@ from clarion.messaging.contract import (
     Update,
     Verdict,
 )
+from clarion_whatsapp_cloud.wire.health import health
 from clarion_whatsapp_cloud.wire.values import (
     Json,
     Object,
@@ -155,7 +156,9 @@ def read(piece: Object, judge: Judge) -> Iterator[Update]:
     elif "preference" in piece:
         yield _preference(piece, as_dict(piece["preference"]))
     else:
-        yield _notice(piece, as_dict(piece.get("value")))
+        value = as_dict(piece.get("value"))
+        yield _notice(piece, value)
+        yield from health(as_text(piece.get("field")), value)
 
 
 def _inbound(piece: Object, message: Object) -> Inbound | Notice:

@@ -170,7 +170,8 @@ def test_a_template_that_is_stopped_stops_its_other_campaigns_too(
     assert simulator.receipts() == []
 
     with db.transaction():
-        assert breakers.cleared("template", key)  # the provider says it is well again
+        assert not breakers.cleared("template", key, frozenset({"template_paused"}))
+        assert breakers.cleared("template", key, frozenset({"template_quality_red"}))
     assert stops() == {("template", "half_open", "template_quality_red")}
     run_jobs()
     reconcile.mend()
@@ -185,7 +186,7 @@ def test_what_a_person_has_paused_stays_paused(make_order, simulator, run_jobs):
         orders.pause(order)
         sender = orm.scalar(select(Sender.id))
         breakers.open_("sender", str(sender), "number_quality_red")
-        breakers.cleared("sender", str(sender))
+        breakers.cleared("sender", str(sender), frozenset({"number_quality_red"}))
     run_jobs()
 
     assert state(order) == ("paused", "paused_by_person")
