@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from clarion.base.errors import Invalid
 from clarion.messaging.contract import (
     Accepted,
+    Health,
     Inbound,
     Message,
     Notice,
@@ -510,9 +511,60 @@ def test_a_stop_is_read_before_statuses():
     ],
 )
 def test_other_events_are_told_by_field_subject_and_event(name, expected):
-    (notice,) = updates(recorded(f"bindambc/{name}.json"))
+    notice, *_health = updates(recorded(f"bindambc/{name}.json"))
 
     assert (notice.field, notice.subject, notice.event) == expected
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("qualityUpdate", [("sender", "16505551111", "number_quality_red", "red")]),
+        ("rejectedTemplate", []),
+        ("templateSchedulingForDisabling", []),
+        ("accountBanned", []),  # scheduled, not done
+        ("accountRestricted", [("channel", "", "policy_restriction", "")]),
+        ("accountReview", []),
+    ],
+)
+def test_recorded_notices_say_whether_sending_may_go_on(name, expected):
+    found = [u for u in updates(recorded(f"bindambc/{name}.json")) if isinstance(u, Health)]
+
+    assert [(h.scope, h.subject, h.stops, h.quality) for h in found] == expected
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "stops", "ends"),
+    [
+        ("message_template_status_update", {"event": "PAUSED"}, "template_paused", False),
+        ("message_template_status_update", {"event": "REINSTATED"}, "", True),
+        ("message_template_status_update", {"new_quality_score": "RED"},
+         "template_quality_red", False),
+        ("message_template_quality_update", {"new_quality_score": "GREEN"}, "", True),
+        ("phone_number_quality_update", {"event": "UNFLAGGED"}, "", True),
+        ("account_update", {"event": "PARTNER_REMOVED"}, "permission_missing", False),
+        ("account_update", {"event": "ACCOUNT_RECONNECTED"}, "", True),
+    ],
+)  # fmt: skip
+def test_a_notice_stops_or_ends_a_stop(field, value, stops, ends):
+    named = {"message_template_name": "offer", "message_template_language": "en-US"}
+    _notice, health = updates(_webhook(field, named | value))
+
+    assert (health.stops, bool(health.ends)) == (stops, ends)
+
+
+@pytest.mark.parametrize(
+    ("given", "year"), [(1_790_000_000, 2026), ("1790000000", 2026), ("soon", None)]
+)
+def test_the_end_of_a_restriction_is_read_in_every_form(given, year):
+    restriction = {"restriction_type": "RESTRICTED_BIZ_INITIATED_MESSAGING"}
+    value = {
+        "event": "ACCOUNT_RESTRICTION",
+        "restriction_info": [restriction | {"expiration": given}],
+    }
+    _notice, health = updates(_webhook("account_update", value))
+
+    assert (health.until.year if health.until else None) == year
 
 
 def test_a_quality_update_is_known_by_its_content():
@@ -584,7 +636,7 @@ def test_no_strange_value_anywhere_makes_reading_fail(data):
         holder[key] = copy.deepcopy(data.draw(strange))
 
     for update in updates(body):
-        assert isinstance(update, Inbound | StatusUpdate | Preference | Notice)
+        assert isinstance(update, Inbound | StatusUpdate | Preference | Notice | Health)
 
 
 def _places(value):
