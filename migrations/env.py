@@ -11,7 +11,13 @@ from clarion.base.db import Base
 from clarion.base.walls import models, statements
 from clarion.plugging.manager import plugins
 
-for module in ("base.limits", "tenancy.models", "work.models", "messaging.models"):
+for module in (
+    "base.limits",
+    "tenancy.models",
+    "work.models",
+    "messaging.models",
+    "messaging.hours",
+):
     importlib.import_module(f"clarion.{module}")
 
 owner = context.config.attributes["owner"]

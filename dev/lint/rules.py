@@ -312,6 +312,7 @@ RULES = (
             "/clarion/base/",
             "/clarion/messaging/ledger.py",
             "/clarion/messaging/advance.py",
+            "/clarion/messaging/caps.py",
             "/clarion/messaging/pacing.py",
             "/clarion/messaging/identifiers.py",
             "/clarion/messaging/suppression.py",

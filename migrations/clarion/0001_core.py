@@ -824,6 +824,12 @@ def upgrade() -> None:
     sa.Column('started_at', sa.DateTime(timezone=True), nullable=True),
     sa.Column('finished_at', sa.DateTime(timezone=True), nullable=True),
     sa.Column('finish_by', sa.DateTime(timezone=True), nullable=True),
+    sa.Column('starts_at', sa.DateTime(timezone=True), nullable=True),
+    sa.Column('local_start', sa.DateTime(), nullable=True),
+    sa.Column('zone', sa.String(length=60), server_default='', nullable=False),
+    sa.Column('start_by', sa.DateTime(timezone=True), nullable=True),
+    sa.Column('spread_until', sa.DateTime(timezone=True), nullable=True),
+    sa.Column('fingerprint', sa.LargeBinary(), nullable=True),
     sa.Column('drained_at', sa.DateTime(timezone=True), nullable=True),
     sa.Column('closed_at', sa.DateTime(timezone=True), nullable=True),
     sa.Column('wave', sa.SmallInteger(), server_default='0', nullable=False),
@@ -841,7 +847,7 @@ def upgrade() -> None:
     sa.UniqueConstraint('account_id', 'id', name=op.f('uq_campaign_account_id_id'))
     )
     op.execute('GRANT SELECT, INSERT, UPDATE, DELETE ON campaign TO clarion_app')
-    op.execute('GRANT SELECT (id, account_id, name, purpose, delivery_mode, sender_id, state, state_reason, lane, priority, waits_until, waits_for, started_at, finished_at, finish_by, drained_at, closed_at, wave, wave_at, created_at, created_by) ON campaign TO clarion_staff')
+    op.execute('GRANT SELECT (id, account_id, name, purpose, delivery_mode, sender_id, state, state_reason, lane, priority, waits_until, waits_for, starts_at, local_start, zone, start_by, spread_until, started_at, finished_at, finish_by, drained_at, closed_at, wave, wave_at, created_at, created_by) ON campaign TO clarion_staff')
     op.execute('GRANT SELECT ON campaign TO clarion_system')
     op.execute('ALTER TABLE campaign ENABLE ROW LEVEL SECURITY')
     op.execute('ALTER TABLE campaign FORCE ROW LEVEL SECURITY')
@@ -924,6 +930,51 @@ def upgrade() -> None:
     op.execute('ALTER TABLE sender_bucket FORCE ROW LEVEL SECURITY')
     op.execute('CREATE POLICY app ON sender_bucket TO clarion_app USING (account_id = (SELECT clarion_account())) WITH CHECK (account_id = (SELECT clarion_account()))')
     op.execute('CREATE POLICY staff ON sender_bucket TO clarion_staff USING (true) WITH CHECK (true)')
+    op.create_table('sending_rules',
+    sa.Column('id', sa.Uuid(), nullable=False),
+    sa.Column('account_id', sa.Uuid(), server_default=sa.text('clarion_account()'), nullable=False),
+    sa.Column('opens', sa.SmallInteger(), server_default='0', nullable=False),
+    sa.Column('closes', sa.SmallInteger(), server_default='1440', nullable=False),
+    sa.Column('weekdays', sa.SmallInteger(), server_default='127', nullable=False),
+    sa.Column('per_day', sa.SmallInteger(), server_default='1', nullable=False),
+    sa.Column('per_week', sa.SmallInteger(), server_default='3', nullable=False),
+    sa.Column('approve_above', sa.Integer(), nullable=True),
+    sa.Column('updated_at', sa.DateTime(timezone=True), server_default=sa.text('clarion_now()'), nullable=False),
+    sa.Column('created_at', sa.DateTime(timezone=True), server_default=sa.text('clarion_now()'), nullable=False),
+    sa.Column('created_by', sa.String(length=80), server_default=sa.text("coalesce(current_setting('app.actor_id', true), '')"), nullable=False),
+    sa.CheckConstraint('0 <= opens AND opens < closes AND closes <= 1440', name=op.f('ck_sending_rules_hours')),
+    sa.CheckConstraint('1 <= per_day AND per_day <= per_week', name=op.f('ck_sending_rules_caps')),
+    sa.CheckConstraint('approve_above >= 0', name=op.f('ck_sending_rules_approve_above')),
+    sa.CheckConstraint('weekdays BETWEEN 1 AND 127', name=op.f('ck_sending_rules_weekdays')),
+    sa.ForeignKeyConstraint(['account_id'], ['account.id'], name=op.f('fk_sending_rules_account_id')),
+    sa.PrimaryKeyConstraint('id', name=op.f('pk_sending_rules')),
+    sa.UniqueConstraint('account_id', 'id', name=op.f('uq_sending_rules_account_id_id')),
+    sa.UniqueConstraint('account_id', name=op.f('uq_sending_rules_account_id'))
+    )
+    op.execute('GRANT SELECT, INSERT, UPDATE, DELETE ON sending_rules TO clarion_app')
+    op.execute('GRANT SELECT ON sending_rules TO clarion_staff')
+    op.execute('ALTER TABLE sending_rules ENABLE ROW LEVEL SECURITY')
+    op.execute('ALTER TABLE sending_rules FORCE ROW LEVEL SECURITY')
+    op.execute('CREATE POLICY app ON sending_rules TO clarion_app USING (account_id = (SELECT clarion_account())) WITH CHECK (account_id = (SELECT clarion_account()))')
+    op.execute('CREATE POLICY staff ON sending_rules TO clarion_staff USING (true) WITH CHECK (true)')
+    op.create_table('silent_day',
+    sa.Column('id', sa.Uuid(), nullable=False),
+    sa.Column('account_id', sa.Uuid(), server_default=sa.text('clarion_account()'), nullable=False),
+    sa.Column('day', sa.Date(), nullable=False),
+    sa.Column('name', sa.String(length=80), server_default='', nullable=False),
+    sa.Column('created_at', sa.DateTime(timezone=True), server_default=sa.text('clarion_now()'), nullable=False),
+    sa.Column('created_by', sa.String(length=80), server_default=sa.text("coalesce(current_setting('app.actor_id', true), '')"), nullable=False),
+    sa.ForeignKeyConstraint(['account_id'], ['account.id'], name=op.f('fk_silent_day_account_id')),
+    sa.PrimaryKeyConstraint('id', name=op.f('pk_silent_day')),
+    sa.UniqueConstraint('account_id', 'day', name=op.f('uq_silent_day_account_id_day')),
+    sa.UniqueConstraint('account_id', 'id', name=op.f('uq_silent_day_account_id_id'))
+    )
+    op.execute('GRANT SELECT, INSERT, UPDATE, DELETE ON silent_day TO clarion_app')
+    op.execute('GRANT SELECT ON silent_day TO clarion_staff')
+    op.execute('ALTER TABLE silent_day ENABLE ROW LEVEL SECURITY')
+    op.execute('ALTER TABLE silent_day FORCE ROW LEVEL SECURITY')
+    op.execute('CREATE POLICY app ON silent_day TO clarion_app USING (account_id = (SELECT clarion_account())) WITH CHECK (account_id = (SELECT clarion_account()))')
+    op.execute('CREATE POLICY staff ON silent_day TO clarion_staff USING (true) WITH CHECK (true)')
     op.create_table('message',
     sa.Column('id', sa.Uuid(), nullable=False),
     sa.Column('account_id', sa.Uuid(), server_default=sa.text('clarion_account()'), nullable=False),
@@ -943,6 +994,11 @@ def upgrade() -> None:
     sa.Column('lease_until', sa.DateTime(timezone=True), nullable=True),
     sa.Column('not_before', sa.DateTime(timezone=True), server_default=sa.text('clarion_now()'), nullable=False),
     sa.Column('expires_at', sa.DateTime(timezone=True), nullable=True),
+    sa.Column('not_after', sa.DateTime(timezone=True), nullable=True),
+    sa.Column('zone', sa.String(length=60), server_default='', nullable=False),
+    sa.Column('day_from', sa.DateTime(timezone=True), nullable=True),
+    sa.Column('week_from', sa.DateTime(timezone=True), nullable=True),
+    sa.Column('intent_at', sa.DateTime(timezone=True), nullable=True),
     sa.Column('state_since', sa.DateTime(timezone=True), server_default=sa.text('clarion_now()'), nullable=False),
     sa.Column('variables', postgresql.JSONB(astext_type=sa.Text()), nullable=False),
     sa.Column('consent_id', sa.Uuid(), nullable=True),
@@ -963,7 +1019,7 @@ def upgrade() -> None:
     op.execute('CREATE POLICY app ON message TO clarion_app USING (account_id = (SELECT clarion_account())) WITH CHECK (account_id = (SELECT clarion_account()))')
     op.execute('CREATE POLICY system ON message TO clarion_system USING (true) WITH CHECK (true)')
     op.create_index('ix_message_campaign_state', 'message', ['account_id', 'campaign_id', 'state'], unique=False)
-    op.create_index('ix_message_contact', 'message', ['account_id', 'contact_id'], unique=False)
+    op.create_index('ix_message_contact', 'message', ['account_id', 'contact_id', 'intent_at'], unique=False)
     op.create_index('ix_message_doubt', 'message', ['account_id', 'state_since'], unique=False, postgresql_where=sa.text("state IN ('unknown', 'held')"))
     op.create_index('ix_message_lease', 'message', ['lease_until'], unique=False, postgresql_where=sa.text("state IN ('claimed', 'dispatching')"))
     op.create_index('ix_message_queue', 'message', ['account_id', 'campaign_id', 'not_before'], unique=False, postgresql_where=sa.text("state = 'queued'"))
@@ -1031,6 +1087,8 @@ def downgrade() -> None:
     op.drop_index('ix_message_contact', table_name='message')
     op.drop_index('ix_message_campaign_state', table_name='message')
     op.drop_table('message')
+    op.drop_table('silent_day')
+    op.drop_table('sending_rules')
     op.drop_table('sender_bucket')
     op.drop_index('ix_pair_next_due', table_name='pair_next')
     op.drop_table('pair_next')

@@ -158,6 +158,12 @@ class Settings(BaseSettings):
     trace: Words = Field(
         default=(), description="`hooks` logs each call of a plugin's hook."
     )
+    marketing_hours: str = Field(
+        default="09:00-20:00",
+        pattern=r"^([01]\d|2[0-3]):[0-5]\d-(([01]\d|2[0-3]):[0-5]\d|24:00)$",
+        description="Between which local times anybody's marketing may leave; no account"
+        " can widen it.",
+    )
     lease_seconds: int = Field(
         default=60,
         ge=1,

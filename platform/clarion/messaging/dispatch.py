@@ -25,6 +25,7 @@ from clarion.base.settings import settings
 from clarion.base.telemetry import logger
 from clarion.messaging import (
     breakers,
+    caps,
     channels,
     contract,
     counts,
@@ -362,7 +363,9 @@ def _prepare(plan: Plan, size: int, late: float) -> tuple[pacing.Grant, list[Int
             if plan.lane < pacing.BULK_LANE:
                 pacing.note_pairs([one.id for one in intents])
             gone = {i.id for i in intents}
-            ledger.refuse(token, [i for i in ids if i not in gone])
+            kept = [i for i in ids if i not in gone]
+            caps.put_off(token, kept)
+            ledger.refuse(token, kept)
             crash.here("after_intent_flush")
     except Exception as error:
         # a veto that cannot be asked has not agreed: what was claimed waits

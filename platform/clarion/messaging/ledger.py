@@ -15,6 +15,7 @@ from sqlalchemy import Select, func, text, update
 
 from clarion.base import db
 from clarion.base.settings import settings
+from clarion.messaging import caps
 from clarion.messaging.models import Message
 from clarion.tenancy.scope import current_account
 
@@ -178,16 +179,18 @@ def intend(token: UUID, ids: Sequence[UUID]) -> list[Intent]:
     """
     rows = db.session().scalar(
         text(
-            """
+            f"""
             WITH gone AS (
               UPDATE message m SET state = 'dispatching', attempt = m.attempt + 1,
                 claims = 0, state_since = clarion_now(), reason = '',
+                intent_at = clarion_now(),
                 lease_until = clarion_now() + make_interval(secs => :lease)
               FROM campaign c, sender s, channel h, account a
               WHERE m.account_id = :account AND m.id = ANY(:ids)
                 AND m.state = 'claimed' AND m.token = :token
                 AND m.lease_until > clarion_now() AND m.not_before <= clarion_now()
                 AND (m.expires_at IS NULL OR m.expires_at > clarion_now())
+                AND {caps.IN_WINDOW} AND {caps.UNDER_CAP}
                 AND c.account_id = m.account_id AND c.id = m.campaign_id
                 AND c.state = 'running'
                 AND s.account_id = m.account_id AND s.id = m.sender_id
@@ -212,7 +215,7 @@ def intend(token: UUID, ids: Sequence[UUID]) -> list[Intent]:
               SELECT clarion_new_id(), :account, id, attempt, sender_id FROM gone)
             SELECT json_agg(json_build_array(id, attempt, address, address_kind, variables))
             FROM gone
-            """
+            """  # noqa: S608 -- of constants
         ),
         {
             "account": current_account(),
@@ -343,6 +346,7 @@ _RECORD = text(
     UPDATE message SET state = :state, reason = :reason,
       not_before = CASE WHEN :state = 'queued'
         THEN clarion_now() + make_interval(secs => :wait) ELSE not_before END,
+      intent_at = CASE WHEN :state <> 'queued' THEN intent_at END,
       token = NULL, lease_until = NULL, state_since = clarion_now()
     WHERE account_id = :account AND id = ANY(CAST(:ids AS uuid[])) AND attempt = :attempt
       AND (state = 'dispatching' AND token = ANY(CAST(:tokens AS uuid[]))

@@ -7,6 +7,7 @@ from uuid import UUID
 from sqlalchemy import (
     BigInteger,
     CheckConstraint,
+    DateTime,
     Double,
     ForeignKey,
     ForeignKeyConstraint,
@@ -286,7 +287,8 @@ class Campaign(AccountBase):
         staff=(
             (  # how it goes; not `template`, which is what it says
                 "SELECT (id, account_id, name, purpose, delivery_mode, sender_id, state,"
-                " state_reason, lane, priority, waits_until, waits_for, started_at,"
+                " state_reason, lane, priority, waits_until, waits_for, starts_at,"
+                " local_start, zone, start_by, spread_until, started_at,"
                 " finished_at, finish_by, drained_at, closed_at, wave, wave_at,"
                 " created_at, created_by)"
             ),
@@ -324,6 +326,13 @@ class Campaign(AccountBase):
     started_at: Mapped[dt.datetime | None] = column(Time, pd=None)
     finished_at: Mapped[dt.datetime | None] = column(Time, pd=None)
     finish_by: Mapped[dt.datetime | None] = column(Time, pd=None)
+    # when it was to begin: an instant, or a time on everybody's own clock; not after start_by
+    starts_at: Mapped[dt.datetime | None] = column(Time, pd=None)
+    local_start: Mapped[dt.datetime | None] = column(DateTime, pd=None)
+    zone: Mapped[str] = column(String(60), pd=None, server_default="")
+    start_by: Mapped[dt.datetime | None] = column(Time, pd=None)
+    spread_until: Mapped[dt.datetime | None] = column(Time, pd=None)
+    fingerprint: Mapped[bytes | None] = column(LargeBinary, pd=None)  # what was approved
     drained_at: Mapped[dt.datetime | None] = column(Time, pd=None)  # last look of a drain
     closed_at: Mapped[dt.datetime | None] = column(Time, pd=None)  # nothing can change
     wave: Mapped[int] = column(SmallInteger, pd=None, server_default="0")  # 0: all at once
@@ -356,7 +365,7 @@ class Message(AccountBase):
             postgresql_where=text("state IN ('unknown', 'held')"),
         ),
         Index("ix_message_campaign_state", "account_id", "campaign_id", "state"),
-        Index("ix_message_contact", "account_id", "contact_id"),
+        Index("ix_message_contact", "account_id", "contact_id", "intent_at"),
         ForeignKeyConstraint(
             ["account_id", "campaign_id"], ["campaign.account_id", "campaign.id"]
         ),
@@ -385,6 +394,12 @@ class Message(AccountBase):
     lease_until: Mapped[dt.datetime | None] = column(Time, pd=None)
     not_before: Mapped[dt.datetime] = column(Time, pd=None, server_default=NOW)
     expires_at: Mapped[dt.datetime | None] = column(Time, pd=None)
+    # the window it may leave in ends at `not_after`; the calendar of the person behind `zone`
+    not_after: Mapped[dt.datetime | None] = column(Time, pd=None)
+    zone: Mapped[str] = column(String(60), pd=None, server_default="")
+    day_from: Mapped[dt.datetime | None] = column(Time, pd=None)
+    week_from: Mapped[dt.datetime | None] = column(Time, pd=None)
+    intent_at: Mapped[dt.datetime | None] = column(Time, pd=None)  # of the last attempt
     state_since: Mapped[dt.datetime] = column(Time, pd=None, server_default=NOW)
     variables: Mapped[dict[str, Any]] = column(
         JSONB, pd="message.body", erase="shred", retention="message_body"

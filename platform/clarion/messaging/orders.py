@@ -11,7 +11,7 @@ from sqlalchemy import Select, func, select, update
 from clarion.base import crash, db
 from clarion.base.errors import Conflict, NotFound
 from clarion.base.words import _
-from clarion.messaging import counts, ledger, outcomes, snapshot
+from clarion.messaging import counts, ledger, outcomes, snapshot, timing
 from clarion.messaging.events import CampaignFinished, CampaignPaused
 from clarion.messaging.models import Attempt, Campaign, Message
 from clarion.tenancy import audit
@@ -106,10 +106,26 @@ def create(
     *,
     finish_by: dt.datetime | None = None,
     soft: bool = False,
+    starts_at: dt.datetime | None = None,
+    local_start: dt.datetime | None = None,
+    zone: str = "",
+    start_by: dt.datetime | None = None,
+    spread_until: dt.datetime | None = None,
 ) -> Campaign:
     """Write a send order. From here on nothing about it can be edited.
 
-    A `soft` one goes to 100 people first; see `launches`.
+    Args:
+        name: what the team calls it.
+        purpose: `marketing`, `utility`, `auth` or `service`.
+        sender_id: the number it is sent from.
+        template: what is sent, as the dispatcher reads it.
+        finish_by: what has not left by then does not leave.
+        starts_at: the instant planned for its beginning; at once when left out.
+        local_start: instead, a time on the clock of each person.
+        zone: the zone the times were chosen in, to be shown with them.
+        start_by: not begun by then, it never begins.
+        spread_until: the people are spread evenly until then.
+        soft: it goes to 100 people first; see `launches`.
     """
     row = Campaign(
         id=db.new_id(),
@@ -120,6 +136,11 @@ def create(
         template=dict(template),
         finish_by=finish_by,
         wave=1 if soft else 0,
+        starts_at=starts_at,
+        local_start=local_start,
+        zone=zone,
+        start_by=start_by,
+        spread_until=spread_until,
         state="starting",
     )
     db.session().add(row)
@@ -132,10 +153,16 @@ def start(campaign_id: UUID, audience: Select[Any]) -> int:
 
     One transaction: the list that is counted is the list that is sent to. Harmless when
     called twice: the second finds the order running.
+
+    Raises:
+        Conflict: the latest moment to begin has passed (`start_missed`): what was to be
+            said yesterday is not said today.
     """
     order = locked(campaign_id)
     if order.state != "starting":
         return counts.total(campaign_id)
+    if order.start_by is not None and order.start_by < timing.now():
+        raise Conflict("start_missed", _("It is too late to begin this campaign."))
     rows = snapshot.freeze(campaign_id, audience)
     if order.wave:
         from clarion.messaging import launches  # it releases by the verbs of this module

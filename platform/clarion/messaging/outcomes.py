@@ -175,6 +175,28 @@ REASONS: Mapping[tuple[str, str], _Row] = {
     ("suppressed", "vetoed"): _Row(
         _("Kept back by a rule"), _("A rule of your account refused it."), _NOTHING
     ),
+    ("suppressed", "frequency_cap"): _Row(
+        _("Had enough from you"),
+        _("They got as many marketing messages as your account allows in a day or week."),
+        _("Send to them in a later campaign, or change the limit in Settings."),
+        retry=True,
+    ),
+    ("suppressed", "no_sending_hours"): _Row(
+        _("No hour suits their country"),
+        _("Their country has several time zones, and no moment is allowed in all of them."),
+        _("Give the contact a time zone, or allow longer hours in Settings."),
+        retry=True,
+    ),
+    ("queued", "frequency_cap"): _Row(
+        _("Waits: had enough for now"),
+        _("They got as many marketing messages as your account allows. It leaves later."),
+        _NOTHING,
+    ),
+    ("queued", "quiet_hours"): _Row(
+        _("Waits for their morning"),
+        _("It is outside the hours for marketing where they are."),
+        _NOTHING,
+    ),
     # after launch
     ("expired", "not_started"): _Row(
         _("Not sent in time"),

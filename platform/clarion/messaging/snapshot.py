@@ -3,11 +3,26 @@
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Select, case, exists, func, or_, select, true
-from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy import (
+    BigInteger,
+    ColumnElement,
+    FromClause,
+    Select,
+    Text,
+    and_,
+    case,
+    cast,
+    exists,
+    func,
+    literal,
+    or_,
+    select,
+    true,
+)
+from sqlalchemy.dialects.postgresql import aggregate_order_by, insert
 
 from clarion.base import db
-from clarion.messaging import counts
+from clarion.messaging import counts, hours, timing
 from clarion.messaging.models import Campaign, Message, Suppression
 from clarion.tenancy.scope import current_account
 
@@ -15,22 +30,25 @@ from clarion.tenancy.scope import current_account
 def freeze(campaign_id: UUID, audience: Select[Any]) -> int:
     """Store the audience: one row per contact, the excluded with their reason.
 
+    Each row gets the window it may leave in, as instants.
+
     Args:
         campaign_id: the send order; it must be `starting` and have no rows yet.
         audience: a SELECT of contact_id, address_kind, address, address_idx, variables,
-            consent_id and reason (empty for those who may be sent to).
+            consent_id and reason (empty for those who may be sent to), and if they are
+            known zone and country of the person.
 
     Returns:
         how many rows now exist for the campaign.
     """
     a = audience.subquery("audience")
-    listed = exists().where(
-        Suppression.account_id == Campaign.account_id,
-        or_(Suppression.idx == a.c.address_idx, Suppression.contact_id == a.c.contact_id),
-        or_(Suppression.scope == "all", Campaign.purpose == "marketing"),
-        or_(Suppression.until.is_(None), Suppression.until > func.clarion_now()),
+    order = db.session().scalars(select(Campaign).where(Campaign.id == campaign_id)).one()
+    slot, here = _slots(order, a)
+    refused = _refused(a, Campaign.purpose)
+    reason = case((refused != "", refused), else_=slot.c.refused)
+    state = case(
+        (reason == "", "queued"), (reason == timing.LATE, "expired"), else_="suppressed"
     )
-    reason = case((listed, "opted_out"), else_=a.c.reason)
     picked = select(
         func.clarion_new_id(),
         Campaign.account_id,
@@ -42,13 +60,18 @@ def freeze(campaign_id: UUID, audience: Select[Any]) -> int:
         a.c.address_idx,
         Campaign.purpose,
         Campaign.lane,
-        case((reason == "", "queued"), else_="suppressed"),
+        state,
         reason,
         a.c.variables,
         a.c.consent_id,
         Campaign.finish_by,
+        _leaves(slot, a) if order.spread_until else slot.c.opens,
+        slot.c.closes,
+        slot.c.key,
+        slot.c.day_from,
+        slot.c.week_from,
     )
-    picked = picked.select_from(Campaign.__table__.join(a, true())).where(
+    picked = picked.select_from(Campaign.__table__.join(a, true()).join(slot, here)).where(
         Campaign.account_id == current_account(),
         Campaign.id == campaign_id,
         Campaign.state == "starting",
@@ -62,5 +85,91 @@ def freeze(campaign_id: UUID, audience: Select[Any]) -> int:
 FROZEN = (
     "id", "account_id", "campaign_id", "contact_id", "sender_id", "address_kind",
     "address", "address_idx", "purpose", "lane", "state", "reason", "variables",
-    "consent_id", "expires_at",
+    "consent_id", "expires_at", "not_before", "not_after", "zone", "day_from", "week_from",
 )  # fmt: skip
+
+
+def digest_of(audience: Select[Any], purpose: str) -> str:
+    """Sum up who an audience is, whose message would leave or was stopped by a STOP.
+
+    A STOP changes nothing: it only takes away. SHA-256, in hexadecimal.
+    """
+    a = audience.subquery("audience")
+    kept = _refused(a, literal(purpose)).in_(("", "opted_out"))
+    return _digest(select(_summed(a.c.contact_id, a.c.address_idx)).where(kept))
+
+
+def digest_frozen(campaign_id: UUID) -> str:
+    """Sum up who a frozen audience is; the same as `digest_of` while nobody changed it."""
+    kept = and_(
+        Message.account_id == current_account(),
+        Message.campaign_id == campaign_id,
+        or_(
+            Message.state != "suppressed",
+            Message.reason.in_(("opted_out", timing.NEVER)),
+        ),
+    )
+    return _digest(select(_summed(Message.contact_id, Message.address_idx)).where(kept))
+
+
+# --- private
+
+
+def _refused(a: FromClause, purpose: Any) -> ColumnElement[Any]:
+    """Say why somebody gets nothing: on the do-not-contact list, or the audience's reason."""
+    listed = exists().where(
+        Suppression.account_id == current_account(),
+        or_(Suppression.idx == a.c.address_idx, Suppression.contact_id == a.c.contact_id),
+        or_(Suppression.scope == "all", purpose == "marketing"),
+        or_(Suppression.until.is_(None), Suppression.until > func.clarion_now()),
+    )
+    return case((listed, "opted_out"), else_=a.c.reason)
+
+
+def _slots(order: Campaign, a: FromClause) -> tuple[Any, ColumnElement[bool]]:
+    """Make the table of windows, and say which of its rows belongs to a person."""
+    zone = a.c.zone if "zone" in a.c else literal("")
+    country = a.c.country if "country" in a.c else literal("")
+    pairs = (
+        db.session().execute(select(zone, country).distinct()) if _told(a) else [("", "")]
+    )
+    people = [(z or "", c or "") for z, c in pairs]
+    slot = timing.table(
+        timing.slots(order, sorted(set(people)), hours.rules(), timing.now())
+    )
+    here = and_(
+        slot.c.zone == func.coalesce(zone, ""), slot.c.country == func.coalesce(country, "")
+    )
+    if order.spread_until:
+        place = _place(a)
+        here = and_(here, place >= slot.c.since, place < slot.c.upto)
+    return slot, here
+
+
+def _told(a: FromClause) -> bool:
+    return "zone" in a.c or "country" in a.c
+
+
+def _place(a: FromClause) -> ColumnElement[Any]:
+    """Give each person of a campaign a place from 0 to 1, the same every time."""
+    number = func.hashtext(cast(a.c.contact_id, Text) + cast(Campaign.id, Text))
+    return (cast(number, BigInteger) + 2**31) / float(2**32)
+
+
+def _leaves(slot: Any, a: FromClause) -> ColumnElement[Any]:
+    """Spread people over their window, in steps: not one at a time."""
+    width = func.extract("epoch", slot.c.until - slot.c.opens)
+    part = (_place(a) - slot.c.since) / (slot.c.upto - slot.c.since)
+    seconds = func.floor(part * width / timing.STEP) * timing.STEP
+    later = slot.c.opens + func.make_interval(0, 0, 0, 0, 0, 0, seconds)
+    return func.coalesce(later, slot.c.opens)
+
+
+def _summed(contact_id: Any, idx: Any) -> ColumnElement[Any]:
+    one = func.uuid_send(contact_id).op("||")(idx)
+    every = func.string_agg(one, aggregate_order_by(literal(b""), contact_id))
+    return func.encode(func.sha256(func.coalesce(every, literal(b""))), "hex")
+
+
+def _digest(query: Select[Any]) -> str:
+    return str(db.session().scalars(query).one())

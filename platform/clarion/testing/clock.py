@@ -1,9 +1,12 @@
 """The database's clock, moved by tests: `clarion_now()` answers a later moment."""
 
+import datetime as dt
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 from sqlalchemy import Engine, create_engine, text
+
+from clarion.base import clock
 
 
 class DatabaseClock:
@@ -18,6 +21,11 @@ class DatabaseClock:
     ) -> None:
         """Move on, for every connection, from its next statement."""
         self._ahead += ((days * 24 + hours) * 60 + minutes) * 60 + seconds
+        self._set(f"clock_timestamp() + interval '{self._ahead} seconds'")
+
+    def set(self, at: dt.datetime) -> None:
+        """Make it this moment now; time goes on from there."""
+        self._ahead = (at - clock.now()).total_seconds()
         self._set(f"clock_timestamp() + interval '{self._ahead} seconds'")
 
     def back_to_now(self) -> None:
@@ -39,9 +47,9 @@ class DatabaseClock:
 def database_clock(superuser_url: str) -> Iterator[DatabaseClock]:
     """Lend out the database's clock; afterwards it is right again."""
     engine = create_engine(superuser_url)
-    clock = DatabaseClock(engine)
+    moved = DatabaseClock(engine)
     try:
-        yield clock
+        yield moved
     finally:
-        clock.back_to_now()
+        moved.back_to_now()
         engine.dispose()

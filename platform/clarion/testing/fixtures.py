@@ -25,6 +25,7 @@ def servers() -> Iterator["Running"]:
         home.chmod(0o755)
         os.environ["CLARION_HOME"] = str(home / "home")
         os.environ["CLARION_ENV"] = "test"
+        os.environ["CLARION_MARKETING_HOURS"] = "00:00-24:00"  # tests run at night too
         for name in ("CLARION_DATABASE_URL", "CLARION_DATABASE_OWNER_URL"):
             os.environ.pop(name, None)
         from clarion.base import services, settings
