@@ -90,6 +90,7 @@ def _do(stage: Stage, csv: Path) -> dict[str, Any]:
     _subscribe(stage, marina.connect(WHATSAPP.token, WHATSAPP.waba))
     marina.take_in(csv)
     marina.write_template()
+    marina.allow_more()
     with _account():
         early = _ask(lambda: verdict.consenting(EARLY_STOPS))
         _stop(stage, [(number, {"text": "STOP"}) for number in early])

@@ -36,6 +36,6 @@ plugin = Plugin(
 @hookimpl
 def register_portal() -> list[object]:
     """Add the pages of the platform itself."""
-    from clarion.portal import auth, portal, senders, settings, team
+    from clarion.portal import auth, portal, senders, sending, settings, team
 
-    return [room.pages for room in (auth, portal, senders, settings, team)]
+    return [room.pages for room in (auth, portal, senders, sending, settings, team)]

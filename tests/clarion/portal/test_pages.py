@@ -17,14 +17,21 @@ PAGES = (
     "/team/",
     "/settings/",
     "/settings/plugins",
+    "/settings/sending/",
     "/activity",
     "/profile",
     "/devices",
     "/accounts",
 )
 CLOSED = {
-    "manager": {"/settings/", "/settings/plugins"},
-    "member": {"/settings/", "/settings/plugins", "/activity", "/senders/connect"},
+    "manager": {"/settings/", "/settings/plugins", "/settings/sending/"},
+    "member": {
+        "/settings/",
+        "/settings/plugins",
+        "/settings/sending/",
+        "/activity",
+        "/senders/connect",
+    },
 }
 NUMBER = {
     "transport": "whatsapp_cloud",
