@@ -51,6 +51,7 @@ def prepared() -> Iterator[Ground]:
             del os.environ[key]
         os.environ["CLARION_HOME"] = str(folder / "home")
         os.environ["CLARION_LOG_LEVEL"] = "error"
+        os.environ["CLARION_MARKETING_HOURS"] = "00:00-24:00"
         from clarion.base import db, migrate, services, settings, telemetry
         from clarion.plugging.manager import histories
 

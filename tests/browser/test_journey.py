@@ -25,7 +25,8 @@ HIDE = """(hidden) => {
   document.dispatchEvent(new Event('visibilitychange'))
 }"""
 REST = ("/contacts/new", "/contacts/tags", "/team/", "/activity", "/settings/")
-REST += ("/settings/plugins", "/settings/plugins/contacts", "/devices", "/profile")
+REST += ("/settings/plugins", "/settings/plugins/contacts", "/settings/sending/")
+REST += ("/devices", "/profile")
 
 
 class Marina:
@@ -232,6 +233,14 @@ class Marina:
         expect(self.page.get_by_text("Every variable is filled.")).to_be_visible()
         self.witness.look()
 
+    def allow_more(self):
+        """One message a person and day is the rule; she changes it."""
+        self.menu("Settings")
+        self.press("Sending", "link", exact=True)
+        self.fill(per_day="5", per_week="5")
+        self.press("Save")
+        expect(self.page.locator("[name=per_day]")).to_have_value("5")
+
     def launch(self):
         """Send, with the impatience of people: the button is hit twice."""
         self.press(re.compile("^Send to"))
@@ -376,6 +385,7 @@ def test_the_main_job(witness, product, browser, tmp_path, scheme):
     stopped = say_stop(browser, product.simulator)
     person.hear_stop(stopped)
 
+    person.allow_more()
     person.prepare(SECOND, "spring_early_access")
     assert number(person.page.locator("#reached")) == reached - 1
     expect(person.page.locator("#rail")).to_contain_text("Said STOP")
