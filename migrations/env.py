@@ -17,6 +17,7 @@ for module in (
     "work.models",
     "messaging.models",
     "messaging.hours",
+    "messaging.instance",
 ):
     importlib.import_module(f"clarion.{module}")
 

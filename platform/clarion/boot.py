@@ -11,7 +11,7 @@ from sqlalchemy.orm import configure_mappers
 
 from clarion.base import db, limits, telemetry, words
 from clarion.base.settings import settings
-from clarion.messaging import incoming, reconcile
+from clarion.messaging import incoming, reconcile, restored
 from clarion.plugging.manager import Plugins, plugins
 from clarion.tenancy import audit, guards, sessions
 from clarion.work import events, schedule, webhooks
@@ -78,6 +78,7 @@ def tidy() -> None:
 OURS = (
     ("messaging.reconcile", "* * * * * */5", reconcile.look),
     ("messaging.close_books", "* * * * *", reconcile.close_books),
+    ("messaging.restored", "* * * * *", restored.tend),
     ("audit.seal", "* * * * * */10", seal),
     ("tidy", "17 3 * * *", tidy),
 )

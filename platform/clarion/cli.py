@@ -180,6 +180,35 @@ def revision(owner: str, message: str) -> None:
 
 
 @clarion.command()
+@click.argument("file", type=click.Path(dir_okay=False, path_type=Path))
+def backup(file: Path) -> None:
+    """Write a backup of the database to FILE; key store and journal are files of their own."""
+    _ready()
+    from clarion import backup as safe
+
+    counted = safe.dump(file)
+    click.echo(f"Wrote {file}" + (f", epoch {counted}." if counted else "."))
+
+
+@clarion.command()
+@click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.option("--yes", is_flag=True, help="Do not ask.")
+def restore(file: Path, *, yes: bool) -> None:
+    """Replace the database by the backup FILE; what waits in it is held, not sent."""
+    from clarion.base import services
+
+    services.ensure()
+    if not yes:
+        click.confirm("Everything in the database is replaced. Go on?", abort=True)
+    from clarion import backup as safe
+
+    found = safe.load(file)
+    click.echo(f"Restored {file}; {found.replayed} opt-outs since then were put back.")
+    if found.shut:
+        click.echo("Nothing is sent until two people allow it: Console, Backups.")
+
+
+@clarion.command()
 def doctor() -> None:
     """Say what keeps Clarion from starting here, and what to do about each."""
     from clarion import doctor as practice

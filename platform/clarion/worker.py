@@ -22,6 +22,7 @@ from sqlalchemy.orm import configure_mappers
 from clarion.base import broker, services
 from clarion.base.telemetry import logger
 from clarion.boot import boot
+from clarion.messaging import epoch, restored
 from clarion.work import jobs, outbox, schedule, webhooks
 
 log = logger(__name__)
@@ -61,9 +62,10 @@ def run(*, burst: bool = False, relay: bool = False) -> None:
     log.info("worker.up", pid=os.getpid(), relay=relay)
     while not stop.is_set():
         try:
+            restored.look()  # a connection made later is asked about at the gate
             _work(burst=burst)
-        except (RedisError, OSError) as error:
-            log.warning("worker.broker_lost", error=type(error).__name__)
+        except (RedisError, SQLAlchemyError, OSError) as error:
+            log.warning("worker.waiting", error=type(error).__name__)
             stop.wait(BROKER_BACK_SECONDS)
         if burst:
             _apply_all()
@@ -127,17 +129,26 @@ def lane_loop(lane: str, stop: threading.Event) -> None:
 
 
 def relay_loop(stop: threading.Event) -> None:
-    """Ring what committed, tick the clock; wait for a bell in between. Never gives up."""
-    ticked = 0.0
+    """Ring what committed, tick the clock, count the epoch; wait for a bell in between.
+
+    Never gives up. Before the first ring, and after each loss of the database, it asks
+    whether this is the database it knows.
+    """
+    ticked, known = 0.0, False
     while not stop.is_set():
         try:
+            if not known:
+                restored.look()
+                known = True
             if time.monotonic() - ticked >= TICK_SECONDS:
                 ticked = time.monotonic()
                 schedule.tick()
+                known = epoch.count()
             if outbox.relay():
                 continue
             stop.wait(RELAY_SECONDS)
         except (RedisError, SQLAlchemyError, OSError) as error:
+            known = False
             log.warning("relay.waiting", error=type(error).__name__)
             stop.wait(BROKER_BACK_SECONDS)
         except Exception:  # the relay must outlive whatever one row holds

@@ -131,3 +131,35 @@ def bare_tables(
         )
         for name in connection.scalars(query, {"free": list(free), "ours": list(ours)})
     ]
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """Which running database this is.
+
+    Attributes:
+        server: PostgreSQL's system identifier, new with each initdb.
+        database: oid of the database, new with each CREATE DATABASE.
+        timeline: new with each promotion and each recovery to a point in time.
+    """
+
+    server: str
+    database: int
+    timeline: int
+
+
+def identity(connection: Connection) -> Identity:
+    """Ask the database which one it is; any role may. It must not be a standby.
+
+    The timeline is that of the log being written: the control file's is as old as the
+    last checkpoint, so it misses a promotion of a moment ago.
+    """
+    row = connection.execute(
+        text(
+            "SELECT (SELECT system_identifier::text FROM pg_control_system()) AS server,"
+            " (SELECT oid::bigint FROM pg_database WHERE datname = current_database())"
+            " AS database, ('x' || left(pg_walfile_name(pg_current_wal_lsn()), 8))"
+            "::bit(32)::bigint AS timeline"
+        )
+    ).one()
+    return Identity(row.server, row.database, row.timeline)

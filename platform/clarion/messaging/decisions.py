@@ -30,6 +30,7 @@ from clarion.base import db
 from clarion.base.errors import Conflict, Invalid
 from clarion.base.words import _
 from clarion.messaging import orders
+from clarion.messaging.doubts import RESTORED
 from clarion.messaging.models import Campaign, Decision, Message
 from clarion.tenancy import audit
 from clarion.tenancy.scope import current_account, current_actor
@@ -132,6 +133,7 @@ def _asked(
         Message.account_id == current_account(),
         Message.campaign_id == campaign_id,
         _among(Message.id, messages) if at is None else _open_at(campaign_id, at),
+        Message.reason != RESTORED,
     )
     return list(db.session().scalars(query.order_by(Message.id)))
 
@@ -157,6 +159,7 @@ def _settle(campaign_id: UUID, ids: Sequence[UUID], choice: str) -> int:
             Message.account_id == current_account(),
             _among(Message.id, ids),
             Message.state == "needs_decision",
+            Message.reason != RESTORED,  # two people decide those: see restored.py
         )
         .order_by(Message.id)
         .with_for_update()

@@ -29,6 +29,7 @@ from clarion.messaging import (
     channels,
     contract,
     counts,
+    epoch,
     gauges,
     launches,
     ledger,
@@ -88,7 +89,7 @@ class Plan:
 def drain(campaign_id: UUID) -> None:
     """Send for one order until its slice of time is over, then ring again if more waits."""
     with db.transaction():
-        plan = _plan(campaign_id)
+        plan = None if epoch.shut() else _plan(campaign_id)
         if plan is None:
             orders.settle(campaign_id)
             return
@@ -354,6 +355,7 @@ def _prepare(plan: Plan, size: int, late: float) -> tuple[pacing.Grant, list[Int
         return grant, [], 0
     try:
         with db.transaction():
+            epoch.require()
             ledger.lock_for_intent(plan.campaign_id, ids)
             crash.here("after_gate_locks")
             _ask_plugins(plan, ids, token)

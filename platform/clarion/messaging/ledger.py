@@ -198,6 +198,8 @@ def intend(token: UUID, ids: Sequence[UUID]) -> list[Intent]:
                 AND h.account_id = s.account_id AND h.id = s.channel_id
                 AND h.state = 'active'
                 AND a.id = m.account_id AND a.state = 'active'
+                AND NOT EXISTS (SELECT FROM instance_epoch  -- restored: see epoch.py
+                  WHERE restored_at IS NOT NULL AND released_at IS NULL)
                 AND NOT EXISTS (  -- two questions: an OR would read the whole list
                   SELECT 1 FROM suppression x WHERE x.account_id = m.account_id
                     AND x.idx = m.address_idx

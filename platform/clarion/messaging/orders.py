@@ -11,7 +11,7 @@ from sqlalchemy import Select, func, select, update
 from clarion.base import crash, db
 from clarion.base.errors import Conflict, NotFound
 from clarion.base.words import _
-from clarion.messaging import counts, ledger, outcomes, snapshot, timing
+from clarion.messaging import counts, doubts, ledger, outcomes, snapshot, timing
 from clarion.messaging.events import CampaignFinished, CampaignPaused
 from clarion.messaging.models import Attempt, Campaign, Message
 from clarion.tenancy import audit
@@ -247,6 +247,8 @@ def settle(campaign_id: UUID) -> str:
     waiting = sum(found.get(state, 0) for state in ledger.OPEN)
     if order.state == "pausing" and not found.get("dispatching"):
         order.state = "paused"
+    elif order.state_reason == doubts.RESTORED:
+        pass  # its people are held, and two others decide
     elif order.state in ("running", "paused") and not waiting:
         order.state = "finished"
         order.finished_at = func.clarion_now()

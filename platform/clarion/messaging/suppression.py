@@ -1,19 +1,15 @@
 """The do-not-contact list: stronger than everything, and no plugin can be off around it."""
 
 import datetime as dt
-import json
-import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any, Literal
 from uuid import UUID
 
-from sqlalchemy import Select, event, func, or_, select, text
-from sqlalchemy.orm import Session
+from sqlalchemy import Select, func, or_, select, text
 
-from clarion.base import clock, db
-from clarion.base.settings import settings
+from clarion.base import db
 from clarion.base.telemetry import counter, logger
-from clarion.messaging import identifiers, ledger
+from clarion.messaging import identifiers, journal, ledger
 from clarion.messaging.events import AddressResumed, AddressSuppressed
 from clarion.messaging.models import Identifier, Suppression
 from clarion.tenancy import audit
@@ -25,6 +21,7 @@ Scope = Literal["marketing", "all"]
 stops = counter("suppressions_total", "Suppressions written", ("reason",))
 audit.label("messaging.address.suppressed", "Asked not to be contacted")
 audit.label("messaging.address.resumed", "Asked to be contacted again")
+audit.label("messaging.address.replayed", "Opt-outs were put back after a restore")
 
 
 def suppress(
@@ -68,7 +65,7 @@ def suppress(
     )
     if until is None:
         ledger.silence(list(found), scope)
-        _journal(orm, [row[2] for row in rows], scope, reason)
+        journal.stopped([(row[1], row[2]) for row in rows], scope, reason)
     stops.labels(reason).inc()
     for one in found:
         audit.record("messaging.address.suppressed", None, contact=one, why=reason)
@@ -99,9 +96,42 @@ def resume(addresses: Iterable[tuple[str, str]], *, lifts: tuple[str, ...]) -> N
             "contacts": list(found),
         },
     )
+    journal.resumed(_of_person(given, found), lifts)
     for one in found:
         audit.record("messaging.address.resumed", None, contact=one)
         outbox.publish(AddressResumed(contact_id=one))
+
+
+def replay(entries: Sequence[journal.Entry]) -> int:
+    """Put back what the journal knows and a restored database does not; count the news.
+
+    A lift in the journal cancels what it lifted there, and nothing in the database: who
+    said STOP before the backup and START after it is asked again, not written to.
+    """
+    known = _known(entries)
+    lost = [one for one in journal.standing(entries) if one not in known]
+    for (scope, reason), some in _by_reason(lost).items():
+        given = {one.idx: one.kind for one in some}
+        found = identifiers.find_many(given)
+        ledger.lock_contacts(found.values(), given)
+        db.session().execute(
+            _SUPPRESS,
+            {
+                "account": current_account(),
+                "ids": [db.new_id() for _ in given],
+                "contacts": [found.get(idx) for idx in given],
+                "kinds": list(given.values()),
+                "idxs": list(given),
+                "scope": scope,
+                "reason": reason,
+                "until": None,
+            },
+        )
+        ledger.silence(list(found.values()), scope)
+    if lost:
+        audit.record("messaging.address.replayed", None, count=len(lost))
+        log.warning("suppressions.replayed", count=len(lost))
+    return len(lost)
 
 
 def is_suppressed(kind: str, value: str, scope: Scope = "marketing") -> bool:
@@ -162,6 +192,34 @@ def _not_over() -> Any:
     return or_(Suppression.until.is_(None), Suppression.until > func.clarion_now())
 
 
+def _known(entries: Sequence[journal.Entry]) -> set[journal.Entry]:
+    """Find which stops the database has still, for good."""
+    query = select(Suppression.idx, Suppression.scope).where(
+        Suppression.account_id == current_account(),
+        Suppression.until.is_(None),
+        Suppression.idx.in_({one.idx for one in entries}),
+    )
+    there = {(bytes(idx), scope) for idx, scope in db.session().execute(query)}
+    return {one for one in entries if (one.idx, one.scope) in there}
+
+
+def _by_reason(
+    entries: Sequence[journal.Entry],
+) -> dict[tuple[str, str], list[journal.Entry]]:
+    groups: dict[tuple[str, str], list[journal.Entry]] = {}
+    for one in entries:
+        groups.setdefault((one.scope, one.reason), []).append(one)
+    return groups
+
+
+def _of_person(given: Iterable[bytes], found: Iterable[UUID]) -> set[bytes]:
+    """Return all blind indexes of these people, and those they were named by."""
+    query = select(Identifier.idx).where(
+        Identifier.account_id == current_account(), Identifier.contact_id.in_(list(found))
+    )
+    return {*given, *map(bytes, db.session().scalars(query))}
+
+
 def _rows(
     given: dict[bytes, str], found: set[UUID]
 ) -> list[tuple[UUID | None, str, bytes]]:
@@ -193,29 +251,3 @@ _SUPPRESS = text(
           ELSE excluded.reason END
     """
 )
-
-
-# --- the side journal: indexes only, outside the database, replayed after a restore
-
-
-def _journal(orm: Session, idxs: list[bytes], scope: str, reason: str) -> None:
-    """Append to the journal files once the transaction has committed."""
-    at, account = clock.now().isoformat(), str(current_account())
-    lines = [
-        json.dumps(
-            {"at": at, "account": account, "idx": i.hex(), "scope": scope, "reason": reason}
-        )
-        for i in idxs
-    ]
-
-    def write(_session: Session) -> None:
-        for path in settings().journal_paths:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            handle = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
-            try:
-                os.write(handle, ("\n".join(lines) + "\n").encode())
-                os.fsync(handle)
-            finally:
-                os.close(handle)
-
-    event.listen(orm, "after_commit", write, once=True)

@@ -1,6 +1,7 @@
 """Orders with people in them, and the simulator they are sent to."""
 
 import json
+from types import SimpleNamespace
 from uuid import UUID
 
 import pytest
@@ -75,3 +76,9 @@ def make_order(account, simulator):
         for name in ("campaigns", "contacts"):
             preferences.switch(name, to=False)
     return Orders(make_sender(account, f"{simulator.url}"))
+
+
+@pytest.fixture
+def make_audience():
+    """The template and the audience of these tests, for orders made elsewhere."""
+    return SimpleNamespace(TEMPLATE=TEMPLATE, audience=audience)
