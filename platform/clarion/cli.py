@@ -89,15 +89,19 @@ def relay() -> None:
 
 
 def start() -> None:
-    """Find the servers; in production refuse to run with a fault that `doctor` finds."""
+    """Find the servers; refuse to run with a fault that `doctor` finds, or warn of it."""
     from clarion.base import services
     from clarion.base.settings import settings
 
-    services.ensure()
+    running = services.ensure()
     if settings().production:
         from clarion import doctor
 
         doctor.require()
+    else:
+        from clarion.base import ground
+
+        ground.warn(running)
 
 
 def _several(count: int, *, relay: bool) -> None:
@@ -212,12 +216,14 @@ def restore(file: Path, *, yes: bool) -> None:
 def doctor() -> None:
     """Say what keeps Clarion from starting here, and what to do about each."""
     from clarion import doctor as practice
+    from clarion.base.settings import settings
 
     findings = practice.examine()
     for finding in findings:
-        click.echo(f"✗ {finding.what}\n  → {finding.todo}")
-    if findings:
-        click.echo(f"{len(findings)} to put right.")
+        click.echo(f"{'✗' if finding.grave else '!'} {finding.what}\n  → {finding.todo}")
+    grave = [one for one in findings if one.grave or settings().production]
+    if grave:
+        click.echo(f"{len(grave)} to put right.")
         sys.exit(1)
     click.echo("✓ Nothing keeps Clarion from starting.")
 

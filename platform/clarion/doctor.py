@@ -1,21 +1,21 @@
 """What keeps Clarion from starting, and what to do about each; and is the log whole.
 
 `clarion doctor` shows the list; in production `web`, `worker` and `relay` refuse to start
-while it is not empty.
+while it is not empty; in development they warn of what `base.ground` finds.
 """
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from uuid import UUID
 
 from pydantic import ValidationError
 from redis.exceptions import RedisError
-from sqlalchemy import Connection, create_engine, func, select
+from sqlalchemy import Connection, func, select
 from sqlalchemy.exc import SQLAlchemyError
 
 from clarion import release
-from clarion.base import broker, catalogue, db, services, walls
+from clarion.base import broker, catalogue, db, ground, services, walls
 from clarion.base.catalogue import Finding
 from clarion.base.errors import ClarionError, Misconfigured
 from clarion.base.settings import Settings, refusals, settings
@@ -42,19 +42,13 @@ def examine() -> list[Finding]:
     if found:
         return found  # nothing else can be asked
     try:
-        services.ensure()
+        running = services.ensure()
     except ClarionError as error:
         return [
             Finding(error.text, "See the message; the servers' logs are in home/servers.")
         ]
     boot()
-    checks: tuple[Callable[[], list[Finding]], ...] = (
-        _files,
-        _plugins,
-        _database,
-        _broker,
-    )
-    return [finding for check in checks for finding in check()]
+    return [*_files(), *_plugins(), *_database(ground.folder(running)), *_broker()]
 
 
 def chains(only: UUID | None = None) -> Iterator[tuple[UUID, int, str | None]]:
@@ -133,23 +127,12 @@ def _broker() -> list[Finding]:
 # --- the database
 
 
-def _database() -> list[Finding]:
-    engine = create_engine(settings().database_url, pool_size=1)
-    try:
-        with engine.connect() as connection:
-            return _asked(connection)
-    except SQLAlchemyError as error:
-        cause = str(getattr(error, "orig", error)).strip().splitlines()
-        what = (
-            f"The database does not answer: {cause[0] if cause else type(error).__name__}."
-        )
-        return [Finding(what, "Start it, or correct CLARION_DATABASE_URL.")]
-    finally:
-        engine.dispose()
+def _database(data: Path | None) -> list[Finding]:
+    return ground.look(lambda connection: _asked(connection, data))
 
 
-def _asked(connection: Connection) -> list[Finding]:
-    out = [*catalogue.durability(connection), *catalogue.login(connection)]
+def _asked(connection: Connection, data: Path | None) -> list[Finding]:
+    out = ground.under(connection, data)
     wrong = catalogue.roles(connection)
     if wrong:
         return [*out, *wrong]  # nobody there to ask the rest as

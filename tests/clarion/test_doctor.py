@@ -1,10 +1,12 @@
 """The doctor finds what is wrong, each with what to do; and nothing where nothing is."""
 
+import datetime as dt
+
 import psycopg
 import pytest
 
 from clarion import doctor, release
-from clarion.base import broker, db, services
+from clarion.base import broker, catalogue, clock, db, ground, servers, services
 from clarion.base.errors import Misconfigured
 from clarion.base.settings import settings
 
@@ -39,7 +41,11 @@ def elsewhere(database, monkeypatch):
 
 
 def told():
-    return [finding.what for finding in doctor.examine() if "front end" not in finding.what]
+    return [
+        finding.what
+        for finding in doctor.examine()
+        if finding.grave and "front end" not in finding.what
+    ]
 
 
 def test_a_sound_installation_has_no_findings():
@@ -158,3 +164,128 @@ def test_a_start_is_refused_with_every_reason(monkeypatch):
 
     assert refused.value.code == "doctor_refused"
     assert refused.value.text.count("\n- ") >= 3
+
+
+# --- what production refuses about the ground it stands on
+
+
+def findings():
+    return {one.what: one.todo for one in doctor.examine()}
+
+
+@pytest.mark.parametrize(
+    ("break_it", "repair", "todo"),
+    [
+        (
+            "ALTER ROLE clarion SET synchronous_commit = off",
+            "ALTER ROLE clarion RESET synchronous_commit",
+            "Run: ALTER ROLE clarion RESET synchronous_commit;",
+        ),
+        (
+            "ALTER ROLE clarion IN DATABASE clarion SET synchronous_commit = off",
+            "ALTER ROLE clarion IN DATABASE clarion RESET synchronous_commit",
+            "Run: ALTER ROLE clarion IN DATABASE clarion RESET synchronous_commit;",
+        ),
+    ],
+)
+def test_it_says_where_a_loose_commit_was_set(master, break_it, repair, todo):
+    master.execute(break_it)
+    try:
+        found = findings()
+    finally:
+        master.execute(repair)
+
+    what = "The database may lose what it said it stored: synchronous_commit is off."
+    assert found[what] == todo
+
+
+def test_a_loose_commit_in_the_address(database, elsewhere):
+    elsewhere(f"{database.database_url}&options=-csynchronous_commit%3Doff")
+
+    what = "The database may lose what it said it stored: synchronous_commit is off."
+    assert findings()[what].startswith(
+        "Take synchronous_commit out of CLARION_DATABASE_URL"
+    )
+
+
+def test_a_server_that_does_not_write_through(tmp_path, monkeypatch):
+    """All reasons at once: of a server, nothing can be switched while it runs."""
+    loose = dict.fromkeys(("fsync", "full_page_writes", "synchronous_commit"), "off")
+    monkeypatch.setattr(servers, "CONFIGURATION", servers.CONFIGURATION | loose)
+    tmp_path.chmod(0o755)
+    home = tmp_path / "home"
+    running = services.start(home, only=("postgres",))
+    monkeypatch.setenv("CLARION_DATABASE_URL", running.database_url)
+    settings.cache_clear()
+    try:
+        found = [one.what for one in ground.look(catalogue.durability)]
+    finally:
+        monkeypatch.undo()
+        running.remove()
+        settings.cache_clear()
+
+    assert sorted(found) == [
+        f"The database may lose what it said it stored: {name} is off."
+        for name in sorted(loose)
+    ]
+
+
+def test_a_clock_that_is_wrong():
+    with clock.freeze(clock.now() + dt.timedelta(seconds=90)):
+        ahead = told()
+    with clock.freeze(clock.now() - dt.timedelta(seconds=90)):
+        behind = told()
+    with clock.freeze(clock.now() + dt.timedelta(seconds=30)):
+        assert told() == []
+
+    assert len(ahead) == len(behind) == 1
+    assert " ahead of the database's" in ahead[0]
+    assert " behind the database's" in behind[0]
+
+
+def test_copies_on_the_disk_of_the_data_only(database, monkeypatch):
+    what = "The epoch is kept on the same disk as the database only."
+    assert what in findings()
+
+    monkeypatch.setenv("CLARION_EPOCH_PATHS", f"{database.home}/epoch,/dev/shm/epoch")
+    settings.cache_clear()
+    there = what in findings()
+    monkeypatch.undo()
+    settings.cache_clear()
+
+    assert not there
+
+
+def test_a_failover_that_nobody_waits_for(monkeypatch):
+    monkeypatch.setenv("CLARION_FAILOVER", "synchronous")
+    settings.cache_clear()
+    found = told()
+    monkeypatch.undo()
+    settings.cache_clear()
+
+    assert found == [
+        "CLARION_FAILOVER is synchronous, but the database waits for no standby."
+    ]
+
+
+def test_several_reasons_are_told_together(master, elsewhere, database):
+    master.execute("ALTER TABLE message NO FORCE ROW LEVEL SECURITY")
+    elsewhere(f"{database.database_url}&options=-csynchronous_commit%3Doff")
+    broker.redis().config_set("maxmemory-policy", "allkeys-lru")
+    try:
+        with pytest.raises(Misconfigured) as refused:
+            doctor.require()
+    finally:
+        broker.redis().config_set("maxmemory-policy", "noeviction")
+        master.execute("ALTER TABLE message FORCE ROW LEVEL SECURITY")
+
+    for part in ("synchronous_commit", "no wall", "allkeys-lru"):
+        assert part in refused.value.text
+
+
+def test_development_warns_and_starts(caplog, elsewhere, database):
+    elsewhere(f"{database.database_url}&options=-csynchronous_commit%3Doff")
+
+    ground.warn(None)
+
+    assert "synchronous_commit is off" in caplog.text

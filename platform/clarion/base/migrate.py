@@ -10,11 +10,11 @@ from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, Engine, create_engine, text
 
+from clarion.base.catalogue import ROLES
 from clarion.base.errors import Misconfigured
 from clarion.base.settings import bundled, settings
 
 RELEASE_LOCK = 7002
-ROLES = ("clarion_app", "clarion_staff", "clarion_system")
 
 
 def owner_engine() -> Engine:
