@@ -176,7 +176,8 @@ def show(draft_id: UUID) -> Answer:
     """Show how far a campaign is; a draft opens in the wizard."""
     found = service.results(draft_id)
     if found.draft.editable:
-        return redirect(url_for(".step", draft_id=draft_id, name="message"))
+        first = "review" if found.draft.segment.get("op") == "outcome" else "message"
+        return redirect(url_for(".step", draft_id=draft_id, name=first))
     return render_template(
         "campaigns/show.html",
         key=str(uuid4()),
@@ -270,6 +271,14 @@ def resume(draft_id: UUID) -> Response:
     service.resume(draft_id)
     flash(_("Sending goes on."), "success")
     return redirect(url_for(".show", draft_id=draft_id))
+
+
+@pages.post("/<uuid:draft_id>/follow-up")
+@needs("campaigns.edit")
+def follow_up(draft_id: UUID) -> Response:
+    """Prepare the follow-up for people whom WhatsApp did not let through."""
+    draft = service.follow_up(draft_id)
+    return redirect(url_for(".show", draft_id=draft.id))
 
 
 @pages.post("/<uuid:draft_id>/release")
@@ -400,7 +409,13 @@ def _choices(found: service.Rail, name: str) -> dict[str, Any]:
         return {"templates": offered, "senders": channels.senders()}
     if name == "audience":
         include, exclude = contacts.tags_in(found.draft.segment)
-        return {"tags": contacts.tags(), "include": include, "exclude": exclude}
+        chosen = found.draft.segment.get("op") == "outcome"
+        return {
+            "chosen": chosen,
+            "tags": contacts.tags(),
+            "include": include,
+            "exclude": exclude,
+        }
     if name == "variables":
         return {"placeholders": contacts.placeholders(), "fixed": service.FIXED}
     return {

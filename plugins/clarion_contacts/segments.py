@@ -1,6 +1,7 @@
 """Rules that choose people → SQL conditions. Pure: no query is run here.
 
-A rule is JSON: `{"op": "all"}`, `{"op": "tag", "tag": "<id>"}`, and
+A rule is JSON: `{"op": "all"}`, `{"op": "tag", "tag": "<id>"}`,
+`{"op": "outcome", "campaign": "<send order>", "reason": "<why it failed>"}`, and
 `{"op": "and" | "or" | "not", "of": [rule, …]}` around others.
 """
 
@@ -13,6 +14,7 @@ from sqlalchemy import ColumnElement, Text, and_, cast, false, func, not_, or_, 
 
 from clarion.base.errors import Invalid
 from clarion.base.words import _
+from clarion.messaging.models import Message
 from clarion_contacts.models import Contact, Tagging
 
 Rule = Mapping[str, Any]
@@ -111,6 +113,8 @@ def _compiled(rule: Any, budget: _Budget, depth: int) -> ColumnElement[bool]:
         return true()
     if op == "tag":
         return _tagged(rule.get("tag"))
+    if op == "outcome":
+        return _failed(rule.get("campaign"), rule.get("reason"))
     if op not in ("and", "or", "not") or not isinstance(parts, list):
         raise _strange()
     inner = [_compiled(part, budget, depth + 1) for part in parts]
@@ -132,6 +136,26 @@ def _tagged(tag: Any) -> ColumnElement[bool]:
         Tagging.account_id == func.clarion_account(), Tagging.tag_id == tag_id
     )
     return Contact.id.in_(holders)
+
+
+def _failed(campaign: Any, reason: Any) -> ColumnElement[bool]:
+    """Choose whose message of one send order failed for one reason.
+
+    Without numbers of the United States, where WhatsApp delivers no marketing at all
+    (Meta, 2025): a +1 number counts as such unless its country says otherwise.
+    """
+    try:
+        campaign_id = UUID(str(campaign))
+    except ValueError:
+        raise _strange() from None
+    theirs = select(Message.contact_id).where(
+        Message.account_id == func.clarion_account(),
+        Message.campaign_id == campaign_id,
+        Message.state == "failed",
+        Message.reason == str(reason),
+    )
+    american = and_(Contact.phone.startswith("+1"), Contact.country.in_(("", "US")))
+    return and_(Contact.id.in_(theirs), not_(american))
 
 
 def _text(value: str) -> ColumnElement[str]:

@@ -91,6 +91,7 @@ ROWS = {
     ("portal", "import_id"): lambda w: w.import_id,
     ("portal", "invitation_id"): lambda w: w.invitation_id,
     ("portal", "membership_id"): lambda w: w.membership_id,
+    ("portal", "message_id"): lambda w: w.message_id,
     ("portal", "sender_id"): lambda w: w.sender_id,
     ("portal", "session_id"): lambda w: w.session_id,
     ("portal", "tag_id"): lambda w: w.tag_id,

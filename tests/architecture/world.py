@@ -15,7 +15,7 @@ from werkzeug.test import Client
 
 from clarion.base import db, walls
 from clarion.messaging.contract import TemplateVerdict
-from clarion.messaging.models import Campaign, Sender
+from clarion.messaging.models import Campaign, Message, Sender
 from clarion.tenancy import team
 from clarion.tenancy.models import Invitation, Membership
 from clarion.tenancy.scope import account_scope
@@ -151,6 +151,7 @@ def _campaigns(world):
         service.launch(first.id, "once")
     run_jobs()
     world.ids["campaign_id"] = db.session().scalar(select(Campaign.id))
+    world.ids["message_id"] = db.session().scalar(select(Message.id))
     world.ids |= {"draft_id": left.id, "launched_id": first.id}
 
 

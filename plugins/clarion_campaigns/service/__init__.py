@@ -16,6 +16,7 @@ from clarion_campaigns.service.drafts import (
     get,
     rename,
 )
+from clarion_campaigns.service.following import Proposal, follow_up, proposal
 from clarion_campaigns.service.results import (
     Deed,
     Line,
@@ -61,6 +62,7 @@ __all__ = [
     "Line",
     "Person",
     "Problem",
+    "Proposal",
     "Rail",
     "Results",
     "Story",
@@ -76,12 +78,14 @@ __all__ = [
     "draft_of",
     "duplicate",
     "fill_variables",
+    "follow_up",
     "get",
     "launch",
     "listing",
     "pause",
     "people",
     "problems",
+    "proposal",
     "rail",
     "reasons",
     "release",

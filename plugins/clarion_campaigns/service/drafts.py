@@ -83,7 +83,7 @@ def create(name: str, key: str) -> DraftView:
         Invalid: no name, or one that is too long.
     """
     access.require("campaigns.edit")
-    return _begin(_named(name), key, {})
+    return begin(_named(name), key, {})
 
 
 def rename(draft_id: UUID, name: str) -> DraftView:
@@ -120,6 +120,8 @@ def choose_people(draft_id: UUID, include: list[UUID], exclude: list[UUID]) -> D
     """
     access.require("campaigns.edit")
     row = open_draft(draft_id)
+    if row.segment.get("op") == "outcome":
+        return _changed(row)  # the people of a follow-up are who they are
     known = {tag.id for tag in contacts.tags()}
     if not {*include, *exclude} <= known:
         raise Invalid("tag_unknown", _("There is no such tag."), field="include")
@@ -170,7 +172,7 @@ def duplicate(draft_id: UUID, key: str) -> DraftView:
         "segment": dict(row.segment),
         "variables": dict(row.variables),
     }
-    return _begin(name, key, same)
+    return begin(name, key, same)
 
 
 def delete(draft_id: UUID) -> None:
@@ -243,14 +245,8 @@ def view(row: Draft) -> DraftView:
     )
 
 
-# --- private
-
-
-def _one(draft_id: UUID) -> Select[tuple[Draft]]:
-    return select(Draft).where(Draft.account_id == current_account(), Draft.id == draft_id)
-
-
-def _begin(name: str, key: str, same: Mapping[str, Any]) -> DraftView:
+def begin(name: str, key: str, same: Mapping[str, Any]) -> DraftView:
+    """Begin a draft with some of its values; the same key finds the one that was begun."""
     orm = db.session()
     key = key[:60] or str(db.new_id())
     query = select(Draft).where(
@@ -269,6 +265,13 @@ def _begin(name: str, key: str, same: Mapping[str, Any]) -> DraftView:
     orm.refresh(row)
     audit.record("campaigns.campaign.created", row)
     return view(row)
+
+
+# --- private
+
+
+def _one(draft_id: UUID) -> Select[tuple[Draft]]:
+    return select(Draft).where(Draft.account_id == current_account(), Draft.id == draft_id)
 
 
 def _named(name: str) -> str:

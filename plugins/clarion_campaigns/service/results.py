@@ -18,6 +18,7 @@ from clarion.tenancy.scope import current_account
 from clarion_campaigns.models import Draft
 from clarion_campaigns.service.doubts import Doubts, doubts
 from clarion_campaigns.service.drafts import DraftView, get, view
+from clarion_campaigns.service.following import REASON, Proposal, proposal
 from clarion_campaigns.service.review import LeftOut, left_out
 
 PAGE = 50
@@ -111,6 +112,7 @@ class Results:
     doubts: Doubts | None = None
     stops: tuple[Stopped, ...] = ()
     wave: launches.Wave | None = None
+    follow_up: Proposal | None = None
 
     @property
     def percent(self) -> int:
@@ -164,12 +166,15 @@ def results(draft_id: UUID) -> Results:
     minutes = [Minute(*row) for row in orders.series(order_id)]
     rate = _rate(progress, minutes)
     stopped = progress.state in ("paused", "pausing") and progress.state_reason
+    failures = orders.failures(order_id) if progress.failed else []
+    limited = any(one.reason == REASON for one in failures)
     return Results(
         draft=draft,
         state=progress.state,
         reason=outcomes.explain("paused", progress.state_reason) if stopped else None,
         progress=progress,
-        failures=orders.failures(order_id) if progress.failed else [],
+        failures=failures,
+        follow_up=proposal(draft) if limited else None,
         left_out=left_out(orders.left_out(order_id)) if progress.suppressed else [],
         minutes=minutes,
         opt_outs=_opt_outs(order_id, progress),
