@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from flask import url_for
+from flask import flash, redirect, request, url_for
 from flask_babel import lazy_gettext
 
 from clarion.base.errors import NotFound
@@ -104,8 +104,17 @@ class ConsoleWebhookPanel(Panel):
     @expose("/")
     @needs("console.webhooks")
     def index(self) -> Any:
-        """Show the counters."""
+        """Show the counters, what is stopped, and codes nobody has a word for."""
         return self.render("console/webhooks.html", hooks=machine.webhooks())
+
+    @expose("/code", methods=["POST"])
+    @needs("console.webhooks")
+    def settle(self) -> Any:
+        """Take a code off the list until it is met again."""
+        given = request.form
+        machine.settle_code(given.get("transport", ""), given.get("code", ""))
+        flash(_("The code is off the list until it is met again."), "success")
+        return redirect(url_for(".index"))
 
 
 class ConsolePluginPanel(Panel):

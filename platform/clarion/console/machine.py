@@ -9,15 +9,27 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from uuid import UUID
 
-from sqlalchemy import func, select
+from sqlalchemy import func, or_, select
 
 from clarion.base import broker, clock, db
-from clarion.messaging.models import Campaign, Message, Orphan, Sender
+from clarion.base.errors import NotFound
+from clarion.base.words import _
+from clarion.messaging import outcomes
+from clarion.messaging.models import (
+    Breaker,
+    Campaign,
+    Message,
+    Orphan,
+    ProviderCode,
+    Sender,
+)
 from clarion.plugging.manager import Found, plugins
-from clarion.tenancy import access
+from clarion.tenancy import access, audit
 from clarion.tenancy.models import Account
 from clarion.work import jobs, outbox, schedule
 from clarion.work.models import DeadJob, ScheduleSlot, WebhookInbox
+
+audit.label("console.code.settled", "Took a provider's code off the list")
 
 SYSTEM = db.Entry("clarion_system", None, "web:console")
 RUNNING = ("starting", "running", "pausing", "paused")
@@ -109,12 +121,38 @@ class Inbox:
 
 
 @dataclass(frozen=True, slots=True)
+class Code:
+    """A code of a provider that our table of answers has no word for."""
+
+    transport: str
+    code: str
+    times: int
+    first_at: dt.datetime
+    last_at: dt.datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Stopped:
+    """What a breaker has stopped in an account: what kind of thing, and why."""
+
+    account_id: UUID
+    account_name: str
+    kind: str
+    title: str
+    state: str
+    since: dt.datetime
+    until: dt.datetime | None
+
+
+@dataclass(frozen=True, slots=True)
 class Webhooks:
     """What providers tell us: today by kind, and what waits."""
 
     kinds: dict[str, tuple[int, int]] = field(default_factory=dict)
     inboxes: list[Inbox] = field(default_factory=list)
     orphans: int = 0
+    codes: list["Code"] = field(default_factory=list)
+    stops: list["Stopped"] = field(default_factory=list)
 
 
 # --- today
@@ -277,7 +315,60 @@ def webhooks() -> Webhooks:
         by_kind,
         [Inbox(row[0], names.get(row[0], ""), *row[1:]) for row in rows],
         db.session().scalar(select(func.count()).select_from(Orphan)) or 0,
+        _codes(),
+        _stops(),
     )
+
+
+def settle_code(transport: str, code: str) -> None:
+    """Take a code off the list: the table of answers knows it now, or nobody needs to.
+
+    It comes back when it is met again.
+    """
+    access.require("console.webhooks")
+    row = db.session().scalar(
+        select(ProviderCode)
+        .where(ProviderCode.transport == transport, ProviderCode.code == code)
+        .with_for_update()
+    )
+    if row is None:
+        raise NotFound("code_unknown", _("There is no such code."))
+    row.settled_at = func.clarion_now()
+    audit.record("console.code.settled", None, transport=transport, code=code)
+
+
+def _codes() -> list[Code]:
+    p = ProviderCode
+    query = (
+        select(p.transport, p.code, p.times, p.first_at, p.last_at)
+        .where(or_(p.settled_at.is_(None), p.settled_at < p.last_at))
+        .order_by(p.last_at.desc())
+        .limit(DEAD_SHOWN)
+    )
+    return [Code(*row) for row in db.session().execute(query)]
+
+
+def _stops() -> list[Stopped]:
+    query = (
+        select(Breaker)
+        .where(Breaker.state != "closed")
+        .order_by(Breaker.opened_at.desc())
+        .limit(DEAD_SHOWN)
+    )
+    rows = db.session().scalars(query).all()
+    names = account_names([row.account_id for row in rows])
+    return [
+        Stopped(
+            account_id=row.account_id,
+            account_name=names.get(row.account_id, ""),
+            kind=row.kind,
+            title=outcomes.explain("paused", row.reason).title,
+            state=row.state,
+            since=row.opened_at,
+            until=row.until,
+        )
+        for row in rows
+    ]
 
 
 def _waiting_events() -> int:

@@ -64,10 +64,10 @@ def decide(
         Invalid: no such choice, nobody named.
         Conflict: to be sent again, but the campaign is over.
     """
+    draft = get(draft_id)
     if choice not in NEEDED:
         raise Invalid("choice_unknown", _("There is no such choice."))
     access.require(NEEDED[choice])
-    draft = get(draft_id)
     if draft.campaign_id is None:
         raise Invalid("nobody_chosen", _("Nothing of this campaign was sent yet."))
     moment = None if messages else _moment(asked_at)

@@ -168,6 +168,7 @@ def results(draft_id: UUID) -> Results:
     stopped = progress.state in ("paused", "pausing") and progress.state_reason
     failures = orders.failures(order_id) if progress.failed else []
     limited = any(one.reason == REASON for one in failures)
+    wave = launches.wave(order_id)
     return Results(
         draft=draft,
         state=progress.state,
@@ -180,8 +181,8 @@ def results(draft_id: UUID) -> Results:
         opt_outs=_opt_outs(order_id, progress),
         sender=sender,
         rate_per_s=rate,
-        seconds_left=round(progress.waiting / rate) if rate else None,
-        wave=launches.wave(order_id),
+        seconds_left=None if wave or not rate else round(progress.waiting / rate),
+        wave=wave,
         stops=_stops(order_id) if progress.waiting else (),
         doubts=doubts(order_id) if progress.unknown or progress.needs_decision else None,
     )
