@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 HERE = Path(__file__).parent
-NAMES = ("startup", "dispatch", "webhooks")
+NAMES = ("startup", "dispatch", "webhooks", "pause")
 
 
 def main(names: list[str]) -> int:

@@ -8,8 +8,15 @@ from bodies import Sent
 from sqlalchemy import Select, func, literal_column, select, text, update
 
 from clarion.base import db
-from clarion.messaging import counts, ledger, orders, references, snapshot
-from clarion.messaging.models import Campaign, Message
+from clarion.messaging import (
+    counts,
+    identifiers,
+    ledger,
+    orders,
+    references,
+    snapshot,
+)
+from clarion.messaging.models import Campaign, Identifier, Message, Sender
 from clarion.tenancy.actor import COMMAND
 from clarion.tenancy.models import Preference
 from clarion.tenancy.preferences import SWITCH
@@ -93,6 +100,53 @@ def _be(order_id: UUID, state: str) -> None:
             .where(Campaign.account_id == current_account(), Campaign.id == order_id)
             .values(state=state)
         )
+
+
+def real(tenant: Tenant, sender_id: UUID, size: int, first: int) -> tuple[UUID, list[str]]:
+    """Start an order for people whose numbers are known, so that they can say STOP."""
+    numbers = [f"+55119{first + n}" for n in range(size)]
+    with account_scope(tenant.id, COMMAND), db.transaction():
+        identifiers.attach_many([(db.new_id(), "phone", n) for n in numbers], "bench")
+        made = orders.create("Bench", "marketing", sender_id, TEMPLATE)
+        audience = select(
+            Identifier.contact_id.label("contact_id"),
+            literal_column("'phone'").label("address_kind"),
+            Identifier.value.label("address"),
+            Identifier.idx.label("address_idx"),
+            literal_column("""'{"first_name": "Ana"}'::jsonb""").label("variables"),
+            literal_column("NULL::uuid").label("consent_id"),
+            literal_column("''").label("reason"),
+        ).where(Identifier.account_id == tenant.id, Identifier.value.in_(numbers))
+        orders.start(made.id, audience)
+        return made.id, numbers
+
+
+def pace(tenant: Tenant, sender_id: UUID, per_s: int) -> None:
+    """Give a number another rate."""
+    with account_scope(tenant.id, COMMAND), db.transaction() as orm:
+        orm.execute(
+            update(Sender)
+            .where(Sender.account_id == tenant.id, Sender.id == sender_id)
+            .values(rate_per_s=per_s)
+        )
+
+
+def pause(tenant: Tenant, order_id: UUID) -> None:
+    """Pause an order, as its page does."""
+    with account_scope(tenant.id, COMMAND), db.transaction():
+        orders.pause(order_id)
+
+
+def resume(tenant: Tenant, order_id: UUID) -> None:
+    """Let an order go on."""
+    with account_scope(tenant.id, COMMAND), db.transaction():
+        orders.resume(order_id)
+
+
+def cancel(tenant: Tenant, order_id: UUID) -> None:
+    """Stop an order for good."""
+    with account_scope(tenant.id, COMMAND), db.transaction():
+        orders.cancel(order_id)
 
 
 def all_states(tenant: Tenant) -> dict[str, int]:
