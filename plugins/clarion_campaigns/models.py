@@ -57,6 +57,7 @@ class Draft(AccountBase):
     launched_by: Mapped[str] = column(
         String(120), pd="person.name", retention="account", server_default="", log="mask"
     )
+    vouched_at: Mapped[dt.datetime | None] = column(Time, pd=None)
     finished_at: Mapped[dt.datetime | None] = column(Time, pd=None)
     revision: Mapped[int] = column(pd=None, server_default="1")
     updated_at: Mapped[dt.datetime] = column(Time, pd=None, server_default=NOW)

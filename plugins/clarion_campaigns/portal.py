@@ -255,6 +255,32 @@ def decide(draft_id: UUID) -> Response:
     return redirect(url_for(".show", draft_id=draft_id))
 
 
+@pages.post("/<uuid:draft_id>/restored")
+@needs("campaigns.launch")
+def restored(draft_id: UUID) -> Response:
+    """Propose, confirm or take back what becomes of messages held after a restore."""
+    action, choice = request.form.get("action"), request.form.get("choice", "")
+    if action == "propose":
+        service.propose(draft_id, choice)
+        flash(_("Proposed. Another person of this account has to confirm it."), "success")
+    elif action == "confirm":
+        count = service.confirm(draft_id, choice)
+        said = ngettext("Decided for %(num)s person.", "Decided for %(num)s people.", count)
+        flash(said, "success")
+    else:
+        service.withdraw(draft_id)
+        flash(_("Taken back. The messages stay held."), "success")
+    return redirect(url_for(".show", draft_id=draft_id))
+
+
+@pages.post("/<uuid:draft_id>/vouch")
+@needs("campaigns.launch")
+def vouch(draft_id: UUID) -> Response:
+    """Say that a draft older than a restore was not sent yet."""
+    service.vouch(draft_id)
+    return redirect(url_for(".step", draft_id=draft_id, name="review"))
+
+
 @pages.post("/<uuid:draft_id>/pause")
 @needs("campaigns.stop")
 def pause(draft_id: UUID) -> Response:

@@ -8,7 +8,7 @@ from flask_babel import lazy_gettext
 
 from clarion.base.errors import NotFound
 from clarion.base.words import _
-from clarion.console import machine, service
+from clarion.console import backups, machine, service
 from clarion.messaging.models import Sender
 from clarion.plugging.manager import plugins
 from clarion.web.pages import fragment, is_fragment
@@ -143,7 +143,45 @@ class ConsolePluginPanel(Panel):
         return self.render("console/plugin.html", one=one, shut=shut)
 
 
+class ConsoleBackupPanel(Panel):
+    """Whether this is the database we left, and the way back after a restore."""
+
+    route_base = "/backups"
+    title = lazy_gettext("Backups")
+
+    @expose("/")
+    @needs("console.backups")
+    def index(self) -> Any:
+        """Show epoch, copies and what a restore left."""
+        return self.render("console/backups.html", backups=backups.look())
+
+    @expose("/ask", methods=["POST"])
+    @needs("console.backups_release")
+    def ask(self) -> Any:
+        """Want messages to be sent again."""
+        backups.ask()
+        flash(_("Noted. Another staff member has to confirm it here."), "success")
+        return redirect(url_for(".index"))
+
+    @expose("/refuse", methods=["POST"])
+    @needs("console.backups_release")
+    def refuse(self) -> Any:
+        """Leave it shut."""
+        backups.refuse()
+        flash(_("Nothing is sent for now."), "success")
+        return redirect(url_for(".index"))
+
+    @expose("/release", methods=["POST"])
+    @needs("console.backups_release")
+    def release(self) -> Any:
+        """Confirm it, as the second person."""
+        backups.release()
+        flash(_("Messages are being sent again."), "success")
+        return redirect(url_for(".index"))
+
+
 VIEWS: tuple[type, ...] = (
+    ConsoleBackupPanel,
     ConsoleTodayPanel,
     ConsoleSenderScreen,
     ConsoleQueuePanel,

@@ -19,6 +19,7 @@ NAV = (  # title, icon, endpoint, permission, keys, section
     ("Senders", "phone", "ConsoleSenderScreen.list", "senders", "g s", "Service"),
     ("Queues", "stack-2", "ConsoleQueuePanel.index", "queues", "g q", "Service"),
     ("Webhooks", "webhook", "ConsoleWebhookPanel.index", "webhooks", "g w", "Service"),
+    ("Backups", "database", "ConsoleBackupPanel.index", "backups", "g b", "Service"),
     ("Plugins", "puzzle", "ConsolePluginPanel.index", "plugins", "g u", "Service"),
     ("Staff", "user-shield", "ConsoleStaffScreen.list", "staff", "g t", "Staff"),
     ("Roles", "key", "ConsoleRolePanel.index", "roles", "g r", "Staff"),
@@ -47,6 +48,15 @@ plugin = Plugin(
         _may("senders", "See the health of numbers", ("owner", "support", "operations")),
         _may("queues", "See queues and failed jobs", ("owner", "operations")),
         _may("webhooks", "See what providers report", ("owner", "operations")),
+        _may(
+            "backups", "See how the database stands to its copies", ("owner", "operations")
+        ),
+        _may(
+            "backups_release",
+            "Let messages be sent again after a restore",
+            ("owner", "operations"),
+            sensitive=True,
+        ),
         _may("plugins", "See plugins", ("owner", "operations")),
         _may("staff", "See staff", ("owner", "compliance")),
         _may("staff_edit", "Add and disable staff, give roles", OWNER, sensitive=True),

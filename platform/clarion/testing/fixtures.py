@@ -164,3 +164,25 @@ def simulator(simulator_process: "Simulator", clean: None) -> "Simulator":
     simulator_process.post("rules", rules=[], replace=True)
     simulator_process.post("reset", receipts=True)
     return simulator_process
+
+
+@pytest.fixture
+def after_restore(clean: None) -> Iterator[None]:
+    """The database was restored a moment ago: what waited is held, nothing is sent."""
+    from sqlalchemy import func, select
+
+    from clarion.base import db
+    from clarion.messaging import epoch
+    from clarion.messaging.instance import InstanceEpoch
+
+    epoch.check()
+    with db.apart(epoch.SYSTEM) as orm:
+        row = orm.scalars(select(InstanceEpoch)).one()
+        row.restored_at = row.held_at = func.clarion_now()
+        row.restored_why, row.released_at = "older", None
+    yield
+    with db.apart(epoch.SYSTEM) as orm:
+        row = orm.scalars(select(InstanceEpoch)).one()
+        row.restored_at = row.held_at = row.released_at = row.people_asked_at = None
+        row.asked_by = row.asked_at = row.released_by = None
+        row.restored_why = ""

@@ -19,6 +19,7 @@ from clarion.web import login, staff
 from clarion.web.errors import init_errors
 from clarion.web.guard import init_guard
 from clarion.web.pages import guard_of
+from clarion.web.restored import restored
 from clarion.web.themes import init_themes
 from clarion.web.ui import add_static, init_ui
 
@@ -147,4 +148,5 @@ GLOBALS = {
     "sign_out_url": lambda: url_for("SignIn.logout"),
     "home_url": lambda: staff.HOME,
     "allowed": allowed,
+    "restored": restored,
 }

@@ -26,6 +26,7 @@ from clarion.tenancy.scope import account_scope, anonymous_scope, current_actor
 from clarion.web import guard, login
 from clarion.web.errors import init_errors
 from clarion.web.pages import Pages
+from clarion.web.restored import restored
 from clarion.web.themes import init_themes
 from clarion.web.ui import add_static, init_ui
 
@@ -87,6 +88,7 @@ def create_portal() -> Flask:
         sign_out_url=lambda: url_for("auth.sign_out"),
         allowed=access.allowed,
         url_to=url_to,
+        restored=restored,
     )
     return app
 

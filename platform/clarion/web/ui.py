@@ -284,6 +284,7 @@ NOBODY: Final[Mapping[str, Callable[[], Any]]] = {  # Any: other rooms' own obje
     "csrf_token": lambda: "",
     "environment": lambda: "",  # what the stripe over the console says
     "theme_styles": lambda: (),
+    "restored": lambda: None,  # since when nothing is sent, after a restore
 }
 
 GLOBALS: Final = {

@@ -35,6 +35,7 @@ def upgrade() -> None:
     sa.Column('launch_key', sa.String(length=60), server_default='', nullable=False),
     sa.Column('launched_at', sa.DateTime(timezone=True), nullable=True),
     sa.Column('launched_by', sa.String(length=120), server_default='', nullable=False),
+    sa.Column('vouched_at', sa.DateTime(timezone=True), nullable=True),
     sa.Column('finished_at', sa.DateTime(timezone=True), nullable=True),
     sa.Column('revision', sa.Integer(), server_default='1', nullable=False),
     sa.Column('updated_at', sa.DateTime(timezone=True), server_default=sa.text('clarion_now()'), nullable=False),

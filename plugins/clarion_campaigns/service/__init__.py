@@ -17,6 +17,7 @@ from clarion_campaigns.service.drafts import (
     rename,
 )
 from clarion_campaigns.service.following import Proposal, follow_up, proposal
+from clarion_campaigns.service.restoring import confirm, propose, vouch, withdraw
 from clarion_campaigns.service.results import (
     Deed,
     Line,
@@ -72,6 +73,7 @@ __all__ = [
     "choose_message",
     "choose_people",
     "close",
+    "confirm",
     "create",
     "decide",
     "delete",
@@ -86,6 +88,7 @@ __all__ = [
     "people",
     "problems",
     "proposal",
+    "propose",
     "rail",
     "reasons",
     "release",
@@ -94,4 +97,6 @@ __all__ = [
     "resume",
     "start",
     "story",
+    "vouch",
+    "withdraw",
 ]

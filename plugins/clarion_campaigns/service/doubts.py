@@ -12,6 +12,7 @@ from clarion.base.errors import Invalid
 from clarion.base.words import _
 from clarion.messaging import decisions
 from clarion.messaging.decisions import Decided
+from clarion.messaging.doubts import RESTORED
 from clarion.messaging.models import Message
 from clarion.tenancy import access
 from clarion.tenancy.scope import current_account
@@ -44,6 +45,7 @@ def doubts(order_id: UUID) -> Doubts:
         Message.account_id == current_account(),
         Message.campaign_id == order_id,
         Message.state.in_(("unknown", "needs_decision")),
+        Message.reason != RESTORED,  # two people decide about those
     )
     unknown, to_decide, oldest, newest = db.session().execute(query).one()
     return Doubts(unknown, to_decide, oldest, newest.isoformat() if newest else "")

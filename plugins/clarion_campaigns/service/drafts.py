@@ -44,6 +44,7 @@ class DraftView:
     campaign_id: UUID | None
     launched_at: dt.datetime | None
     launched_by: str
+    vouched_at: dt.datetime | None
     revision: int
     created_at: dt.datetime
     updated_at: dt.datetime
@@ -239,6 +240,7 @@ def view(row: Draft) -> DraftView:
         campaign_id=row.campaign_id,
         launched_at=row.launched_at,
         launched_by=row.launched_by,
+        vouched_at=row.vouched_at,
         revision=row.revision,
         created_at=row.created_at,
         updated_at=row.updated_at,

@@ -9,7 +9,7 @@ from uuid import UUID
 from sqlalchemy import func, select
 
 from clarion.base import db
-from clarion.messaging import breakers, channels, launches, orders, outcomes
+from clarion.messaging import breakers, channels, launches, orders, outcomes, restored
 from clarion.messaging.ledger import OPEN
 from clarion.messaging.models import Campaign, Message, Suppression
 from clarion.tenancy import access, audit
@@ -110,6 +110,7 @@ class Results:
     rate_per_s: float
     seconds_left: int | None
     doubts: Doubts | None = None
+    restore: restored.Doubt | None = None
     stops: tuple[Stopped, ...] = ()
     wave: launches.Wave | None = None
     follow_up: Proposal | None = None
@@ -184,8 +185,13 @@ def results(draft_id: UUID) -> Results:
         seconds_left=None if wave or not rate else round(progress.waiting / rate),
         wave=wave,
         stops=_stops(order_id) if progress.waiting else (),
+        restore=restored.doubt(order_id) if _may_be_restored(progress) else None,
         doubts=doubts(order_id) if progress.unknown or progress.needs_decision else None,
     )
+
+
+def _may_be_restored(progress: orders.Progress) -> bool:
+    return bool(progress.held or progress.unknown or progress.needs_decision)
 
 
 def people(

@@ -9,6 +9,7 @@ from clarion.base.errors import NotFound
 from clarion.base.words import _, ngettext
 from clarion.messaging import channels, launches, outcomes
 from clarion.tenancy import access
+from clarion_campaigns.service import restoring
 from clarion_campaigns.service.drafts import FIXED, DraftView, get
 from clarion_contacts import service as contacts
 from clarion_templates import rendering
@@ -126,6 +127,7 @@ def problems(found: Rail) -> list[Problem]:
     """List what stands in the way of a launch, then what is worth a look."""
     access.require("campaigns.view")
     every = [
+        *_about_restore(found),
         *_about_message(found),
         *_about_sender(found),
         *_about_people(found),
@@ -175,6 +177,15 @@ def _missing(draft: DraftView, purpose: str) -> dict[str, int]:
         counted = contacts.count(draft.segment, bare, purpose)
         out[name] = counted.left_out.get("missing_variable", 0)
     return out
+
+
+def _about_restore(found: Rail) -> Iterator[Problem]:
+    if restoring.doubted(found.draft, found.draft.created_at):
+        said = _(
+            "The database was restored from a backup that has this draft, so it may have"
+            " been sent since. Ask those who were here; then say that it was not."
+        )
+        yield Problem("draft_doubted", "bad", "review", said)
 
 
 def _about_message(found: Rail) -> Iterator[Problem]:

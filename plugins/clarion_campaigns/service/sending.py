@@ -13,7 +13,7 @@ from clarion.tenancy.scope import current_account, current_actor
 from clarion.work import outbox
 from clarion_campaigns.events import CampaignLaunched
 from clarion_campaigns.models import Draft
-from clarion_campaigns.service import review
+from clarion_campaigns.service import restoring, review
 from clarion_campaigns.service.drafts import DraftView, fillings, found, locked, view
 from clarion_contacts import service as contacts
 from clarion_templates import service as templates
@@ -87,9 +87,10 @@ def start(draft_id: UUID) -> None:
         template = templates.snapshot(row.template_id) if row.template_id else None
     except (Conflict, NotFound):
         template = None
-    if template is None or row.sender_id is None:
-        row.state, row.state_reason = "draft", "template_not_approved"
-        row.launch_key = ""
+    doubted = restoring.doubted(row, row.launched_at)
+    if doubted or template is None or row.sender_id is None:
+        row.state, row.launch_key = "draft", ""
+        row.state_reason = "restored" if doubted else "template_not_approved"
         audit.record("campaigns.campaign.not_started", row, why=row.state_reason)
         return
     order = orders.create(row.name, row.purpose, row.sender_id, template, soft=row.soft)
