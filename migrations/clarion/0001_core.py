@@ -491,6 +491,7 @@ def upgrade() -> None:
     sa.Column('name', sa.String(length=120), server_default='', nullable=False),
     sa.Column('people_per_day', sa.Integer(), nullable=True),
     sa.Column('limit_at', sa.DateTime(timezone=True), server_default=sa.text('clarion_now()'), nullable=False),
+    sa.Column('used', sa.Integer(), server_default='0', nullable=False),
     sa.Column('own_people_per_day', sa.Integer(), nullable=True),
     sa.CheckConstraint('own_people_per_day >= 0', name=op.f('ck_portfolio_own_people')),
     sa.CheckConstraint('people_per_day >= 0', name=op.f('ck_portfolio_people')),

@@ -22,7 +22,7 @@ from sqlalchemy.orm import configure_mappers
 from clarion.base import broker, services
 from clarion.base.telemetry import logger
 from clarion.boot import boot
-from clarion.messaging import epoch, restored
+from clarion.messaging import epoch, restored, slots
 from clarion.work import jobs, outbox, schedule, webhooks
 
 log = logger(__name__)
@@ -59,6 +59,7 @@ def run(*, burst: bool = False, relay: bool = False) -> None:
     beside = [_beside(f"lane {lane}", lane_loop, lane, stop) for lane in webhooks.LANES]
     if relay:
         beside.append(_beside("relay", relay_loop, stop))
+    sending = None if burst else slots.serve(stop.is_set)
     log.info("worker.up", pid=os.getpid(), relay=relay)
     while not stop.is_set():
         try:
@@ -70,6 +71,8 @@ def run(*, burst: bool = False, relay: bool = False) -> None:
         if burst:
             _apply_all()
             break
+    if sending:
+        sending.join()  # what is on the wire is answered first
     stop.set()
     for thread in beside:
         thread.join(timeout=5)
@@ -83,7 +86,8 @@ def _beside(name: str, work: Callable[..., None], *args: Any) -> threading.Threa
 
 
 def _work(*, burst: bool) -> None:
-    worker = Worker(jobs.queues(), connection=broker.redis(), serializer="json")
+    lanes = jobs.QUEUES if burst else jobs.OTHERS  # sending has slots of its own
+    worker = Worker(jobs.queues(lanes), connection=broker.redis(), serializer="json")
     worker.work(burst=burst, with_scheduler=False, logging_level="WARNING")
 
 

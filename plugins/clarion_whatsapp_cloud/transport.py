@@ -78,8 +78,26 @@ class WhatsAppCloud:
         )
         answer = wire.decode(reply.body)
         if reply.status == 200 and answer is not None and str(answer.get("id")) == sender:
-            return wire.number(answer)
+            business = await self._business(channel, sender, http)
+            return {**wire.number(answer), "limits": wire.of_number(answer, business)}
         raise _refusal(reply, answer)
+
+    async def _business(self, channel: Channel, sender: str, http: Http) -> str:
+        """Find out whose number it is, for the limit that all its numbers share."""
+        waba = channel.config.get("waba_id", "").strip()
+        if not waba:
+            return ""
+        found = []
+        for rest in (
+            "?fields=id,owner_business_info",
+            "/phone_numbers?fields=id&limit=500",
+        ):
+            reply = await http.get(_url(channel, waba, rest), headers=_bearer(channel))
+            answer = wire.decode(reply.body)
+            if reply.status != 200 or answer is None:
+                return ""
+            found.append(answer)
+        return wire.business(found[0], found[1], sender)
 
     async def submit_template(
         self, channel: Channel, template: TemplateText, http: Http

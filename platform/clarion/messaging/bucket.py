@@ -16,8 +16,8 @@ OPEN = 0.006
 """How long after its beginning what is left of a slice is still handed out, in seconds."""
 BULK = 0.8
 """What bulk may use of the rate while replies, codes and utility are sent as well."""
-FINEST = 1000
-"""Above this rate slices are shorter than a tenth of a second: 100 messages each."""
+SLICE = 50
+"""What a slice holds at most: of a faster number there are more than ten in a second."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +97,7 @@ def step(bucket: Bucket, now: float, rate: int, ask: Ask) -> Given:
 
 def slots(rate: int) -> int:
     """Say how many slices make up a second."""
-    return 10 if rate <= FINEST else rate // 100
+    return max(10, rate // SLICE)
 
 
 def size(rate: int, slot: int) -> int:

@@ -16,7 +16,7 @@ from clarion.base.errors import Conflict, Invalid, NotFound, NotSent
 from clarion.base.settings import settings
 from clarion.base.telemetry import logger
 from clarion.base.words import _
-from clarion.messaging import address, contract
+from clarion.messaging import address, contract, limits
 from clarion.messaging.models import Channel, Sender, SenderBucket
 from clarion.plugging.manager import plugins
 from clarion.tenancy import access, audit
@@ -35,6 +35,10 @@ audit.label("messaging.sender.paused", "Paused a sender")
 audit.label("messaging.sender.resumed", "Resumed a sender")
 
 
+DEFAULT_RATE = 80
+"""Messages a second of a number, until its provider says otherwise."""
+
+
 @dataclass(frozen=True, slots=True)
 class SenderIn:
     """A number as the provider knows it, to be connected."""
@@ -42,7 +46,7 @@ class SenderIn:
     provider_id: str
     number: str
     name: str
-    rate_per_s: int = 80
+    rate_per_s: int = DEFAULT_RATE
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +62,12 @@ class SenderView:
     state: str
     state_reason: str
     rate_per_s: int
+    own_rate_per_s: int | None = None
+
+    @property
+    def rate(self) -> int:
+        """Messages a second: the provider's, or the lower one that was chosen."""
+        return min(self.rate_per_s, self.own_rate_per_s or self.rate_per_s)
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,6 +184,7 @@ def senders() -> list[SenderView]:
             state=row.state if channel_state == "active" else channel_state,
             state_reason=row.state_reason or channel_reason,
             rate_per_s=row.rate_per_s,
+            own_rate_per_s=row.own_rate_per_s,
         )
         for row, channel_state, channel_reason in db.session().execute(
             query.order_by(Sender.created_at)
@@ -284,6 +295,9 @@ def _note(channel_id: UUID, sender_id: UUID, answer: Any) -> None:
         elif row.quality in ("green", "yellow"):
             well = frozenset({"number_quality_red"})
             breakers.cleared("sender", str(sender_id), well)
+        if isinstance(found := answer.get("limits"), contract.Limits):
+            limits.belong(channel_id, found)
+            limits.learn(channel_id, found)
         if row.state_reason == "unreachable":
             row.state_reason = ""
     elif isinstance(answer, NotSent):
@@ -309,7 +323,8 @@ def _add_sender(channel_id: UUID, sender: SenderIn, number: str) -> None:
         provider_id=sender.provider_id.strip(),
         number=number,
         name=sender.name.strip(),
-        rate_per_s=sender.rate_per_s,
+        rate_per_s=max(sender.rate_per_s, DEFAULT_RATE),
+        own_rate_per_s=sender.rate_per_s if sender.rate_per_s < DEFAULT_RATE else None,
     )
     db.session().add(row)
     db.session().flush()

@@ -246,6 +246,27 @@ class Preference:
 
 
 @dataclass(frozen=True, slots=True)
+class Limits:
+    """What a provider allows from now on; what it does not say is None or empty.
+
+    Attributes:
+        number: whose rate: the number or its id at the provider.
+        rate_per_s: messages a second.
+        people_per_day: how many people may be written to in 24 hours, by all numbers of
+            the business; `UNLIMITED` when there is no such limit.
+        business: the provider's id of the business, when it proved that the number is its.
+    """
+
+    number: str = ""
+    rate_per_s: int | None = None
+    people_per_day: int | None = None
+    business: str = ""
+
+
+UNLIMITED = -1
+
+
+@dataclass(frozen=True, slots=True)
 class Notice:
     """Anything else, kept for display: quality, limits, template states."""
 
@@ -253,6 +274,7 @@ class Notice:
     subject: str  # template id, phone number id …
     event: str
     detail: Mapping[str, Any]
+    limits: Limits | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -331,7 +353,10 @@ class Transport(Protocol):
         ...
 
     async def check(self, channel: Channel, sender: str, http: Http) -> Mapping[str, Any]:
-        """Ask the provider about a sending number: name, quality, limits. For `connect`."""
+        """Ask the provider about a sending number. For `connect`.
+
+        Answers `name`, `quality` and whatever else it says, and `limits`, a `Limits`.
+        """
         ...
 
     def verify(self, channel: Channel, raw: RawWebhook) -> None:

@@ -81,6 +81,7 @@ def standing(idle: dt.timedelta) -> list[UUID]:
     query = select(Campaign.id).where(
         Campaign.account_id == current_account(),
         Campaign.state == "running",
+        or_(Campaign.waits_until.is_(None), Campaign.waits_until <= func.clarion_now()),
         or_(
             Campaign.drained_at.is_(None),
             Campaign.drained_at < func.clarion_now() - idle,

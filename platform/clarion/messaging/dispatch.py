@@ -5,6 +5,7 @@ it); the loop talks to the provider. No connection is held while a provider is a
 """
 
 import asyncio
+import contextlib
 import datetime as dt
 import random
 import time
@@ -25,12 +26,14 @@ from clarion.base.settings import settings
 from clarion.base.telemetry import logger
 from clarion.messaging import (
     breakers,
+    budget,
     caps,
     channels,
     contract,
     counts,
     epoch,
     gauges,
+    lanes,
     launches,
     ledger,
     orders,
@@ -38,6 +41,7 @@ from clarion.messaging import (
     references,
     suppression,
 )
+from clarion.messaging.budget import Budget
 from clarion.messaging.contract import Busy, Halted, Rejected
 from clarion.messaging.ledger import Intent, Outcome
 from clarion.messaging.models import Campaign, Channel, Sender
@@ -56,6 +60,8 @@ PATIENCE_SECONDS = 1.0
 """A sender that has to wait longer is left, and its order rung again."""
 LATE_SECONDS = 0.008
 """By so much may a slice leave late without the next ones being put off."""
+LOOK_SECONDS = 0.25
+"""How long a turn that is over may go unnoticed while all calls hang."""
 MISSES = 5
 """After so many calls in a row that reached nobody, the sender rests."""
 _USER_IDS = ("bsuid", "parent_bsuid")
@@ -79,6 +85,7 @@ class Plan:
     sender_id: UUID
     sender: str
     lane: int
+    budget: Budget | None
     template: dict[str, Any]
     transport: contract.Transport
     channel: contract.Channel
@@ -88,19 +95,51 @@ class Plan:
 @job(queue="dispatch", idempotent=True, alone=True)
 def drain(campaign_id: UUID) -> None:
     """Send for one order until its slice of time is over, then ring again if more waits."""
+    uvloop.run(work(campaign_id, Turn()))
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """What the worker has to do with an order's turn.
+
+    Attributes:
+        crowded: whether somebody waits for the place of an order that had its turn.
+        over: to be called when nothing more begins and only answers are awaited.
+    """
+
+    crowded: Callable[[], bool] = lambda: False
+    over: Callable[[], None] = lambda: None
+
+
+async def work(campaign_id: UUID, turn: Turn) -> None:
+    """Send for one order of the present account for a turn, then ring if more waits."""
+    around = LedgerThread()
+    try:
+        plan = await around.run(_opened, campaign_id)
+        if plan is not None:
+            slice_ = _Drain(plan, turn)
+            rest = await slice_.run()
+            await around.run(_close, plan, rest, slice_.came_of)
+    finally:
+        around.close()
+
+
+def _opened(campaign_id: UUID) -> Plan | None:
     with db.transaction():
         plan = None if epoch.shut() else _plan(campaign_id)
         if plan is None:
             orders.settle(campaign_id)
-            return
-    slice_ = _Drain(plan)
-    rest = uvloop.run(slice_.run())
+        return plan
+
+
+def _close(plan: Plan, rest: float, came_of: set[str]) -> None:
     with db.transaction():
         if plan.trials:
-            breakers.judge(plan.trials, slice_.came_of)
-        state = orders.settle(campaign_id)
-        if state == "running":
-            _ring_again(campaign_id, rest)
+            breakers.judge(plan.trials, came_of)
+        if plan.budget:
+            rest = max(rest, plan.budget.close())
+        if orders.settle(plan.campaign_id) == "running":
+            _ring_again(plan.campaign_id, rest)
 
 
 def _plan(campaign_id: UUID) -> Plan | None:
@@ -125,6 +164,7 @@ def _plan(campaign_id: UUID) -> Plan | None:
         sender_id=sender.id,
         sender=sender.provider_id,
         lane=campaign.lane,
+        budget=budget.of(campaign, channel),
         template=campaign.template,
         transport=channels.transports()[channel.transport],
         channel=channels.opened(channel),
@@ -138,16 +178,14 @@ def _ring_again(campaign_id: UUID, rest: float) -> None:
     if due is None or due > launches.FAR:
         return  # nobody waits, or only the people of a later wave
     wait = max(due, dt.timedelta(seconds=rest))
-    if wait.total_seconds() <= 0:
-        drain.later(campaign_id)
-    else:
-        drain.after(wait, campaign_id)
+    orders.ring(campaign_id, after=wait if wait.total_seconds() > 0 else None)
 
 
 class _Drain:
     """One slice of sending for one order."""
 
-    def __init__(self, plan: Plan) -> None:
+    def __init__(self, plan: Plan, turn: Turn) -> None:
+        self.turn, self.until = turn, (0.0, 0.0)
         self.plan, self.compose = plan, _composer(plan)
         self.preparing = LedgerThread()
         self.results = Results(plan.transport.name, self._weigh)
@@ -164,11 +202,12 @@ class _Drain:
 
         Returns for how many seconds the sender has to rest.
         """
-        end = time.monotonic() + SLICE_SECONDS
+        now = time.monotonic()
+        self.until = now + lanes.TURN_SECONDS, now + SLICE_SECONDS
         async with channels.http_for(self.plan.transport) as http:
             writer = asyncio.create_task(self.results.write())
             try:
-                while time.monotonic() < end and not self._must_stop():
+                while not self._must_stop():
                     await self._wait_for_room()
                     if self._must_stop():
                         break
@@ -176,6 +215,7 @@ class _Drain:
                     if not await self._send_batch(size, http) or self.plan.trials:
                         break
             finally:
+                self.turn.over()
                 if self.calls:
                     await asyncio.wait(self.calls)
                 self.results.close()
@@ -184,8 +224,9 @@ class _Drain:
         return self.rest
 
     def _must_stop(self) -> bool:
-        gone = self.misses >= MISSES
-        return self.halted or gone or self.results.lost or jobs.stopping()
+        gone, (fair, end) = self.misses >= MISSES, self.until
+        over = time.monotonic() >= (fair if self.turn.crowded() else end)
+        return self.halted or gone or over or self.results.lost or jobs.stopping()
 
     def _limit(self) -> int:
         """How many calls may be under way: one as a trial, a few until one is answered."""
@@ -194,10 +235,13 @@ class _Drain:
         return IN_FLIGHT if self.sure else gauges.SILENT
 
     async def _wait_for_room(self) -> None:
-        """Wait until half a batch may go on the wire."""
+        """Wait until half a batch may go on the wire, or the turn is over: calls may hang."""
         while len(self.calls) > max(0, self._limit() - BATCH // 2):
+            if self._must_stop():
+                return
             self.room.clear()
-            await self.room.wait()
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self.room.wait(), LOOK_SECONDS)
 
     async def _send_batch(self, size: int, http: contract.Http) -> bool:
         """Prepare up to `size` intents and start their calls; False when none are left."""
@@ -218,7 +262,7 @@ class _Drain:
                 return False
             await asyncio.sleep(grant.wait_seconds)
             return True
-        if claimed == 0:
+        if claimed == 0 or (self.plan.budget and self.plan.budget.stuck):
             return False
         if grant.count < size and grant.wait_seconds > 0 and claimed >= grant.count:
             await asyncio.sleep(grant.wait_seconds)
@@ -353,7 +397,10 @@ def _prepare(plan: Plan, size: int, late: float) -> tuple[pacing.Grant, list[Int
     crash.here("after_claim")
     if not ids:
         return grant, [], 0
+    claimed = len(ids)
     try:
+        if plan.budget:
+            ids = plan.budget.admit(token, ids)
         with db.transaction():
             epoch.require()
             ledger.lock_for_intent(plan.campaign_id, ids)
@@ -377,7 +424,7 @@ def _prepare(plan: Plan, size: int, late: float) -> tuple[pacing.Grant, list[Int
             ledger.unclaim(token, wait_seconds=0.5 if deadlock else 30.0)
         return grant, [], 0
     crash.here("after_intent_commit")
-    return grant, intents, len(ids)
+    return grant, intents, claimed
 
 
 def _ask_plugins(plan: Plan, ids: Sequence[UUID], token: UUID) -> None:

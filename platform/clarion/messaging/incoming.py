@@ -15,6 +15,8 @@ from clarion.messaging import (
     gauges,
     identifiers,
     ledger,
+    limits,
+    pacing,
     references,
     stopwords,
     suppression,
@@ -254,6 +256,8 @@ def _reply(reply: Inbound, sender_id: UUID | None) -> None:
     if not named:
         updates.labels("inbound", "unreadable").inc()
         return
+    if sender_id:
+        pacing.heard(sender_id)
     meaning = _meaning(reply) or ""
     new_id, owner = db.new_id(), _owner(named)
     row = insert(InboundMessage).values(
@@ -359,6 +363,8 @@ def _notice(channel: Channel, notice: Notice) -> None:
             detail=str(notice.detail.get("reason") or ""),
         )
     )
+    if notice.limits:
+        limits.learn(channel.id, notice.limits)
     if notice.field == "phone_number_quality_update":
         log.info("sender.quality", field=notice.field, event_name=notice.event)
 

@@ -183,6 +183,7 @@ class Portfolio(Base):
         CheckConstraint("people_per_day >= 0", name="people"), pd=None
     )
     limit_at: Mapped[dt.datetime] = column(Time, pd=None, server_default=NOW)
+    used: Mapped[int] = column(pd=None, server_default="0")  # of its recipients, counted
     own_people_per_day: Mapped[int | None] = column(
         CheckConstraint("own_people_per_day >= 0", name="own_people"), pd=None
     )

@@ -11,7 +11,15 @@ from sqlalchemy import Select, func, select, update
 from clarion.base import crash, db
 from clarion.base.errors import Conflict, NotFound
 from clarion.base.words import _
-from clarion.messaging import counts, doubts, ledger, outcomes, snapshot, timing
+from clarion.messaging import (
+    counts,
+    doubts,
+    lanes,
+    ledger,
+    outcomes,
+    snapshot,
+    timing,
+)
 from clarion.messaging.events import CampaignFinished, CampaignPaused
 from clarion.messaging.models import Attempt, Campaign, Message
 from clarion.tenancy import audit
@@ -23,10 +31,6 @@ audit.label("messaging.campaign.paused", "Sending was paused")
 audit.label("messaging.campaign.resumed", "Sending went on")
 audit.label("messaging.campaign.cancelled", "Sending was stopped for good")
 audit.label("messaging.campaign.finished", "Sending finished")
-
-
-LANES = {"auth": 1, "service": 2, "utility": 3, "marketing": 4}
-"""What goes first: codes, then replies, then utility, then bulk."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,7 +135,7 @@ def create(
         id=db.new_id(),
         name=name,
         purpose=purpose,
-        lane=LANES[purpose],
+        lane=lanes.OF_PURPOSE[purpose],
         sender_id=sender_id,
         template=dict(template),
         finish_by=finish_by,
@@ -346,11 +350,20 @@ def series(campaign_id: UUID) -> list[tuple[Any, int, int, int]]:
     return counts.series(campaign_id)
 
 
-def ring(campaign_id: UUID) -> None:
-    """Ring the bell of one order: a worker will look, after this commits."""
+def ring(campaign_id: UUID, *, after: dt.timedelta | None = None) -> None:
+    """Ring the bell of one order: a worker will look, after this commits.
+
+    What has never been looked at goes before what goes on.
+    """
     from clarion.messaging import dispatch  # slow import: the outbound client
 
-    dispatch.drain.later(campaign_id)
+    query = select(Campaign.lane, Campaign.drained_at).where(Campaign.id == campaign_id)
+    lane, drained = db.session().execute(query).one()
+    job = dispatch.drain.on(lanes.queue(lane, fresh=drained is None))
+    if after is None:
+        job.later(campaign_id)
+    else:
+        job.after(after, campaign_id)
 
 
 def ring_sender(sender_id: UUID) -> None:

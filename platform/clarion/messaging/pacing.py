@@ -5,8 +5,9 @@ throttled sender goes on at half its rate and regains it; a busy one waits.
 """
 
 import datetime as dt
+import json
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
@@ -137,6 +138,13 @@ def heard(sender_id: UUID) -> None:
     db.session().execute(_URGENT, who)
 
 
+def put_off(token: UUID, waits: Mapping[UUID, dt.datetime], reason: str) -> None:
+    """Put claimed rows back until the moment that is named for each."""
+    rows = [[str(row), until.isoformat()] for row, until in sorted(waits.items())]
+    what = {"account": current_account(), "token": token, "reason": reason}
+    db.session().execute(_PUT_OFF, {**what, "rows": json.dumps(rows)})
+
+
 # --- one sender, one person
 
 
@@ -246,6 +254,18 @@ _HOLD_PAIRS = text(
     WHERE m.account_id = :account AND m.id = ANY(:ids) AND m.state = 'claimed'
       AND m.token = :token AND p.account_id = :account AND p.sender_id = m.sender_id
       AND p.address_idx = m.address_idx AND p.next_at > clarion_now()
+    """
+)
+_PUT_OFF = text(
+    """
+    WITH w AS MATERIALIZED (
+      SELECT CAST(r ->> 0 AS uuid) AS id, CAST(r ->> 1 AS timestamptz) AS until
+      FROM json_array_elements(CAST(:rows AS json)) r)
+    UPDATE message m SET state = 'queued', reason = :reason, token = NULL,
+      lease_until = NULL, claims = greatest(m.claims - 1, 0), not_before = w.until,
+      state_since = clarion_now()
+    FROM w WHERE m.account_id = :account AND m.id = w.id AND m.state = 'claimed'
+      AND m.token = :token
     """
 )
 _NOTE_PAIRS = text(

@@ -19,6 +19,8 @@ from clarion.messaging import (
     launches,
     ledger,
     orders,
+    pacing,
+    portfolio,
 )
 from clarion.messaging.models import Breaker, Campaign, Message, Orphan
 from clarion.tenancy.actor import SYSTEM_JOB
@@ -47,6 +49,7 @@ def mend() -> None:
         again = ageing.send_again()
         asked = ageing.ask_people()
         late = ageing.expire_waiting()
+        pacing.forget_pairs()
         for campaign_id in sorted(set(again)):
             orders.reopen(campaign_id)
     if moved or adopted or again or asked or late:
@@ -75,6 +78,7 @@ def mend() -> None:
 @job(queue="default", idempotent=True, alone=True, system=True)
 def close_books() -> None:
     """Find orders whose messages have outlived themselves, and close their books."""
+    portfolio.forget_waits()
     old = select(Campaign.account_id).where(ageing.outlived()).distinct()
     with db.apart(outbox.SYSTEM) as orm:
         accounts = list(orm.scalars(old))

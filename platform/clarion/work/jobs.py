@@ -1,11 +1,13 @@
 """Jobs on RQ: rows are the work, the broker is the bell. The only door to RQ."""
 
+import copy
 import datetime as dt
 import functools
 import importlib
 import random
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Generic, Literal, ParamSpec
 from uuid import UUID
 
@@ -24,8 +26,13 @@ if TYPE_CHECKING:
 
 log = logger(__name__)
 P = ParamSpec("P")
-QueueName = Literal["dispatch", "intake", "default", "bulk"]
-QUEUES: tuple[QueueName, ...] = ("dispatch", "intake", "default", "bulk")
+QueueName = Literal[
+    "code", "reply", "utility", "fresh", "dispatch", "intake", "default", "bulk"
+]
+SENDING: tuple[QueueName, ...] = ("code", "reply", "utility", "fresh", "dispatch")
+"""Lanes of sending, highest first; what has just started goes before what goes on."""
+OTHERS: tuple[QueueName, ...] = ("intake", "default", "bulk")
+QUEUES: tuple[QueueName, ...] = (*SENDING, *OTHERS)
 TRIES = 5
 SLOW_SECONDS = 15.0
 done = counter("jobs_total", "Jobs that ended", ("job", "result"))
@@ -52,6 +59,12 @@ class Job(Generic[P]):
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> None:
         self.function(*args, **kwargs)
+
+    def on(self, queue: QueueName) -> "Job[P]":
+        """Return the same job, to be rung in another lane."""
+        other = copy.copy(self)
+        other.queue = queue
+        return other
 
     def later(self, *args: P.args, **kwargs: P.kwargs) -> None:
         """Write the call to the outbox; nothing is rung before this commits."""
@@ -101,16 +114,54 @@ def ring(rows: Iterable[Any]) -> None:
         queue = _queue(lane)
         queue.enqueue_many(
             [
-                queue.prepare_data(
-                    "clarion.work.jobs.run",
-                    args=(row.job, row.payload),
-                    result_ttl=0,
-                    failure_ttl=86_400,
-                    timeout=900,
-                )
+                queue.prepare_data(RUN, args=(row.job, row.payload), timeout=900, **KEPT)
                 for row in waiting
             ]
         )
+
+
+@dataclass(frozen=True, slots=True)
+class Bell:
+    """A job taken from the broker, to be run by somebody else than a worker of RQ."""
+
+    queue: str
+    path: str
+    payload: Mapping[str, Any]
+
+    @property
+    def account_id(self) -> UUID | None:
+        """Whose job it is."""
+        return Actor.from_json(self.payload["actor"]).account_id
+
+
+def take_bell(queues: Sequence[str], seconds: int = 0) -> Bell | None:
+    """Take the first job of the highest lane that has one; waits so long for it."""
+    from rq import Queue  # slow import
+    from rq.exceptions import DequeueTimeout
+
+    waiting = [_queue(name) for name in queues]
+    try:
+        found = Queue.dequeue_any(
+            waiting, seconds or None, connection=broker.redis(), serializer="json"
+        )
+    except DequeueTimeout:
+        return None
+    if found is None:
+        return None
+    job, queue = found
+    path, payload = job.args
+    job.delete(remove_from_queue=False)
+    return Bell(queue.name, path, payload)
+
+
+def give_back(bell: Bell, queue: QueueName | None = None) -> None:
+    """Put a job back, at the end of its lane or of another."""
+    what = _queue(queue or bell.queue)
+    what.enqueue(RUN, args=(bell.path, bell.payload), job_timeout=900, **KEPT)
+
+
+RUN = "clarion.work.jobs.run"
+KEPT = {"result_ttl": 0, "failure_ttl": 86_400}  # seconds
 
 
 def run(
@@ -141,13 +192,13 @@ def run(
             done.labels(path, "failed").inc()
             if raises:
                 raise
-            _again(one, path, payload, attempt, error)
+            again(one, path, payload, attempt, error)
         took = time.monotonic() - began
         if took > SLOW_SECONDS:
             log.warning("job.slow", path=path, seconds=round(took, 1))
 
 
-def _again(
+def again(
     one: Job[Any], path: str, payload: Mapping[str, Any], attempt: int, error: Exception
 ) -> None:
     """Ring once more with back-off, or bury the job where staff can see it."""
@@ -163,7 +214,7 @@ def _again(
     with db.apart(outbox.SYSTEM) as orm:
         orm.execute(
             insert(db.table_of(Outbox)).values(
-                queue=one.queue,
+                queue="default" if one.queue in SENDING else one.queue,
                 job="clarion.work.jobs:retry",
                 payload={
                     "actor": payload["actor"],
@@ -228,13 +279,16 @@ def lengths() -> dict[str, int]:
     return {name: _queue(name).count for name in QUEUES}
 
 
-def queues() -> "list[Queue]":
-    """List the lanes, highest first."""
-    return [_queue(name) for name in QUEUES]
+def queues(names: Sequence[str] = QUEUES) -> "list[Queue]":
+    """List lanes, highest first."""
+    return [_queue(name) for name in names]
 
 
 __all__ = [
+    "Bell",
     "Job",
+    "again",
+    "give_back",
     "job",
     "lengths",
     "on_stop",
@@ -242,4 +296,5 @@ __all__ = [
     "resolve",
     "run",
     "stopping",
+    "take_bell",
 ]

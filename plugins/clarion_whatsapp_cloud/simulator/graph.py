@@ -204,8 +204,15 @@ class Graph:
             return self._subscribe(request, node)
         if edge:
             raise Refusal(2500, f"Unknown path components: /{edge}", http=400)
+        return self._node(request, node, query)
+
+    def _node(self, request: Request, node: str, query: dict[str, str]) -> bytes:
+        """Answer about one thing: a template, a business account or a number."""
         if node in self.world.by_id:
             return answer(200, self.templates.one(request, node))
+        if "owner_business_info" in query.get("fields", ""):
+            owner = {"id": self.world.business, "name": "Simulated Business"}
+            return answer(200, {"id": node, "owner_business_info": owner})
         number = self._number(node)
         if request.method == "POST":
             given = _object(request).get("webhook_configuration", {})
@@ -296,9 +303,9 @@ def _fields(number: Number, wanted: str) -> dict[str, Any]:
         "code_verification_status": "VERIFIED",
         "status": "CONNECTED",
         "platform_type": "CLOUD_API",
-        "throughput": {"level": "STANDARD"},
-        "messaging_limit_tier": "TIER_2K",
-        "whatsapp_business_manager_messaging_limit": "TIER_2K",
+        "throughput": {"level": "HIGH"},
+        "messaging_limit_tier": "TIER_UNLIMITED",
+        "whatsapp_business_manager_messaging_limit": "TIER_UNLIMITED",
         "webhook_configuration": {},
         **number.fields,
     }

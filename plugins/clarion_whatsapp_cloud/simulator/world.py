@@ -88,6 +88,7 @@ class World:
 
     def __init__(self, waba: str, seed: int | None) -> None:
         self.waba = waba
+        self.business = f"8800{waba}"  # all business accounts here belong to one business
         self.random = random.Random(seed)
         self.numbers: dict[str, Number] = {}
         self.templates: dict[tuple[str, str, str], Template] = {}

@@ -10,10 +10,12 @@ import pytest
 
 from clarion.base.http import Client, NotSent
 from clarion.messaging.contract import (
+    UNLIMITED,
     Accepted,
     Busy,
     Forged,
     Halted,
+    Limits,
     Message,
     Notice,
     Part,
@@ -234,9 +236,20 @@ def test_a_number_is_described(simulator):
         "quality": "green",
         "name_status": "approved",
         "verification": "verified",
-        "throughput": "standard",
-        "limit": "TIER_2K",
+        "throughput": "high",
+        "limit": "TIER_UNLIMITED",
+        "limits": Limits("77", 1000, UNLIMITED, "business:8800100000000000001"),
     }
+
+
+def test_limits_are_read_and_a_foreign_account_is_not_believed(simulator):
+    fields = {
+        "throughput": {"level": "STANDARD"},
+        "whatsapp_business_manager_messaging_limit": "TIER_2K",
+    }
+    simulator.ask("/_sim/phones", {"id": "78", "waba": "1234", "fields": fields})
+
+    assert check(simulator, "78")["limits"] == Limits("78", 80, 2_000, "")
 
 
 def test_a_number_cannot_be_described_with_a_wrong_token(simulator):

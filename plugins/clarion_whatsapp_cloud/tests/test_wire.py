@@ -12,9 +12,11 @@ from hypothesis import strategies as st
 
 from clarion.base.errors import Invalid
 from clarion.messaging.contract import (
+    UNLIMITED,
     Accepted,
     Health,
     Inbound,
+    Limits,
     Message,
     Notice,
     Part,
@@ -565,6 +567,46 @@ def test_the_end_of_a_restriction_is_read_in_every_form(given, year):
     _notice, health = updates(_webhook("account_update", value))
 
     assert (health.until.year if health.until else None) == year
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "expected"),
+    [
+        (
+            "phone_number_quality_update",
+            {"display_phone_number": "15550783881", "event": "THROUGHPUT_UPGRADE"},
+            Limits("15550783881", rate_per_s=1000),
+        ),
+        (
+            "phone_number_quality_update",
+            {
+                "display_phone_number": "15550783881",
+                "event": "ONBOARDING",
+                "max_daily_conversations_per_business": "TIER_2K",
+            },
+            Limits("15550783881", people_per_day=2_000),
+        ),
+        (
+            "business_capability_update",
+            {"max_daily_conversations_per_business": 2000},
+            Limits(people_per_day=2_000),
+        ),
+        (
+            "business_capability_update",
+            {"max_daily_conversations_per_business": -1},
+            Limits(people_per_day=UNLIMITED),
+        ),
+        (
+            "business_capability_update",
+            {"max_daily_conversations_per_business": "TIER_NEW"},
+            None,
+        ),
+        ("phone_number_name_update", {"current_limit": "TIER_10K"}, None),
+    ],
+)
+def test_limits_are_read_from_notices(field, value, expected):
+    (notice,) = [u for u in updates(_webhook(field, value)) if isinstance(u, Notice)]
+    assert notice.limits == expected
 
 
 def test_a_quality_update_is_known_by_its_content():

@@ -77,6 +77,19 @@ def number(answer: Object) -> dict[str, str]:
     }
 
 
+def business(account: Object, numbers: Object, number_id: str) -> str:
+    """Name the business that a number belongs to; empty unless its account lists it.
+
+    What an account says about itself is believed only with a token that may read its
+    numbers, the asked one among them: nobody shares a business's limit by claiming so.
+    """
+    mine = {as_text(as_dict(one).get("id")) for one in as_list(numbers.get("data"))}
+    if number_id not in mine:
+        return ""
+    owner = as_text(as_dict(account.get("owner_business_info")).get("id"))
+    return f"business:{owner}" if owner else f"account:{as_text(account.get('id'))}"
+
+
 def template_verdict(answer: Object) -> TemplateVerdict | None:
     """Read what the provider says about a template. `None`: the answer names none.
 

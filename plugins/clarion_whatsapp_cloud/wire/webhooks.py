@@ -20,6 +20,7 @@ from clarion.messaging.contract import (
     Update,
     Verdict,
 )
+from clarion_whatsapp_cloud.wire import limits
 from clarion_whatsapp_cloud.wire.health import health
 from clarion_whatsapp_cloud.wire.values import (
     Json,
@@ -301,7 +302,7 @@ def _notice(piece: Object, value: Object) -> Notice:
         ),
         "",
     )
-    return Notice(field, subject, event, dict(value))
+    return Notice(field, subject, event, dict(value), limits.of_notice(field, value))
 
 
 def _plus(wa_id: str) -> str:

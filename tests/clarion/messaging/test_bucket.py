@@ -86,5 +86,5 @@ def test_a_late_slice_puts_off_the_next_ones():
 def test_a_fast_number_is_not_held_back_by_slices(rate):
     now = 1_700_000_000.0
     found = bucket.step(Bucket(0.0), now, rate, Ask(200))
-    assert found.count >= min(200, rate // (rate // 100))
+    assert found.count >= 50
     assert found.again_at <= now + 0.1
