@@ -170,11 +170,10 @@ def waits_no_more(campaign_id: UUID) -> None:
 
 def forget_waits() -> None:
     """Drop the waits of orders that are over or stopped."""
-    running = exists().where(
-        Campaign.id == PortfolioWait.campaign_id, Campaign.state == "running"
-    )
+    running = select(Campaign.id).where(Campaign.state == "running")
+    gone = delete(PortfolioWait).where(PortfolioWait.campaign_id.not_in(running))
     with db.apart(SYSTEM) as orm:
-        orm.execute(delete(PortfolioWait).where(~running))
+        orm.execute(gone.execution_options(synchronize_session=False))
 
 
 def _limit() -> ColumnElement[int | None]:
