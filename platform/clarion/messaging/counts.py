@@ -44,7 +44,9 @@ def series(campaign_id: UUID, limit: int = 120) -> list[tuple[Any, int, int, int
     query = (
         select(
             minute,
-            func.count().filter(to.in_(("accepted", "held"))),
+            func.count().filter(
+                to.in_(("accepted", "held")), MessageEvent.reason != "restored"
+            ),
             func.count().filter(to.in_(here), was.not_in(here)),  # some are read at once
             func.count().filter(to == "failed"),
         )

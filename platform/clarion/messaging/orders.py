@@ -204,6 +204,9 @@ def resume(campaign_id: UUID) -> None:
     order = locked(campaign_id)
     if order.state not in ("paused", "pausing"):
         raise Conflict("campaign_not_paused", _("This campaign is not paused."))
+    if order.state_reason == doubts.RESTORED:
+        said = _("Its messages are held after a restore: two people decide about them.")
+        raise Conflict("campaign_held", said)
     order.state, order.state_reason = "running", ""
     audit.record("messaging.campaign.resumed", order)
     ring(campaign_id)
@@ -211,7 +214,10 @@ def resume(campaign_id: UUID) -> None:
 
 def go_on(campaign_id: UUID) -> None:
     """Resume an order if it is paused, else ring it: what was in its way is gone."""
-    if locked(campaign_id).state in ("paused", "pausing"):
+    order = locked(campaign_id)
+    if order.state_reason == doubts.RESTORED:
+        return  # two people let it go on, nobody else
+    if order.state in ("paused", "pausing"):
         resume(campaign_id)
     else:
         ring(campaign_id)

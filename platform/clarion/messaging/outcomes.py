@@ -221,11 +221,31 @@ REASONS: Mapping[tuple[str, str], _Row] = {
     ("held", "restored"): _Row(
         _("Held after a restore"),
         _("The database was restored; this message may have been sent before."),
-        _("Wait for the hold to end, then decide."),
+        _("Wait for a report of the provider; after a day two people decide."),
     ),
     ("unknown", "no_answer"): STATES["unknown"],
     ("needs_decision", "no_answer"): STATES["needs_decision"],
-    ("needs_decision", "restored"): STATES["needs_decision"],
+    ("unknown", "restored"): _Row(
+        _("Outcome unknown"),
+        _(
+            "It was on its way when the backup was made from which the database was restored."
+        ),
+        _("Wait for a report of the provider; later two people decide."),
+    ),
+    ("needs_decision", "restored"): _Row(
+        _("Needs the decision of two people"),
+        _("The database was restored; this message may have been sent before."),
+        _("Decide on the campaign's page: one proposes, another confirms."),
+    ),
+    ("paused", "restored"): _Row(
+        _("Held after a restore"),
+        _(
+            "The database was restored from a backup, and these messages may have been sent."
+        ),
+        _(
+            "Wait for reports of the provider; after a day two people decide about the rest."
+        ),
+    ),
     ("needs_decision", "provider_quality"): _Row(
         _("Needs your decision"),
         _("The provider held the message for a check and never said what became of it."),

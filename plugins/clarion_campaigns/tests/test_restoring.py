@@ -62,6 +62,13 @@ def test_every_page_says_that_nothing_is_sent(held, sending_shop):
     assert "The database was restored from a backup" in page
     assert "3 messages are in doubt after a restore" in page
     assert "Propose to send again" not in page
+    assert "Resume" not in page
+
+
+def test_one_person_does_not_resume_what_is_held(held, sending_shop):
+    answer = Visitor(sending_shop.tenant).post(f"/campaigns/{held.id}/resume")
+
+    assert answer.status_code == 409
 
 
 def test_nobody_is_told_so_on_a_sound_database(sending_shop):

@@ -26,7 +26,8 @@ QUIET = [
 ]
 PAGES = [
     "/console/", "/console/accounts/", "/console/accounts/new", "/console/people/",
-    "/console/senders/", "/console/queues/", "/console/webhooks/", "/console/plugins/",
+    "/console/senders/", "/console/queues/", "/console/webhooks/", "/console/backups/",
+    "/console/plugins/",
     "/console/plugins/contacts", "/console/staff/", "/console/staff/new", "/console/roles/",
     "/console/roles/new", "/console/log/",
 ]  # fmt: skip
