@@ -12,6 +12,7 @@ from sqlalchemy import ColumnElement, Integer, and_, case, cast, exists, func, o
 from sqlalchemy import update as update_of
 
 from clarion.base import db
+from clarion.messaging.doubts import RESTORED
 from clarion.messaging.models import Campaign, Message
 from clarion.tenancy.scope import current_account
 
@@ -52,6 +53,7 @@ def send_again() -> list[UUID]:
     )
     due = and_(
         Message.state == "unknown",
+        Message.reason != RESTORED,
         Message.state_since <= func.clarion_now() - AGAIN_AFTER,
         Message.attempt <= AGAIN_TIMES,
         or_(Message.expires_at.is_(None), Message.expires_at > func.clarion_now()),

@@ -19,7 +19,7 @@ from clarion.base import db
 from clarion.base.telemetry import counter, logger
 from clarion.base.words import speaking
 from clarion.messaging import channels, contract, orders, outcomes, pacing
-from clarion.messaging.contract import Busy, Halted
+from clarion.messaging.contract import Halted
 from clarion.messaging.events import BreakerOpened
 from clarion.messaging.models import Breaker, Campaign, Channel, Sender
 from clarion.tenancy import audit
@@ -241,7 +241,7 @@ def resume(campaign_id: UUID) -> int:
         _lift(row)
         row.state, row.closed_at, row.trial_until = "closed", func.clarion_now(), None
     if rows:
-        pacing.busy(sender.channel_id, sender.id, _slower())
+        _slow_down(sender.channel_id, sender.id)
     db.session().flush()
     return len(rows)
 
@@ -249,10 +249,17 @@ def resume(campaign_id: UUID) -> int:
 def resumed(kind: Kind, subject: str) -> None:
     """Close a breaker because a person resumed the thing itself, on its own page."""
     row = db.session().scalar(_one(kind, subject).with_for_update())
-    if row is not None and row.state != "closed":
-        audit.record("messaging.breaker.resumed", None, kind=row.kind, why=row.reason)
-        row.state, row.closed_at, row.trial_until = "closed", func.clarion_now(), None
-        db.session().flush()
+    if row is None or row.state == "closed":
+        return
+    audit.record("messaging.breaker.resumed", None, kind=row.kind, why=row.reason)
+    row.state, row.closed_at, row.trial_until = "closed", func.clarion_now(), None
+    db.session().flush()
+    which = Sender.id if kind == "sender" else Sender.channel_id
+    senders = select(Sender.channel_id, Sender.id).where(
+        Sender.account_id == current_account(), which == UUID(subject)
+    )
+    for channel_id, sender_id in db.session().execute(senders).tuples().all():
+        _slow_down(channel_id, sender_id)
 
 
 def standing() -> list[Stop]:
@@ -470,5 +477,7 @@ def _kind(row: Breaker) -> Kind:
     return row.kind  # type: ignore[return-value] # a check of the table
 
 
-def _slower() -> Busy:
-    return contract.Busy("sender", 0.0, "resumed")
+def _slow_down(channel_id: UUID, sender_id: UUID) -> None:
+    """Begin again at half rate; it recovers as after a throttle."""
+    said = contract.Busy("sender", 0.0, "resumed", throttles=True)
+    pacing.busy(channel_id, sender_id, said)

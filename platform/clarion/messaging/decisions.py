@@ -145,7 +145,11 @@ def _open_at(campaign_id: UUID, at: dt.datetime) -> ColumnElement[bool]:
         Decision.created_at >= at,
     )
     return or_(
-        and_(Message.state == "needs_decision", Message.state_since <= at),
+        and_(
+            Message.state == "needs_decision",
+            Message.reason != RESTORED,
+            Message.state_since <= at,
+        ),
         Message.id.in_(decided),
     )
 

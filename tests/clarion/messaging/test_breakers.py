@@ -4,8 +4,8 @@ import pytest
 from sqlalchemy import select, update
 
 from clarion.base import db
-from clarion.messaging import breakers, counts, orders, reconcile
-from clarion.messaging.models import Sender
+from clarion.messaging import breakers, channels, counts, orders, reconcile
+from clarion.messaging.models import Sender, SenderBucket
 from clarion.tenancy.models import AuditEntry
 
 
@@ -123,12 +123,26 @@ def test_a_refusal_that_pauses_costs_nobody_their_message(
     assert tally(order) == {"accepted": 8}
     assert stops() == set()
     with db.transaction() as orm:
+        assert orm.scalar(select(SenderBucket.factor)) == 0.5  # at half rate
         who = orm.scalars(
             select(AuditEntry.actor_name).where(
                 AuditEntry.name == "messaging.breaker.resumed"
             )
         ).all()
         assert who == ["Marina Lopes"]
+
+
+def test_resuming_the_number_itself_is_at_half_rate_too(make_order, run_jobs):
+    with db.transaction() as orm:
+        sender = orm.scalar(select(Sender.id))
+        breakers.open_("sender", str(sender), "spam_restricted")
+        assert orm.scalar(select(SenderBucket.factor)) == 1
+        channels.resume_sender(sender)
+        orm.expire_all()
+
+        assert orm.scalar(select(SenderBucket.factor)) == 0.5
+        assert orm.scalar(select(Sender.state)) == "active"
+        assert breakers.standing() == []
 
 
 def test_after_message_ten_no_later_attempt_leaves(make_order, simulator, run_jobs):

@@ -167,6 +167,19 @@ def test_a_late_event_overtakes_a_resend_that_waits(asked, simulator, run_jobs):
     assert len(simulator.receipts()) == 3
 
 
+def test_what_a_restore_left_in_doubt_takes_two_people(asked):
+    order, ids = asked
+    with db.transaction():
+        drawn = decisions.asked_at()
+        db.session().execute(update(Message).values(reason="restored"))
+    with db.transaction():
+        one = decisions.decide(order, "resend", messages=ids)
+        every = decisions.decide(order, "resend", asked_at=drawn)
+
+    assert (one.resend, every.resend) == (0, 0)
+    assert tally(order) == {"needs_decision": 4}
+
+
 def test_nothing_of_a_stopped_campaign_is_sent_again(asked):
     order, ids = asked
     with db.transaction():
