@@ -147,8 +147,13 @@ def reported(transport: str, failed: Sequence[Reported]) -> None:
             Message.id.in_(tried),
         ),
     )
-    for campaign_id in list(db.session().scalars(hit.distinct())):
-        if campaign_id is not None and _loses(campaign_id):
+    running = select(Campaign.id).where(
+        Campaign.account_id == current_account(),
+        Campaign.id.in_(hit),
+        Campaign.state == "running",
+    )
+    for campaign_id in list(db.session().scalars(running)):
+        if _loses(campaign_id):
             breakers.open_("campaign", str(campaign_id), "failure_rate")
 
 

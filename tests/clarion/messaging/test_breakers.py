@@ -1,11 +1,19 @@
 """What stops sending before it does harm, and how it goes on: rules of a real simulator."""
 
 import pytest
-from sqlalchemy import select, update
+from sqlalchemy import func, select, update
+from tests.clarion.messaging.test_incoming import deliver, status
 
 from clarion.base import db
-from clarion.messaging import breakers, channels, counts, orders, reconcile
-from clarion.messaging.models import Sender, SenderBucket
+from clarion.messaging import (
+    breakers,
+    channels,
+    counts,
+    orders,
+    reconcile,
+    suppression,
+)
+from clarion.messaging.models import Attempt, Message, Sender, SenderBucket
 from clarion.tenancy.models import AuditEntry
 
 
@@ -244,6 +252,79 @@ def test_people_who_cannot_be_reached_stop_nobody_else(make_order, simulator, ru
     assert tally(order) == {"failed": 250}
     assert state(order)[0] == "finished"
     assert stops() == set()
+
+
+def delivered(order, count):
+    """Let so many of an order's people get it."""
+    with db.transaction() as orm:
+        some = select(Message.id).where(
+            Message.campaign_id == order, Message.state == "accepted"
+        )
+        orm.execute(
+            update(Message)
+            .where(Message.id.in_(some.limit(count)))
+            .values(state="delivered", state_since=func.clarion_now())
+        )
+
+
+def stop(order, count):
+    """Let so many of those who got it write STOP."""
+    with db.transaction() as orm:
+        query = select(Message.contact_id).where(
+            Message.campaign_id == order, Message.state == "delivered"
+        )
+        for contact_id in list(orm.scalars(query.order_by(Message.id).limit(count))):
+            suppression.suppress([], reason="stop", contact_id=contact_id)
+
+
+@pytest.fixture
+def half(make_order, simulator, run_jobs):
+    """An order of which 250 people have it, and which is not finished."""
+    rule(simulator, {"answer": "refuse", "code": 131056}, suffix="9")  # these wait
+    order, _ = make_order.start(280)
+    run_jobs()
+    delivered(order, 250)
+    return order
+
+
+@pytest.mark.parametrize(("stops_", "opens"), [(4, False), (5, True)])
+def test_too_many_who_say_stop_stop_the_template(half, run_jobs, stops_, opens):
+    """Two in a hundred, and five at least."""
+    stop(half, stops_)
+    reconcile.mend()
+
+    assert state(half)[0] == ("paused" if opens else "running")
+    assert stops() == ({("template", "open", "opt_out_rate")} if opens else set())
+
+
+def test_stops_of_long_ago_do_not_count_for_the_last_thousand(
+    make_order, simulator, run_jobs, later
+):
+    rule(simulator, {"answer": "refuse", "code": 131056}, suffix="9")
+    order, _ = make_order.start(1_400)
+    run_jobs()
+    delivered(order, 200)
+    stop(order, 20)
+    later.forward(minutes=5)
+    delivered(order, 1_010)
+    reconcile.mend()
+
+    assert stops() == set()
+
+
+def test_what_is_lost_after_it_was_accepted_stops_the_campaign(
+    account, make_order, simulator, run_jobs
+):
+    rule(simulator, {"answer": "refuse", "code": 131056}, suffix="9")
+    order, _ = make_order.start(220)
+    run_jobs()
+    with db.transaction() as orm:
+        query = select(Attempt.provider_id).where(Attempt.provider_id.is_not(None))
+        sent = list(orm.scalars(query.order_by(Attempt.id)))
+    for lost, reason in ((sent[:39], ""), (sent[39:41], "failure_rate")):
+        errors = [{"code": 131000, "title": "(131000)"}]
+        deliver(account, *(status(one, "failed", errors=errors) for one in lost))
+        assert state(order)[1] == reason
 
 
 def test_an_unknown_code_is_for_staff_and_not_for_the_owner(
