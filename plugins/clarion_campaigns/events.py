@@ -14,3 +14,13 @@ class CampaignLaunched(Event):
     name: ClassVar[str] = "campaigns.campaign.launched"
     public: ClassVar[bool] = True
     draft_id: UUID
+
+
+@dataclass(frozen=True, slots=True)
+class CampaignNotStarted(Event):
+    """A launched campaign did not begin and is a draft again: too late, or not the same."""
+
+    name: ClassVar[str] = "campaigns.campaign.not_started"
+    public: ClassVar[bool] = True
+    draft_id: UUID
+    reason: str

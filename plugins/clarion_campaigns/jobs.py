@@ -3,7 +3,7 @@
 import datetime as dt
 from uuid import UUID
 
-from sqlalchemy import func, select
+from sqlalchemy import and_, func, or_, select
 
 from clarion.base import db
 from clarion.tenancy.actor import SYSTEM_JOB
@@ -13,12 +13,17 @@ from clarion_campaigns import service
 from clarion_campaigns.models import Draft
 
 LATE = dt.timedelta(minutes=1)
+LONGEST = dt.timedelta(days=1)
 
 
 @job(queue="default", idempotent=True)
 def start(draft_id: UUID) -> None:
-    """Freeze the audience and hand the campaign to the engine; a second run finds it done."""
-    service.start(draft_id)
+    """Freeze the audience and hand the campaign to the engine; a second run finds it done.
+
+    Before its time it rings itself again, at the planned instant.
+    """
+    if (wait := service.start(draft_id)) is not None:
+        start.after(min(wait, LONGEST), draft_id)
 
 
 @job(queue="default", idempotent=True)
@@ -29,10 +34,10 @@ def tally(campaign_id: UUID) -> None:
 
 @job(queue="default", idempotent=True, alone=True, system=True)
 def start_late() -> None:
-    """Ring again for campaigns whose start was not heard."""
-    waiting = select(Draft.account_id, Draft.id).where(
-        Draft.state == "starting", Draft.updated_at < func.clarion_now() - LATE
-    )
+    """Ring for campaigns whose time has come, and for those whose start was not heard."""
+    unheard = and_(Draft.state == "starting", Draft.updated_at < func.clarion_now() - LATE)
+    due = and_(Draft.state == "scheduled", Draft.starts_at <= func.clarion_now())
+    waiting = select(Draft.account_id, Draft.id).where(or_(unheard, due))
     with db.transaction():
         found = [tuple(row) for row in db.session().execute(waiting)]
     for account_id, draft_id in found:

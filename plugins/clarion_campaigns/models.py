@@ -4,14 +4,26 @@ import datetime as dt
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import CheckConstraint, Index, String, UniqueConstraint, Uuid, text
+from sqlalchemy import (
+    CheckConstraint,
+    DateTime,
+    ForeignKeyConstraint,
+    Index,
+    LargeBinary,
+    SmallInteger,
+    String,
+    UniqueConstraint,
+    Uuid,
+    text,
+)
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped
 
 from clarion.base.db import Wall, column
 from clarion.tenancy.models import NOW, AccountBase, Time
 
-STATES = ("draft", "starting", "launched", "cancelled")
+STATES = ("draft", "submitted", "scheduled", "starting", "launched", "cancelled")
+OUTCOMES = ("started", "missed", "refused")
 
 
 class Draft(AccountBase):
@@ -27,6 +39,7 @@ class Draft(AccountBase):
         UniqueConstraint("account_id", "campaign_id"),
         UniqueConstraint("account_id", "request_key"),
         Index("ix_campaigns_draft_state", "state", "updated_at"),
+        Index("ix_campaigns_draft_due", "state", "starts_at"),
         CheckConstraint(f"state IN {STATES!r}", name="state"),
         CheckConstraint("purpose IN ('', 'marketing', 'utility')", name="purpose"),
         CheckConstraint(
@@ -35,7 +48,7 @@ class Draft(AccountBase):
     )
     wall = Wall(
         kind="content",
-        system=("SELECT (id, account_id, state, updated_at)",),
+        system=("SELECT (id, account_id, state, starts_at, updated_at)",),
     )
 
     name: Mapped[str] = column(String(120), pd="account.content", log="ok")
@@ -46,6 +59,14 @@ class Draft(AccountBase):
         JSONB, pd="account.content", server_default=text("'{}'")
     )
     purpose: Mapped[str] = column(String(12), pd=None, server_default="")
+    # the beginning, the end and the spread as chosen, on the clock of `zone`
+    starts_local: Mapped[dt.datetime | None] = column(DateTime, pd=None)
+    zone: Mapped[str] = column(String(60), pd=None, server_default="UTC")
+    own_time: Mapped[bool] = column(pd=None, server_default=text("false"))
+    finish_local: Mapped[dt.datetime | None] = column(DateTime, pd=None)
+    spread_local: Mapped[dt.datetime | None] = column(DateTime, pd=None)
+    late_minutes: Mapped[int] = column(SmallInteger, pd=None, server_default="120")
+    starts_at: Mapped[dt.datetime | None] = column(Time, pd=None)  # the clock's copy
     soft: Mapped[bool] = column(pd=None, server_default=text("false"))
     state: Mapped[str] = column(String(12), pd=None, server_default="draft")
     state_reason: Mapped[str] = column(String(60), pd=None, server_default="")
@@ -61,3 +82,72 @@ class Draft(AccountBase):
     finished_at: Mapped[dt.datetime | None] = column(Time, pd=None)
     revision: Mapped[int] = column(pd=None, server_default="1")
     updated_at: Mapped[dt.datetime] = column(Time, pd=None, server_default=NOW)
+
+
+def _of_draft() -> ForeignKeyConstraint:
+    """Go with the draft: a deleted draft was never sent."""
+    return ForeignKeyConstraint(
+        ["account_id", "draft_id"],
+        ["campaigns_draft.account_id", "campaigns_draft.id"],
+        ondelete="CASCADE",
+    )
+
+
+class Approval(AccountBase):
+    """What a second person was asked to approve, and whether they did.
+
+    `pieces` holds a digest for each thing it is bound to, `fingerprint` one of them all.
+    A change ends it; a draft has at most one that stands.
+    """
+
+    __tablename__ = "campaigns_approval"
+    __table_args__ = (
+        Index(
+            "uq_campaigns_approval_open",
+            "account_id",
+            "draft_id",
+            unique=True,
+            postgresql_where=text("voided_at IS NULL"),
+        ),
+        CheckConstraint("approved_by <> submitted_by", name="four_eyes"),
+        CheckConstraint(
+            "(approved_by IS NULL) = (approved_at IS NULL)", name="approved_at"
+        ),
+        _of_draft(),
+    )
+    wall = Wall(kind="content")
+    owner_unique = False
+
+    draft_id: Mapped[UUID] = column(Uuid, pd=None)
+    pieces: Mapped[dict[str, str]] = column(JSONB, pd=None)
+    fingerprint: Mapped[bytes] = column(LargeBinary, pd=None)
+    submitted_by: Mapped[str] = column(String(80), pd="person.id", retention="account")
+    submitted_name: Mapped[str] = column(
+        String(120), pd="person.name", retention="account", log="mask"
+    )
+    approved_by: Mapped[str | None] = column(
+        String(80), pd="person.id", retention="account"
+    )
+    approved_name: Mapped[str] = column(
+        String(120), pd="person.name", retention="account", server_default="", log="mask"
+    )
+    approved_at: Mapped[dt.datetime | None] = column(Time, pd=None)
+    voided_at: Mapped[dt.datetime | None] = column(Time, pd=None)
+    void_reason: Mapped[str] = column(String(60), pd=None, server_default="")
+
+
+class Occurrence(AccountBase):
+    """One planned beginning of a campaign, and what came of it: each at most once."""
+
+    __tablename__ = "campaigns_occurrence"
+    __table_args__ = (
+        UniqueConstraint("account_id", "draft_id", "planned_at"),
+        CheckConstraint(f"outcome IN {OUTCOMES!r}", name="outcome"),
+        _of_draft(),
+    )
+    wall = Wall(kind="content", app=("SELECT", "INSERT", "UPDATE (outcome)"))
+    owner_unique = False
+
+    draft_id: Mapped[UUID] = column(Uuid, pd=None)
+    planned_at: Mapped[dt.datetime] = column(Time, pd=None)
+    outcome: Mapped[str] = column(String(12), pd=None)

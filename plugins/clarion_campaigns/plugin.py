@@ -12,6 +12,9 @@ plugin = Plugin(
         Permission("view", "See campaigns", roles=("owner", "manager", "member")),
         Permission("edit", "Write campaigns", roles=("owner", "manager", "member")),
         Permission("launch", "Send campaigns and let paused ones go on", sensitive=True),
+        Permission(
+            "approve", "Approve campaigns that somebody else submitted", sensitive=True
+        ),
         Permission("stop", "Pause and stop campaigns"),
     ),
     nav=(
@@ -23,6 +26,15 @@ plugin = Plugin(
             keys="g c",
             section="Messages",
             order=20,
+        ),
+        NavItem(
+            "Calendar",
+            icon="calendar-time",
+            to="campaigns.calendar",
+            needs="view",
+            keys="g k",
+            section="Messages",
+            order=22,
         ),
     ),
 )

@@ -89,6 +89,7 @@ class Contact(AccountBase):
     )
     language: Mapped[str] = column(String(20), pd=None, server_default="")
     country: Mapped[str] = column(String(2), pd=None, server_default="")
+    timezone: Mapped[str] = column(String(60), pd=None, server_default="")
     attributes: Mapped[dict[str, str]] = column(
         JSONB, pd="contact.attribute", retention="contact", server_default=text("'{}'")
     )

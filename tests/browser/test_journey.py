@@ -230,6 +230,9 @@ class Marina:
         self.page.get_by_label("Text, or fallback").fill("friend")
         self.witness.look()
         self.press("Save and continue")
+        expect(self.page.get_by_text("When it begins")).to_be_visible()
+        self.witness.look()
+        self.press("Save and continue")
         expect(self.page.get_by_text("Every variable is filled.")).to_be_visible()
         self.witness.look()
 

@@ -119,6 +119,7 @@ class Customer:
         form = page.form("source-first_name")
         filled = {"source-first_name": "first_name", "fallback-first_name": "friend"}
         page = self.visitor.send(form, filled)
+        page = self.visitor.send(page.form_to("/step/when"))
         page = self.visitor.send(page.form_to("/launch"))
         return page.path
 

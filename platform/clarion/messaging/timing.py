@@ -44,6 +44,11 @@ def slots(
     ]
 
 
+def first_slot(order: Campaign, key: str, rules: Rules, at: dt.datetime) -> Slot:
+    """Say when the first of the people behind a key leave."""
+    return next(_slots(order, key, rules, at))
+
+
 def table(rows: list[Slot]) -> TableValuedAlias:
     """Offer slots to a statement as a table."""
     moment = TIMESTAMP(timezone=True)

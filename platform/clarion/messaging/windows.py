@@ -79,6 +79,14 @@ def key_of(zone: str, country: str, otherwise: str) -> str:
     return otherwise if known(otherwise) else "UTC"
 
 
+@lru_cache(maxsize=1)
+def choices() -> tuple[tuple[str, str], ...]:
+    """List the zones a person may choose, by name: those of places, and UTC."""
+    odd = ("Etc/", "SystemV/", "posix/", "right/")
+    names = sorted(n for n in _names() if "/" in n and not n.startswith(odd))
+    return (("UTC", "UTC"), *((name, name.replace("_", " ")) for name in names))
+
+
 @lru_cache(maxsize=1_024)
 def zones_of(key: str) -> tuple[ZoneInfo, ...]:
     """List the zones behind a key; an unknown one is UTC."""

@@ -1,13 +1,13 @@
 """Countries, time zones and languages to choose from, in the reader's words."""
 
 from functools import cache
-from zoneinfo import available_timezones
 
 from babel import Locale
 from flask_babel import get_locale
 from flask_babel import gettext as _
 
 from clarion.base import words
+from clarion.messaging import windows
 
 Choices = list[tuple[str, str]]
 
@@ -31,12 +31,9 @@ def _by_name(pair: tuple[str, str]) -> str:
     return pair[1].casefold()
 
 
-@cache
 def zones() -> Choices:
     """List the time zones of places, as `Europe/Lisbon`."""
-    odd = ("Etc/", "SystemV/", "posix/", "right/")
-    names = (n for n in available_timezones() if "/" in n and not n.startswith(odd))
-    return [("UTC", "UTC"), *((n, n.replace("_", " ")) for n in sorted(names))]
+    return list(windows.choices())
 
 
 def own_languages() -> Choices:

@@ -31,6 +31,7 @@ STATES: Final[dict[str, tuple[str, str]]] = {
     "held": ("warn", N_("Held")),
     # a campaign
     "draft": ("idle", N_("Draft")),
+    "submitted": ("warn", N_("Waits for approval")),
     "scheduled": ("info", N_("Scheduled")),
     "starting": ("info live", N_("Starting")),
     "running": ("info live", N_("Sending")),

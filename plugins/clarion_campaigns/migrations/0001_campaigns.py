@@ -26,6 +26,13 @@ def upgrade() -> None:
     sa.Column('segment', postgresql.JSONB(astext_type=sa.Text()), server_default=sa.text("'{}'"), nullable=False),
     sa.Column('variables', postgresql.JSONB(astext_type=sa.Text()), server_default=sa.text("'{}'"), nullable=False),
     sa.Column('purpose', sa.String(length=12), server_default='', nullable=False),
+    sa.Column('starts_local', sa.DateTime(), nullable=True),
+    sa.Column('zone', sa.String(length=60), server_default='UTC', nullable=False),
+    sa.Column('own_time', sa.Boolean(), server_default=sa.text('false'), nullable=False),
+    sa.Column('finish_local', sa.DateTime(), nullable=True),
+    sa.Column('spread_local', sa.DateTime(), nullable=True),
+    sa.Column('late_minutes', sa.SmallInteger(), server_default='120', nullable=False),
+    sa.Column('starts_at', sa.DateTime(timezone=True), nullable=True),
     sa.Column('soft', sa.Boolean(), server_default=sa.text('false'), nullable=False),
     sa.Column('state', sa.String(length=12), server_default='draft', nullable=False),
     sa.Column('state_reason', sa.String(length=60), server_default='', nullable=False),
@@ -43,7 +50,7 @@ def upgrade() -> None:
     sa.Column('created_by', sa.String(length=80), server_default=sa.text("coalesce(current_setting('app.actor_id', true), '')"), nullable=False),
     sa.CheckConstraint("(state = 'launched') = (campaign_id IS NOT NULL)", name=op.f('ck_campaigns_draft_campaign_id')),
     sa.CheckConstraint("purpose IN ('', 'marketing', 'utility')", name=op.f('ck_campaigns_draft_purpose')),
-    sa.CheckConstraint("state IN ('draft', 'starting', 'launched', 'cancelled')", name=op.f('ck_campaigns_draft_state')),
+    sa.CheckConstraint("state IN ('draft', 'submitted', 'scheduled', 'starting', 'launched', 'cancelled')", name=op.f('ck_campaigns_draft_state')),
     sa.ForeignKeyConstraint(['account_id', 'campaign_id'], ['campaign.account_id', 'campaign.id'], name=op.f('fk_campaigns_draft_account_id_campaign_id')),
     sa.ForeignKeyConstraint(['account_id', 'sender_id'], ['sender.account_id', 'sender.id'], name=op.f('fk_campaigns_draft_account_id_sender_id')),
     sa.ForeignKeyConstraint(['account_id'], ['account.id'], name=op.f('fk_campaigns_draft_account_id')),
@@ -53,17 +60,66 @@ def upgrade() -> None:
     sa.UniqueConstraint('account_id', 'request_key', name=op.f('uq_campaigns_draft_account_id_request_key'))
     )
     op.execute('GRANT SELECT, INSERT, UPDATE, DELETE ON campaigns_draft TO clarion_app')
-    op.execute('GRANT SELECT (id, account_id, state, updated_at) ON campaigns_draft TO clarion_system')
+    op.execute('GRANT SELECT (id, account_id, state, starts_at, updated_at) ON campaigns_draft TO clarion_system')
     op.execute('ALTER TABLE campaigns_draft ENABLE ROW LEVEL SECURITY')
     op.execute('ALTER TABLE campaigns_draft FORCE ROW LEVEL SECURITY')
     op.execute('CREATE POLICY app ON campaigns_draft TO clarion_app USING (account_id = (SELECT clarion_account())) WITH CHECK (account_id = (SELECT clarion_account()))')
     op.execute('CREATE POLICY system ON campaigns_draft TO clarion_system USING (true) WITH CHECK (true)')
+    op.create_index('ix_campaigns_draft_due', 'campaigns_draft', ['state', 'starts_at'], unique=False)
+    op.create_table('campaigns_approval',
+    sa.Column('id', sa.Uuid(), nullable=False),
+    sa.Column('account_id', sa.Uuid(), server_default=sa.text('clarion_account()'), nullable=False),
+    sa.Column('draft_id', sa.Uuid(), nullable=False),
+    sa.Column('pieces', postgresql.JSONB(astext_type=sa.Text()), nullable=False),
+    sa.Column('fingerprint', sa.LargeBinary(), nullable=False),
+    sa.Column('submitted_by', sa.String(length=80), nullable=False),
+    sa.Column('submitted_name', sa.String(length=120), nullable=False),
+    sa.Column('approved_by', sa.String(length=80), nullable=True),
+    sa.Column('approved_name', sa.String(length=120), server_default='', nullable=False),
+    sa.Column('approved_at', sa.DateTime(timezone=True), nullable=True),
+    sa.Column('voided_at', sa.DateTime(timezone=True), nullable=True),
+    sa.Column('void_reason', sa.String(length=60), server_default='', nullable=False),
+    sa.Column('created_at', sa.DateTime(timezone=True), server_default=sa.text('clarion_now()'), nullable=False),
+    sa.Column('created_by', sa.String(length=80), server_default=sa.text("coalesce(current_setting('app.actor_id', true), '')"), nullable=False),
+    sa.CheckConstraint('(approved_by IS NULL) = (approved_at IS NULL)', name=op.f('ck_campaigns_approval_approved_at')),
+    sa.CheckConstraint('approved_by <> submitted_by', name=op.f('ck_campaigns_approval_four_eyes')),
+    sa.ForeignKeyConstraint(['account_id', 'draft_id'], ['campaigns_draft.account_id', 'campaigns_draft.id'], name=op.f('fk_campaigns_approval_account_id_draft_id'), ondelete='CASCADE'),
+    sa.ForeignKeyConstraint(['account_id'], ['account.id'], name=op.f('fk_campaigns_approval_account_id')),
+    sa.PrimaryKeyConstraint('id', name=op.f('pk_campaigns_approval'))
+    )
+    op.execute('GRANT SELECT, INSERT, UPDATE, DELETE ON campaigns_approval TO clarion_app')
+    op.execute('ALTER TABLE campaigns_approval ENABLE ROW LEVEL SECURITY')
+    op.execute('ALTER TABLE campaigns_approval FORCE ROW LEVEL SECURITY')
+    op.execute('CREATE POLICY app ON campaigns_approval TO clarion_app USING (account_id = (SELECT clarion_account())) WITH CHECK (account_id = (SELECT clarion_account()))')
+    op.create_index('uq_campaigns_approval_open', 'campaigns_approval', ['account_id', 'draft_id'], unique=True, postgresql_where=sa.text('voided_at IS NULL'))
+    op.create_table('campaigns_occurrence',
+    sa.Column('id', sa.Uuid(), nullable=False),
+    sa.Column('account_id', sa.Uuid(), server_default=sa.text('clarion_account()'), nullable=False),
+    sa.Column('draft_id', sa.Uuid(), nullable=False),
+    sa.Column('planned_at', sa.DateTime(timezone=True), nullable=False),
+    sa.Column('outcome', sa.String(length=12), nullable=False),
+    sa.Column('created_at', sa.DateTime(timezone=True), server_default=sa.text('clarion_now()'), nullable=False),
+    sa.Column('created_by', sa.String(length=80), server_default=sa.text("coalesce(current_setting('app.actor_id', true), '')"), nullable=False),
+    sa.CheckConstraint("outcome IN ('started', 'missed', 'refused')", name=op.f('ck_campaigns_occurrence_outcome')),
+    sa.ForeignKeyConstraint(['account_id', 'draft_id'], ['campaigns_draft.account_id', 'campaigns_draft.id'], name=op.f('fk_campaigns_occurrence_account_id_draft_id'), ondelete='CASCADE'),
+    sa.ForeignKeyConstraint(['account_id'], ['account.id'], name=op.f('fk_campaigns_occurrence_account_id')),
+    sa.PrimaryKeyConstraint('id', name=op.f('pk_campaigns_occurrence')),
+    sa.UniqueConstraint('account_id', 'draft_id', 'planned_at', name=op.f('uq_campaigns_occurrence_account_id_draft_id_planned_at'))
+    )
+    op.execute('GRANT SELECT, INSERT, UPDATE (outcome) ON campaigns_occurrence TO clarion_app')
+    op.execute('ALTER TABLE campaigns_occurrence ENABLE ROW LEVEL SECURITY')
+    op.execute('ALTER TABLE campaigns_occurrence FORCE ROW LEVEL SECURITY')
+    op.execute('CREATE POLICY app ON campaigns_occurrence TO clarion_app USING (account_id = (SELECT clarion_account())) WITH CHECK (account_id = (SELECT clarion_account()))')
     op.create_index('ix_campaigns_draft_state', 'campaigns_draft', ['state', 'updated_at'], unique=False)
     # ### end Alembic commands ###
 
 
 def downgrade() -> None:
     # ### commands auto generated by Alembic - please adjust! ###
+    op.drop_table('campaigns_occurrence')
+    op.drop_index('uq_campaigns_approval_open', table_name='campaigns_approval', postgresql_where=sa.text('voided_at IS NULL'))
+    op.drop_table('campaigns_approval')
+    op.drop_index('ix_campaigns_draft_due', table_name='campaigns_draft')
     op.drop_index('ix_campaigns_draft_state', table_name='campaigns_draft')
     op.drop_table('campaigns_draft')
     # ### end Alembic commands ###

@@ -1,5 +1,7 @@
 """What can be done with campaigns: write, review, launch, stop, and see what came of it."""
 
+from clarion_campaigns.service.approval import PIECES, Asked, asked
+from clarion_campaigns.service.approval import needed as needs_approval
 from clarion_campaigns.service.doubts import Doubts, decide
 from clarion_campaigns.service.drafts import (
     FIXED,
@@ -17,6 +19,7 @@ from clarion_campaigns.service.drafts import (
     rename,
 )
 from clarion_campaigns.service.following import Proposal, follow_up, proposal
+from clarion_campaigns.service.planning import Day, Wave, choose_time, month, waves
 from clarion_campaigns.service.restoring import confirm, propose, vouch, withdraw
 from clarion_campaigns.service.results import (
     Deed,
@@ -38,8 +41,10 @@ from clarion_campaigns.service.review import (
     problems,
     rail,
 )
+from clarion_campaigns.service.schedule import LATE_CHOICES, Schedule
 from clarion_campaigns.service.sending import (
     TYPE_ABOVE,
+    approve,
     cancel,
     close,
     launch,
@@ -47,15 +52,20 @@ from clarion_campaigns.service.sending import (
     release,
     resume,
     start,
+    take_back,
 )
 from clarion_campaigns.service.story import Story, story
 
 __all__ = [
     "FIXED",
+    "LATE_CHOICES",
     "NAME_MAX",
+    "PIECES",
     "STEPS",
     "TEXT_MAX",
     "TYPE_ABOVE",
+    "Asked",
+    "Day",
     "Deed",
     "Doubts",
     "DraftView",
@@ -66,12 +76,17 @@ __all__ = [
     "Proposal",
     "Rail",
     "Results",
+    "Schedule",
     "Story",
+    "Wave",
     "activity",
     "advised",
+    "approve",
+    "asked",
     "cancel",
     "choose_message",
     "choose_people",
+    "choose_time",
     "close",
     "confirm",
     "create",
@@ -84,6 +99,8 @@ __all__ = [
     "get",
     "launch",
     "listing",
+    "month",
+    "needs_approval",
     "pause",
     "people",
     "problems",
@@ -97,6 +114,8 @@ __all__ = [
     "resume",
     "start",
     "story",
+    "take_back",
     "vouch",
+    "waves",
     "withdraw",
 ]

@@ -12,10 +12,11 @@ from sqlalchemy.exc import IntegrityError
 from clarion.base import db
 from clarion.base.errors import Conflict, Invalid, NotFound
 from clarion.base.words import _
-from clarion.messaging import channels
+from clarion.messaging import channels, hours
 from clarion.tenancy import access, audit
 from clarion.tenancy.scope import current_account
 from clarion_campaigns.models import Draft
+from clarion_campaigns.service.schedule import Schedule
 from clarion_contacts import service as contacts
 from clarion_contacts.service import Filling
 from clarion_templates import service as templates
@@ -45,6 +46,8 @@ class DraftView:
     launched_at: dt.datetime | None
     launched_by: str
     vouched_at: dt.datetime | None
+    schedule: Schedule
+    starts_at: dt.datetime | None
     revision: int
     created_at: dt.datetime
     updated_at: dt.datetime
@@ -92,7 +95,7 @@ def rename(draft_id: UUID, name: str) -> DraftView:
     access.require("campaigns.edit")
     row = open_draft(draft_id)
     row.name = _named(name)
-    return _changed(row)
+    return changed(row)
 
 
 def choose_message(
@@ -110,7 +113,7 @@ def choose_message(
         raise Invalid("sender_unknown", _("There is no such number."), field="sender")
     row.sender_id = sender_id
     row.variables = _mapped(row)
-    return _changed(row)
+    return changed(row)
 
 
 def choose_people(draft_id: UUID, include: list[UUID], exclude: list[UUID]) -> DraftView:
@@ -122,7 +125,7 @@ def choose_people(draft_id: UUID, include: list[UUID], exclude: list[UUID]) -> D
     access.require("campaigns.edit")
     row = open_draft(draft_id)
     if row.segment.get("op") == "outcome":
-        return _changed(row)  # the people of a follow-up are who they are
+        return changed(row)  # the people of a follow-up are who they are
     known = {tag.id for tag in contacts.tags()}
     if not {*include, *exclude} <= known:
         raise Invalid("tag_unknown", _("There is no such tag."), field="include")
@@ -130,7 +133,7 @@ def choose_people(draft_id: UUID, include: list[UUID], exclude: list[UUID]) -> D
         said = _("A tag cannot be wanted and left out at once.")
         raise Invalid("segment_contradiction", said, field="exclude")
     row.segment = dict(contacts.by_tags(include, exclude))
-    return _changed(row)
+    return changed(row)
 
 
 def fill_variables(draft_id: UUID, given: Mapping[str, Mapping[str, str]]) -> DraftView:
@@ -159,7 +162,7 @@ def fill_variables(draft_id: UUID, given: Mapping[str, Mapping[str, str]]) -> Dr
             raise Invalid("variable_text_invalid", said, field=f"fallback-{name}")
         kept[name] = {"source": source, "fallback": fallback}
     row.variables = kept
-    return _changed(row)
+    return changed(row)
 
 
 def duplicate(draft_id: UUID, key: str) -> DraftView:
@@ -241,10 +244,29 @@ def view(row: Draft) -> DraftView:
         launched_at=row.launched_at,
         launched_by=row.launched_by,
         vouched_at=row.vouched_at,
+        schedule=Schedule(
+            row.starts_local,
+            row.zone,
+            row.own_time,
+            row.finish_local,
+            row.spread_local,
+            row.late_minutes,
+        ),
+        starts_at=row.starts_at,
         revision=row.revision,
         created_at=row.created_at,
         updated_at=row.updated_at,
     )
+
+
+def changed(row: Draft) -> DraftView:
+    """Count a change of a draft, and show it."""
+    row.revision += 1
+    row.state_reason = ""
+    row.updated_at = func.clarion_now()
+    db.session().flush()
+    db.session().refresh(row)
+    return view(row)
 
 
 def begin(name: str, key: str, same: Mapping[str, Any]) -> DraftView:
@@ -256,7 +278,7 @@ def begin(name: str, key: str, same: Mapping[str, Any]) -> DraftView:
     )
     if (row := orm.scalar(query)) is not None:
         return view(row)
-    row = Draft(id=db.new_id(), name=name, request_key=key, **same)
+    row = Draft(id=db.new_id(), name=name, request_key=key, zone=hours.rules().zone, **same)
     if not same:
         row.segment, row.variables = dict(contacts.everyone()), {}
     try:
@@ -284,15 +306,6 @@ def _named(name: str) -> str:
         said = _("The name may have %(max)s letters.", max=NAME_MAX)
         raise Invalid("campaign_name_too_long", said, field="name")
     return name
-
-
-def _changed(row: Draft) -> DraftView:
-    row.revision += 1
-    row.state_reason = ""
-    row.updated_at = func.clarion_now()
-    db.session().flush()
-    db.session().refresh(row)
-    return view(row)
 
 
 def _variables_of(row: Draft) -> tuple[str, ...]:

@@ -7,16 +7,16 @@ from uuid import UUID
 
 from clarion.base.errors import NotFound
 from clarion.base.words import _, ngettext
-from clarion.messaging import channels, launches, outcomes
+from clarion.messaging import channels, launches, outcomes, timing
 from clarion.tenancy import access
-from clarion_campaigns.service import restoring
+from clarion_campaigns.service import planning, restoring
 from clarion_campaigns.service.drafts import FIXED, DraftView, get
 from clarion_contacts import service as contacts
 from clarion_templates import rendering
 from clarion_templates import service as templates
 
-Step = Literal["message", "audience", "variables", "review"]
-STEPS: tuple[Step, ...] = ("message", "audience", "variables", "review")
+Step = Literal["message", "audience", "variables", "when", "review"]
+STEPS: tuple[Step, ...] = ("message", "audience", "variables", "when", "review")
 PEOPLE = 10  # real contacts to leaf through
 
 
@@ -132,6 +132,7 @@ def problems(found: Rail) -> list[Problem]:
         *_about_sender(found),
         *_about_people(found),
         *_about_variables(found),
+        *_about_time(found),
     ]
     return sorted(every, key=lambda p: p.level != "bad")
 
@@ -281,6 +282,25 @@ def _about_variables(found: Rail) -> Iterator[Problem]:
                 name=name,
             )
             yield Problem("variable_partly_missing", "warn", "variables", said)
+
+
+def _about_time(found: Rail) -> Iterator[Problem]:
+    plan, now = found.draft.schedule, timing.now()
+    purpose = found.template.category if found.template else "marketing"
+    begins = planning.first_instant(found.draft, purpose)
+    if begins is not None and begins < now:
+        said = _("The planned beginning has passed. Choose another one.")
+        if plan.own_time:
+            said = _("Some of these people are past that time already. Choose another one.")
+        yield Problem("start_passed", "bad", "when", said)
+    end = plan.finish_by
+    if end is not None and end <= (begins if begins and begins > now else now):
+        said = _("The end has passed. Choose another one.")
+        yield Problem("finish_passed", "bad", "when", said)
+    spread = plan.spread_until
+    if spread is not None and spread <= now:
+        said = _("The end of the spread has passed. Choose another one.")
+        yield Problem("spread_passed", "bad", "when", said)
 
 
 def _nobody_has(name: str, fallback: str) -> Problem:

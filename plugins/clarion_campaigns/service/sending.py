@@ -1,24 +1,36 @@
 """Launch a campaign once, start it, and pause, resume or stop what runs."""
 
+import datetime as dt
+from typing import Any
 from uuid import UUID
 
-from sqlalchemy import func, select
+from sqlalchemy import func, select, update
+from sqlalchemy.dialects.postgresql import insert
 
 from clarion.base import db
 from clarion.base.errors import Conflict, Invalid, NotFound
 from clarion.base.words import _
-from clarion.messaging import breakers, launches, orders
+from clarion.messaging import breakers, launches, orders, snapshot, timing
+from clarion.messaging.models import Campaign
 from clarion.tenancy import access, audit
 from clarion.tenancy.scope import current_account, current_actor
 from clarion.work import outbox
-from clarion_campaigns.events import CampaignLaunched
-from clarion_campaigns.models import Draft
-from clarion_campaigns.service import restoring, review
-from clarion_campaigns.service.drafts import DraftView, fillings, found, locked, view
+from clarion_campaigns.events import CampaignLaunched, CampaignNotStarted
+from clarion_campaigns.models import Draft, Occurrence
+from clarion_campaigns.service import approval, planning, restoring, review
+from clarion_campaigns.service.drafts import (
+    DraftView,
+    changed,
+    fillings,
+    found,
+    locked,
+    view,
+)
 from clarion_contacts import service as contacts
 from clarion_templates import service as templates
 
 audit.label("campaigns.campaign.launched", "Launched the campaign")
+audit.label("campaigns.campaign.withdrawn", "Took the campaign back")
 audit.label("campaigns.campaign.not_started", "The campaign could not start")
 audit.label("campaigns.campaign.finished", "The campaign finished")
 audit.label("campaigns.campaign.cancelled", "Cancelled before it started")
@@ -36,8 +48,10 @@ def launch(
 ) -> DraftView:
     """Commit a draft campaign to being sent.
 
-    From here on nothing about it can be edited. The job that starts it freezes the
-    audience in one transaction: the list that is counted is the list that is sent to.
+    From here on nothing about it can be edited. The job that starts it, at once or at the
+    planned time, freezes the audience in one transaction: the list that is counted is the
+    list that is sent to. With more people than the account's rules allow one person to
+    send to, it waits for a second person first.
 
     Args:
         draft_id: which draft.
@@ -63,41 +77,72 @@ def launch(
     _refuse_other_count(rail.reached, people, typed)
 
     assert rail.template is not None  # noqa: S101 -- a problem otherwise
-    row.state, row.state_reason, row.launch_key = "starting", "", key[:60]
+    row.state_reason, row.launch_key = "", key[:60]
     row.purpose, row.people = rail.template.category, rail.reached
     row.soft = soft
     row.launched_by = current_actor().name[:120]
-    row.launched_at = row.updated_at = func.clarion_now()
-    db.session().flush()
-    db.session().refresh(row)
-    audit.record("campaigns.campaign.launched", row, people=rail.reached)
-    outbox.publish(CampaignLaunched(draft_id=row.id))
-    return view(row)
+    row.starts_at = planning.first_instant(rail.draft, row.purpose)
+    if approval.needed(rail.reached):
+        row.state, row.updated_at = "submitted", func.clarion_now()
+        db.session().flush()
+        approval.ask(row)
+        db.session().refresh(row)
+        return view(row)
+    return _committed(row)
 
 
-def start(draft_id: UUID) -> None:
+def approve(draft_id: UUID) -> DraftView:
+    """Let a campaign that somebody else submitted go: now, or at its planned time.
+
+    Raises:
+        Conflict: nobody asked, the one who asked approves, or it is not the same any more.
+    """
+    access.require("campaigns.approve")
+    row = locked(draft_id)
+    if row.state != "submitted":
+        raise Conflict("not_submitted", _("Nobody asked for an approval of this."))
+    approval.sign(row)
+    return _committed(row)
+
+
+def take_back(draft_id: UUID) -> DraftView:
+    """Make a campaign that has not begun a draft again; an approval of it is void."""
+    access.require("campaigns.stop")
+    row = locked(draft_id)
+    if row.state not in ("submitted", "scheduled"):
+        raise Conflict(
+            "campaign_not_waiting", _("This campaign does not wait for its beginning.")
+        )
+    audit.record("campaigns.campaign.withdrawn", row)
+    return _back_to_draft(row, "")
+
+
+def start(draft_id: UUID) -> dt.timedelta | None:
     """Freeze the audience and hand over to the engine; harmless when repeated.
 
-    What stopped being sendable since the launch makes it a draft again, and says why.
+    Returns how long it is until the planned beginning, None when there is nothing to wait
+    for. The plan is a time on a clock, and becomes an instant again each time: the rules
+    of a zone may have changed. What is too late, stopped being sendable or is not what
+    was approved makes the campaign a draft again, and says why.
     """
     row = locked(draft_id)
-    if row.state != "starting":
-        return
-    try:
-        template = templates.snapshot(row.template_id) if row.template_id else None
-    except (Conflict, NotFound):
-        template = None
-    doubted = restoring.doubted(row, row.launched_at)
-    if doubted or template is None or row.sender_id is None:
-        row.state, row.launch_key = "draft", ""
-        row.state_reason = "restored" if doubted else "template_not_approved"
-        audit.record("campaigns.campaign.not_started", row, why=row.state_reason)
-        return
-    order = orders.create(row.name, row.purpose, row.sender_id, template, soft=row.soft)
-    audience = contacts.audience(row.segment, fillings(row.variables), row.purpose)
-    orders.start(order.id, audience)
-    row.state, row.campaign_id = "launched", order.id
-    row.updated_at = func.clarion_now()
+    if row.state not in ("starting", "scheduled"):
+        return None
+    draft, now = view(row), timing.now()
+    planned = planning.first_instant(draft, row.purpose)
+    if planned is not None and planned > now:
+        row.starts_at = planned
+        return planned - now
+    planned = planned or row.launched_at or now
+    if not _mine(row, planned):
+        return None
+    if draft.schedule.start_by(planned) < now:
+        _refuse_start(row, planned, "start_missed", "missed")
+        return None
+    why = _begun(row, draft, planned)
+    if why:
+        _refuse_start(row, planned, why, "refused")
+    return None
 
 
 def pause(draft_id: UUID) -> str:
@@ -161,6 +206,110 @@ def close(campaign_id: UUID) -> None:
 
 
 # --- private
+
+
+def _committed(row: Draft) -> DraftView:
+    """Let a launched draft begin by itself: the clock knows when."""
+    row.launched_at = row.updated_at = func.clarion_now()
+    ahead = row.starts_at is not None and row.starts_at > timing.now()
+    row.state = "scheduled" if ahead else "starting"
+    db.session().flush()
+    db.session().refresh(row)
+    audit.record("campaigns.campaign.launched", row, people=row.people)
+    outbox.publish(CampaignLaunched(draft_id=row.id))
+    return view(row)
+
+
+def _mine(row: Draft, planned: dt.datetime) -> bool:
+    """Say whether this beginning is ours to make: each happens once, whoever calls."""
+    entry = insert(Occurrence).values(
+        id=db.new_id(), draft_id=row.id, planned_at=planned, outcome="started"
+    )
+    mine = entry.on_conflict_do_nothing().returning(Occurrence.id)
+    return db.session().execute(mine).first() is not None
+
+
+def _begun(row: Draft, draft: DraftView, planned: dt.datetime) -> str:
+    """Begin, or undo all of it and say why not: the list is what is compared."""
+    try:
+        template = templates.snapshot(row.template_id) if row.template_id else None
+    except (Conflict, NotFound):
+        template = None
+    if restoring.doubted(row, row.launched_at):
+        return "restored"
+    if template is None or row.sender_id is None:
+        return "template_not_approved"
+    try:
+        with db.session().begin_nested():
+            order = _handed_over(row, draft, template, planned)
+            if why := _not_approved(row, order):
+                raise _NotTheSame(why)
+    except _NotTheSame as refused:
+        return str(refused)
+    row.state, row.campaign_id = "launched", order.id
+    row.updated_at = func.clarion_now()
+    return ""
+
+
+class _NotTheSame(Exception):
+    """What was frozen is not what was approved; undoes the freezing."""
+
+
+def _handed_over(
+    row: Draft, draft: DraftView, template: dict[str, Any], planned: dt.datetime
+) -> Campaign:
+    assert row.sender_id is not None  # noqa: S101 -- looked at before
+    plan = draft.schedule
+    order = orders.create(
+        row.name,
+        row.purpose,
+        row.sender_id,
+        template,
+        soft=row.soft,
+        finish_by=plan.finish_by,
+        starts_at=None if plan.own_time else plan.starts_at(),
+        local_start=plan.local if plan.own_time else None,
+        zone=plan.zone,
+        start_by=plan.start_by(planned),
+        spread_until=plan.spread_until,
+    )
+    audience = contacts.audience(row.segment, fillings(row.variables), row.purpose)
+    orders.start(order.id, audience)
+    return order
+
+
+def _not_approved(row: Draft, order: Campaign) -> str:
+    """Compare what is about to leave with what a second person approved."""
+    found = approval.open_of(row.id)
+    if found is None or found.approved_by is None:
+        going = orders.progress(order.id).audience
+        return "approval_missing" if approval.needed(going) else ""
+    summed = approval.digests(approval.pieces(row, snapshot.digest_frozen(order.id)))
+    if approval.changes(found, summed):
+        return "changed_since_approved"
+    order.fingerprint = found.fingerprint
+    return ""
+
+
+def _refuse_start(row: Draft, planned: dt.datetime, why: str, outcome: str) -> None:
+    query = update(Occurrence).where(
+        Occurrence.account_id == current_account(),
+        Occurrence.draft_id == row.id,
+        Occurrence.planned_at == planned,
+    )
+    db.session().execute(query.values(outcome=outcome))
+    audit.record("campaigns.campaign.not_started", row, why=why)
+    outbox.publish(CampaignNotStarted(draft_id=row.id, reason=why))
+    _back_to_draft(row, why)
+
+
+def _back_to_draft(row: Draft, why: str) -> DraftView:
+    approval.void(row, why or "withdrawn")
+    row.state, row.launch_key, row.starts_at = "draft", "", None
+    shown = changed(row)
+    row.state_reason = why
+    db.session().flush()
+    return shown
 
 
 def _refuse_blocked(rail: review.Rail) -> None:

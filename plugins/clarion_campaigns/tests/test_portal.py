@@ -78,6 +78,8 @@ def test_from_the_name_to_the_launch_by_forms_alone(shop, visitor):
     at = visitor.post(
         at, **{"source-first_name": "first_name", "fallback-first_name": "friend"}
     ).location
+    assert "When it begins" in visitor.get(at).text
+    at = visitor.post(at, when="now", zone="UTC", late="120").location
     page = visitor.get(at)
     assert at.endswith("/step/review")
     assert "Send to 3 people…" in page.text

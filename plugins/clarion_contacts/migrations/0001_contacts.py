@@ -28,6 +28,7 @@ def upgrade() -> None:
     sa.Column('email', sa.String(length=254), server_default='', nullable=False),
     sa.Column('language', sa.String(length=20), server_default='', nullable=False),
     sa.Column('country', sa.String(length=2), server_default='', nullable=False),
+    sa.Column('timezone', sa.String(length=60), server_default='', nullable=False),
     sa.Column('attributes', postgresql.JSONB(astext_type=sa.Text()), server_default=sa.text("'{}'"), nullable=False),
     sa.Column('consent', sa.String(length=12), server_default='none', nullable=False),
     sa.Column('consent_id', sa.Uuid(), nullable=True),

@@ -16,6 +16,7 @@ from wtforms import (
 )
 from wtforms.validators import InputRequired, Length, Optional
 
+from clarion.messaging import windows
 from clarion.messaging.address import regions
 from clarion.web.pages import Form, Pages
 from clarion_contacts import service
@@ -89,6 +90,11 @@ def country_choices() -> list[tuple[str, Any]]:
     return [("", lazy("Not known")), *countries()]
 
 
+def zone_choices() -> list[tuple[str, Any]]:
+    """List time zones for a form; without one the country's counts."""
+    return [("", lazy("As their country")), *windows.choices()]
+
+
 class ContactForm(Form):
     """What a person types about a contact."""
 
@@ -106,6 +112,7 @@ class ContactForm(Form):
     )
     email = StringField(lazy("E-mail"), [Length(max=254)])
     country = SelectField(lazy("Country"), choices=country_choices)
+    timezone = SelectField(lazy("Time zone"), choices=zone_choices)
     language = StringField(
         lazy("Language"), [Length(max=20)], description=lazy("As in pt-BR or en.")
     )

@@ -267,6 +267,7 @@ def _details(form: ContactForm) -> service.Details:
         email=form.email.data or "",
         language=form.language.data or "",
         country=form.country.data or "",
+        timezone=form.timezone.data or "",
         attributes={
             key.strip(): value.strip() for key, _colon, value in own if key.strip()
         },

@@ -25,7 +25,7 @@ from clarion.messaging import suppression
 from clarion.messaging.models import Message
 from clarion.tenancy.scope import current_account
 from clarion_contacts import segments
-from clarion_contacts.models import Contact
+from clarion_contacts.models import Consent, Contact
 from clarion_contacts.segments import Filling, Rule
 
 Variables = Mapping[str, Filling | Mapping[str, Any]]
@@ -68,8 +68,8 @@ def audience(segment: Rule, variables: Variables, purpose: str) -> Select[Any]:
         purpose: `marketing` needs consent; others only that nobody asked for silence.
 
     Returns:
-        a SELECT of contact_id, address_kind, address, address_idx, variables, consent_id
-        and reason: empty, or why this person is left out (`invalid_address`, `opted_out`,
+        a SELECT of contact_id, address_kind, address, address_idx, variables, consent_id,
+        zone, country and reason: empty, or why this person is left out (`invalid_address`, `opted_out`,
         `no_consent`, `missing_variable`). Two contacts never share a number, so nobody is
         there twice.
     """
@@ -82,6 +82,8 @@ def audience(segment: Rule, variables: Variables, purpose: str) -> Select[Any]:
         values.label("variables"),
         case((Contact.consent == "opted_in", Contact.consent_id)).label("consent_id"),
         _reason(purpose, missing).label("reason"),
+        Contact.timezone.label("zone"),
+        Contact.country.label("country"),
     ).where(Contact.account_id == current_account(), segments.condition(segment))
 
 
@@ -107,6 +109,37 @@ def sample(
         .limit(limit)
     )
     return [Sample(*row) for row in db.session().execute(query)]
+
+
+def places(segment: Rule, variables: Variables, purpose: str) -> list[tuple[str, str, int]]:
+    """Count the people a campaign reaches by their time zone and country."""
+    chosen = audience(segment, variables, purpose).subquery()
+    query = (
+        select(chosen.c.zone, chosen.c.country, func.count())
+        .where(chosen.c.reason == "")
+        .group_by(chosen.c.zone, chosen.c.country)
+    )
+    return [(zone, country, n) for zone, country, n in db.session().execute(query)]
+
+
+def attested(segment: Rule) -> list[str]:
+    """List what the consents of a segment rest on: lists with their statement, wordings."""
+    query = (
+        select(Consent.import_id, Consent.wording_id)
+        .join(
+            Contact,
+            and_(
+                Contact.account_id == Consent.account_id, Contact.consent_id == Consent.id
+            ),
+        )
+        .where(
+            Contact.account_id == current_account(),
+            Contact.consent == "opted_in",
+            segments.condition(segment),
+        )
+        .distinct()
+    )
+    return sorted(f"{one}:{words}" for one, words in db.session().execute(query))
 
 
 def placeholders() -> list[Placeholder]:

@@ -14,7 +14,14 @@ from sqlalchemy.dialects.postgresql import aggregate_order_by
 from clarion.base import db
 from clarion.base.errors import Conflict, Invalid, NotFound
 from clarion.base.words import _
-from clarion.messaging import address, identifiers, ledger, outcomes, suppression
+from clarion.messaging import (
+    address,
+    identifiers,
+    ledger,
+    outcomes,
+    suppression,
+    windows,
+)
 from clarion.messaging.models import Attempt, Campaign, Identifier, Message, Suppression
 from clarion.tenancy import access, audit, preferences
 from clarion.tenancy.models import Account
@@ -46,6 +53,7 @@ class Details:
     email: str = ""
     language: str = ""
     country: str = ""
+    timezone: str = ""
     attributes: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -355,6 +363,11 @@ def _checked(details: Details) -> dict[str, Any]:
     if values["country"] and values["country"] not in address.regions():
         raise Invalid(
             "country_unknown", _("Choose a country by its two letters."), field="country"
+        )
+    values["timezone"] = details.timezone.strip()
+    if values["timezone"] and not windows.known(values["timezone"]):
+        raise Invalid(
+            "timezone_unknown", _("Choose a time zone of the list."), field="timezone"
         )
     values["phone"] = (
         _phone(details.phone, values["country"]) if details.phone.strip() else None

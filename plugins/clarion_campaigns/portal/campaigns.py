@@ -18,12 +18,13 @@ from clarion.messaging.decisions import Decided
 from clarion.messaging.models import STATES
 from clarion.tenancy import access
 from clarion.tenancy.scope import current_actor
-from clarion.web.pages import Form, Pages, fragment, is_fragment, needs
+from clarion.web.pages import Form, fragment, is_fragment, needs
 from clarion_campaigns import service
+from clarion_campaigns.portal import plans
+from clarion_campaigns.portal.pages import pages
 from clarion_contacts import service as contacts
 from clarion_templates import service as templates
 
-pages = Pages("campaigns", __name__)
 Answer = Response | str | tuple[str, int]
 RISK = lazy_gettext(
     "Some of them may have the message already and would get it twice. That can cost trust,"
@@ -112,7 +113,8 @@ def save(draft_id: UUID, name: str) -> Answer:
         return _step(draft_id, name, error=error), 422
     if is_fragment():
         at = _number(request.form.get("at"))
-        return render_template("campaigns/_rail.html", **_rail(draft_id, at), saved=True)
+        shown = _rail(draft_id, at, name)
+        return render_template("campaigns/_rail.html", **shown, saved=True)
     to = request.form.get("to", "")
     target = to if to in service.STEPS else _next(name)
     return redirect(url_for(".step", draft_id=draft_id, name=target))
@@ -145,7 +147,7 @@ def launch(draft_id: UUID) -> Answer:
         if error.status in (401, 403, 404) or error.code == "campaign_already_launched":
             raise
         return _step(draft_id, "review", error=error), error.status
-    flash(_("%(name)s is on its way.", name=draft.name), "success")
+    flash(_launched(draft), "success")
     return redirect(url_for(".show", draft_id=draft.id))
 
 
@@ -183,6 +185,7 @@ def show(draft_id: UUID) -> Answer:
         key=str(uuid4()),
         rail=service.rail(draft_id),
         deeds=service.activity(found.draft),
+        ends=plans.ends(found.draft),
         business=_business(found.sender),
         **_live(found),
     )
@@ -336,6 +339,14 @@ def cancel(draft_id: UUID) -> Response:
 # --- what the pages show
 
 
+def _launched(draft: service.DraftView) -> str:
+    if draft.state == "submitted":
+        return _("%(name)s waits for a second person's approval.", name=draft.name)
+    if draft.state == "scheduled":
+        return _("%(name)s is planned. Nothing leaves before its time.", name=draft.name)
+    return _("%(name)s is on its way.", name=draft.name)
+
+
 def _bulk() -> list[dict[str, str]]:
     """Offer both answers to a question, to those who may give them."""
     offered = []
@@ -407,10 +418,12 @@ def _save(draft_id: UUID, name: str) -> None:
             for one in names
         }
         service.fill_variables(draft_id, filled)
+    elif name == "when":
+        plans.save(draft_id, given)
 
 
 def _step(draft_id: UUID, name: str, error: ClarionError | None = None) -> str:
-    shown = _rail(draft_id, _number(request.args.get("person")))
+    shown = _rail(draft_id, _number(request.args.get("person")), name)
     found: service.Rail = shown["rail"]
     problems = service.problems(found)
     return render_template(
@@ -444,16 +457,26 @@ def _choices(found: service.Rail, name: str) -> dict[str, Any]:
         }
     if name == "variables":
         return {"placeholders": contacts.placeholders(), "fixed": service.FIXED}
+    if name == "when":
+        return plans.choices()
     return {
         "key": str(uuid4()),
         "type_above": service.TYPE_ABOVE,
+        "second": service.needs_approval(found.reached),
         "soft": service.advised(found),
     }
 
 
-def _rail(draft_id: UUID, at: int) -> dict[str, Any]:
+def _rail(draft_id: UUID, at: int, name: str = "") -> dict[str, Any]:
     found = service.rail(draft_id, at)
-    return {"rail": found, "draft": found.draft, "business": _business(found.sender)}
+    purpose = found.template.category if found.template else "marketing"
+    timed = plans.shown(found.draft, purpose) if name in ("when", "review") else {}
+    return {
+        "rail": found,
+        "draft": found.draft,
+        "business": _business(found.sender),
+        **timed,
+    }
 
 
 def _live(found: service.Results) -> dict[str, Any]:
@@ -470,6 +493,9 @@ def _live(found: service.Results) -> dict[str, Any]:
     return {
         "r": found,
         "draft": found.draft,
+        "begins": plans.begins(found.draft),
+        "pieces": service.PIECES,
+        "asked": service.asked(found.draft.id) if found.state == "submitted" else None,
         "p": found.progress,
         "risk": RISK,
         "leave": LEAVE,
@@ -487,6 +513,7 @@ def _titles(draft_id: UUID) -> list[tuple[str, str]]:
         "message": _("Message"),
         "audience": _("Audience"),
         "variables": _("Variables"),
+        "when": _("When"),
         "review": _("Review"),
     }
     return [
