@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 HERE = Path(__file__).parent
-NAMES = ("startup", "dispatch", "webhooks", "pause")
+NAMES = ("startup", "dispatch", "webhooks", "pause", "fairness")
 
 
 def main(names: list[str]) -> int:

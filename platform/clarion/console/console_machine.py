@@ -2,13 +2,15 @@
 
 from collections.abc import Sequence
 from typing import Any
+from uuid import UUID
 
 from flask import flash, redirect, request, url_for
 from flask_babel import lazy_gettext
 
-from clarion.base.errors import NotFound
+from clarion.base.errors import Invalid, NotFound
 from clarion.base.words import _
 from clarion.console import backups, machine, service
+from clarion.messaging import limits, portfolio
 from clarion.messaging.models import Sender
 from clarion.plugging.manager import plugins
 from clarion.web.pages import fragment, is_fragment
@@ -77,6 +79,34 @@ class ConsoleSenderScreen(Screen):
     def url_for_show(self, row: Any) -> str:
         """Lead to the account's page, where its numbers are together."""
         return url_for("ConsoleAccountScreen.show", pk=row.account_id, tab="senders")
+
+
+class ConsoleLimitPanel(Panel):
+    """How many people each business may write to in a day, by all its accounts."""
+
+    route_base = "/limits"
+    title = lazy_gettext("Daily limits")
+
+    @expose("/")
+    @needs("console.limits")
+    def index(self) -> Any:
+        """List the businesses, what they have used, and when places come free."""
+        return self.render("console/limits.html", rows=portfolio.listing())
+
+    @expose("/set", methods=["POST"])
+    @needs("console.limits_edit")
+    def set(self) -> Any:
+        """Lower a limit, or leave it to the provider again."""
+        given = request.form.get("per_day", "").strip()
+        if given and not (given.isascii() and given.isdigit() and len(given) < 10):
+            raise Invalid("limit_unreadable", _("A limit is a number of people."))
+        try:
+            business = UUID(request.form.get("business", ""))
+        except ValueError as error:
+            raise NotFound("portfolio_unknown", _("There is no such business.")) from error
+        limits.set_own_people(business, int(given) if given else None)
+        flash(_("The limit holds from now on."), "success")
+        return redirect(url_for(".index"))
 
 
 class ConsoleQueuePanel(Panel):
@@ -183,6 +213,7 @@ class ConsoleBackupPanel(Panel):
 VIEWS: tuple[type, ...] = (
     ConsoleBackupPanel,
     ConsoleTodayPanel,
+    ConsoleLimitPanel,
     ConsoleSenderScreen,
     ConsoleQueuePanel,
     ConsoleWebhookPanel,

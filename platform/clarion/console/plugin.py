@@ -17,6 +17,7 @@ NAV = (  # title, icon, endpoint, permission, keys, section
     ("Accounts", "building", "ConsoleAccountScreen.list", "accounts", "g a", "Customers"),
     ("People", "users", "ConsolePersonScreen.list", "people", "g p", "Customers"),
     ("Senders", "phone", "ConsoleSenderScreen.list", "senders", "g s", "Service"),
+    ("Daily limits", "users-group", "ConsoleLimitPanel.index", "limits", "g d", "Service"),
     ("Queues", "stack-2", "ConsoleQueuePanel.index", "queues", "g q", "Service"),
     ("Webhooks", "webhook", "ConsoleWebhookPanel.index", "webhooks", "g w", "Service"),
     ("Backups", "database", "ConsoleBackupPanel.index", "backups", "g b", "Service"),
@@ -46,6 +47,8 @@ plugin = Plugin(
             "people_edit", "Disable and enable people", ("owner", "support"), sensitive=True
         ),
         _may("senders", "See the health of numbers", ("owner", "support", "operations")),
+        _may("limits", "See the daily limits of businesses", ("owner", "operations")),
+        _may("limits_edit", "Lower a business's daily limit", ("owner", "operations")),
         _may("queues", "See queues and failed jobs", ("owner", "operations")),
         _may("webhooks", "See what providers report", ("owner", "operations")),
         _may(

@@ -192,6 +192,11 @@ def senders() -> list[SenderView]:
     ]
 
 
+def channel_of(sender_id: UUID) -> UUID:
+    """Return the connection of a number. Raises NotFound."""
+    return _sender(sender_id).channel_id
+
+
 def pause_sender(sender_id: UUID, reason: str = "paused_by_person") -> None:
     """Stop sending from a number; what waits stays queued."""
     access.require("portal.senders")

@@ -1,6 +1,7 @@
 """What the ledger holds, counted: computed from rows, never incremented."""
 
 import datetime as dt
+from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
@@ -70,6 +71,24 @@ def next_due(campaign_id: UUID) -> dt.timedelta | None:
     wait = type_coerce(func.min(Message.not_before) - func.clarion_now(), Interval)
     query = select(wait).where(_of(campaign_id), Message.state == "queued")
     return db.session().scalar(query)
+
+
+@dataclass(frozen=True, slots=True)
+class PutOff:
+    """How many rows wait for one reason, and when the first of them is due."""
+
+    people: int
+    until: dt.datetime | None
+
+
+def put_off(campaign_id: UUID, reason: str) -> PutOff:
+    """Count the queued rows of a campaign that were put off for a reason."""
+    later = Message.not_before > func.clarion_now()
+    query = select(func.count(), func.min(Message.not_before)).where(
+        _of(campaign_id), Message.state == "queued", Message.reason == reason, later
+    )
+    count, until = db.session().execute(query).one()
+    return PutOff(count, until)
 
 
 def standing(idle: dt.timedelta) -> list[UUID]:

@@ -79,7 +79,7 @@ def set_own_people(portfolio_id: UUID, per_day: int | None) -> None:
     Raises:
         Invalid: below zero.
     """
-    access.require("console.limit")
+    access.require("console.limits_edit")
     query = select(Portfolio).where(Portfolio.id == portfolio_id)
     row = db.session().scalar(query)
     if row is None:

@@ -9,7 +9,7 @@ from uuid import UUID
 from sqlalchemy import Select, func, select, update
 
 from clarion.base import crash, db
-from clarion.base.errors import Conflict, NotFound
+from clarion.base.errors import Conflict, Invalid, NotFound
 from clarion.base.words import _
 from clarion.messaging import (
     counts,
@@ -30,6 +30,7 @@ audit.label("messaging.campaign.started", "Sending began")
 audit.label("messaging.campaign.paused", "Sending was paused")
 audit.label("messaging.campaign.resumed", "Sending went on")
 audit.label("messaging.campaign.cancelled", "Sending was stopped for good")
+audit.label("messaging.campaign.prioritised", "Its place in the queue was changed")
 audit.label("messaging.campaign.finished", "Sending finished")
 
 
@@ -266,6 +267,35 @@ def settle(campaign_id: UUID) -> str:
         outbox.publish(CampaignFinished(campaign_id=campaign_id))
     db.session().flush()
     return order.state
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """How many people of an order wait for the daily limit, and until when at least."""
+
+    people: int
+    until: dt.datetime | None
+    priority: int
+
+
+def waiting(campaign_id: UUID) -> Waiting | None:
+    """Say whether people of a running order wait for places of the daily limit."""
+    order = _found(campaign_id)
+    put_off = counts.put_off(campaign_id, "daily_limit")
+    whole = order.waits_for == "daily_limit" and order.waits_until is not None
+    if order.state != "running" or not (whole or put_off.people):
+        return None
+    people = counts.tally(campaign_id).get("queued", 0) if whole else put_off.people
+    return Waiting(people, order.waits_until or put_off.until, order.priority)
+
+
+def prioritise(campaign_id: UUID, priority: int) -> None:
+    """Say who goes first when places of the daily limit come free: 1 first, 3 last."""
+    if priority not in (1, 2, 3):
+        raise Invalid("priority_unknown", _("There is no such priority."))
+    order = locked(campaign_id)
+    before, order.priority = order.priority, priority
+    audit.record("messaging.campaign.prioritised", order, priority=[before, priority])
 
 
 def progress(campaign_id: UUID) -> Progress:

@@ -18,6 +18,7 @@ from sqlalchemy.orm import Session
 from clarion.base import crypto, db
 from clarion.messaging.models import (
     Campaign,
+    Channel,
     InboundMessage,
     Message,
     Portfolio,
@@ -74,6 +75,16 @@ def limited(portfolio_id: UUID | None) -> bool:
     query = select(_limit()).where(Portfolio.id == portfolio_id)
     with db.apart(SYSTEM) as orm:
         return orm.scalar(query) is not None
+
+
+def listing() -> list[tuple[Usage, int]]:
+    """List every business with its budget and how many connections it has."""
+    query = select(Channel.portfolio_id, func.count()).group_by(Channel.portfolio_id)
+    with db.apart(SYSTEM) as orm:
+        counts = [(one, count) for one, count in orm.execute(query) if one is not None]
+    found = usage([one for one, _count in counts])
+    listed = [(found[one], count) for one, count in counts if one in found]
+    return sorted(listed, key=lambda pair: pair[0].name)
 
 
 def usage(portfolio_ids: Sequence[UUID]) -> dict[UUID, Usage]:

@@ -60,8 +60,8 @@ class Slots:
         """Drain until asked to stop; then finish what is on the wire, give back the rest."""
         while not self.stopping():
             try:
-                self._start()
                 await self._listen()
+                self._start()
             except broker.lost() as error:
                 log.warning("slots.broker_lost", error=type(error).__name__)
                 await asyncio.sleep(BACK_SECONDS)
@@ -97,20 +97,25 @@ class Slots:
 
     async def _listen(self) -> None:
         """Take what is there; with nothing there, wait a moment for a bell or a slot."""
+        self.freed.clear()
         more = await asyncio.to_thread(self._take)
         if more:
             return
-        self.freed.clear()
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self.freed.wait(), LOOK_SECONDS)
 
     def _take(self) -> bool:
-        """Take bells from the broker while there is room ahead; says whether any is kept."""
+        """Take bells from the broker; says whether any is kept.
+
+        What goes on waits there while enough wait here; what is new or urgent is seen.
+        """
         held = Counter(wish.account_id for wish in self.waiting)
         looks = kept = 0
-        while len(self.waiting) < AHEAD and looks < LOOKS:
+        while looks < LOOKS:
             idle = not (self.running or self.waiting or self.lingering or looks)
-            bell = jobs.take_bell(self._order(), seconds=1 if idle else 0)
+            full = len(self.waiting) >= AHEAD
+            lanes_now = jobs.SENDING[:-1] if full else self._order()
+            bell = jobs.take_bell(lanes_now, seconds=1 if idle else 0)
             if bell is None:
                 break
             looks += 1

@@ -10,7 +10,7 @@ from wtforms import IntegerField, PasswordField, SelectField, StringField
 from wtforms.validators import InputRequired, Length, NumberRange, Optional
 
 from clarion.base.errors import NotFound
-from clarion.messaging import channels
+from clarion.messaging import channels, limits, paces
 from clarion.portal import service
 from clarion.web.pages import Form, Pages, needs
 
@@ -45,6 +45,14 @@ class SecretsForm(Form):
     access_token = PasswordField(lazy("Access token"), [Length(max=1000)])
     app_secret = PasswordField(lazy("App secret"), [Length(max=200)])
     verify_token = StringField(lazy("Verify token"), [Length(max=200)])
+
+
+class RateForm(Form):
+    """A lower rate than the provider allows."""
+
+    rate_per_s = IntegerField(
+        lazy("At most so many a second"), [Optional(), NumberRange(1, 100_000)]
+    )
 
 
 @pages.get("/")
@@ -112,6 +120,20 @@ def check(channel_id: UUID) -> Response:
     return make_response(redirect(url_for(".show", channel_id=channel_id)))
 
 
+@pages.post("/number/<uuid:sender_id>/rate")
+@needs("portal.senders")
+def rate(sender_id: UUID) -> Any:
+    """Send slower than the provider allows, or as fast as it does again."""
+    form = RateForm()
+    channel_id = channels.channel_of(sender_id)
+    if form.validate_on_submit():
+        with form.attempt():
+            limits.set_own_rate(sender_id, form.rate_per_s.data)
+            flash(_("From now on it sends at this pace."), "success")
+            return redirect(url_for(".show", channel_id=channel_id))
+    return _shown(channel_id, SecretsForm(), refused=form)
+
+
 @pages.post("/number/<uuid:sender_id>/pause")
 @needs("portal.senders")
 def pause(sender_id: UUID) -> Response:
@@ -133,7 +155,9 @@ def resume(sender_id: UUID) -> Response:
     return make_response(redirect(url_for(".index")))
 
 
-def _shown(channel_id: UUID, form: SecretsForm) -> Response:
+def _shown(
+    channel_id: UUID, form: SecretsForm, refused: RateForm | None = None
+) -> Response:
     row = next((one for one in channels.listing() if one.id == channel_id), None)
     if row is None:
         raise NotFound("channel_unknown", _("There is no such connection."))
@@ -141,6 +165,8 @@ def _shown(channel_id: UUID, form: SecretsForm) -> Response:
         "portal/channel.html",
         row=row,
         form=form,
+        refused=refused,
+        paces=paces.of_channel(channel_id),
         verify_token=service.verify_token(channel_id),
     )
-    return make_response(page, 422 if form.errors else 200)
+    return make_response(page, 422 if form.errors or refused else 200)

@@ -284,6 +284,16 @@ def vouch(draft_id: UUID) -> Response:
     return redirect(url_for(".step", draft_id=draft_id, name="review"))
 
 
+@pages.post("/<uuid:draft_id>/priority")
+@needs("campaigns.launch")
+def prioritise(draft_id: UUID) -> Response:
+    """Say who goes first when places of the daily limit come free."""
+    level = request.form.get("priority", "")
+    service.prioritise(draft_id, int(level) if level in {"1", "2", "3"} else 0)
+    flash(_("Noted for the next places that come free."), "success")
+    return redirect(url_for(".show", draft_id=draft_id))
+
+
 @pages.post("/<uuid:draft_id>/pause")
 @needs("campaigns.stop")
 def pause(draft_id: UUID) -> Response:

@@ -114,6 +114,7 @@ class Results:
     stops: tuple[Stopped, ...] = ()
     wave: launches.Wave | None = None
     follow_up: Proposal | None = None
+    waiting: orders.Waiting | None = None
 
     @property
     def percent(self) -> int:
@@ -182,6 +183,7 @@ def results(draft_id: UUID) -> Results:
         opt_outs=_opt_outs(order_id, progress),
         sender=sender,
         rate_per_s=rate,
+        waiting=orders.waiting(order_id),
         seconds_left=None if wave or not rate else round(progress.waiting / rate),
         wave=wave,
         stops=_stops(order_id) if progress.waiting else (),

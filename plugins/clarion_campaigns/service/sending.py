@@ -151,6 +151,12 @@ def pause(draft_id: UUID) -> str:
     return orders.pause(_order(draft_id))
 
 
+def prioritise(draft_id: UUID, priority: int) -> None:
+    """Say how early a campaign gets places of the daily limit: 1 first, 3 last."""
+    access.require("campaigns.launch")
+    orders.prioritise(_order(draft_id), priority)
+
+
 def resume(draft_id: UUID) -> None:
     """Let a paused campaign go on, and end whatever had stopped it; then at half rate.
 
