@@ -9,16 +9,17 @@ import ipaddress
 import json as jsonlib
 import socket
 from collections.abc import Collection, Iterator, Mapping
-from contextlib import AsyncExitStack
-from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Self
+from urllib.parse import urlencode
 
 import aiohttp
 from yarl import URL
 
 from clarion.base import crash
 from clarion.base.errors import NotSent
+from clarion.base.exchange import Reply, TooLarge
+from clarion.base.pool import Pool
 
 __all__ = ["Client", "NotAllowed", "NotSent", "Reply", "TooLarge", "is_global"]
 
@@ -34,19 +35,6 @@ class NotAllowed(NotSent):
     """The address is not a declared one, or leads into a private network."""
 
 
-class TooLarge(Exception):
-    """The answer is longer than the client accepts; the request did arrive."""
-
-
-@dataclass(frozen=True, slots=True)
-class Reply:
-    """An answer: status, headers (lower-case names) and the whole body."""
-
-    status: int
-    headers: Mapping[str, str]
-    body: bytes
-
-
 class Client:
     """A pool of connections to declared hosts, opened inside the running loop.
 
@@ -60,7 +48,7 @@ class Client:
         connect_timeout: seconds for a free connection, DNS, TCP and TLS together.
         total_timeout: seconds for everything; must be longer than `connect_timeout`,
             else a slow connect could not be told from a slow answer.
-        limit: connections at most.
+        limit: connections at most, to each host.
         max_body: bytes of an answer at most.
     """
 
@@ -78,18 +66,15 @@ class Client:
             raise ValueError("connect_timeout must be shorter than total_timeout")
         self._declared = frozenset(_host_and_port(entry, 443) for entry in hosts)
         self._allowed = frozenset(_host_and_port(entry, 80) for entry in allow)
-        self._timeout = aiohttp.ClientTimeout(total=total_timeout, connect=connect_timeout)
-        self._limit = limit
-        self._max_body = max_body
-        self._stack = AsyncExitStack()
-        self._guarded: aiohttp.ClientSession | None = None
-        self._unguarded: aiohttp.ClientSession | None = None
-        self._ways: dict[str, tuple[URL, aiohttp.ClientSession]] = {}
+        self._connect, self._total = connect_timeout, total_timeout
+        self._limit, self._max_body = limit, max_body
+        self._pools: dict[tuple[str, str, int], Pool] = {}
+        self._ways: dict[str, tuple[Pool, str, str]] = {}
+        self._heads: dict[tuple[Any, ...], bytes] = {}
+        self._opened = False
 
     async def __aenter__(self) -> Self:
-        self._guarded = await self._open(_Connector(_global_socket, self._limit))
-        if self._allowed:
-            self._unguarded = await self._open(_Connector(None, self._limit))
+        self._opened = True
         return self
 
     async def __aexit__(
@@ -98,9 +83,11 @@ class Client:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self._guarded = self._unguarded = None
+        self._opened = False
         self._ways.clear()
-        await self._stack.aclose()
+        self._heads.clear()
+        for pool in self._pools.values():
+            await pool.close()
 
     async def post(
         self,
@@ -111,115 +98,98 @@ class Client:
         headers: Mapping[str, str] | None = None,
     ) -> Reply:
         """POST once, never again by itself. Raises `NotSent` or anything else (unknown)."""
-        sent = dict(headers or {})
+        kind = ""
         if json is not None:
-            sent["Content-Type"] = "application/json"
-            data = json if isinstance(json, bytes) else _compact(json)
-        return await self._request("POST", url, data, sent)
+            kind, data = (
+                "application/json",
+                json if isinstance(json, bytes) else _compact(json),
+            )
+        elif isinstance(data, Mapping):
+            kind, data = "application/x-www-form-urlencoded", urlencode(data).encode()
+        return await self._request("POST", url, data or b"", headers or {}, kind)
 
     async def get(self, url: str, *, headers: Mapping[str, str] | None = None) -> Reply:
-        """GET once more at most, on a connection that had been kept open too long."""
-        return await self._request("GET", url, None, dict(headers or {}))
-
-    async def _open(self, connector: "_Connector") -> aiohttp.ClientSession:
-        return await self._stack.enter_async_context(
-            aiohttp.ClientSession(
-                connector=connector,
-                timeout=self._timeout,
-                cookie_jar=aiohttp.DummyCookieJar(),
-                # No compression: a small answer must not become a large one here.
-                auto_decompress=False,
-                headers={"Accept-Encoding": "identity", "User-Agent": "Clarion"},
-                trust_env=False,
-            )
-        )
+        """GET once. Raises `NotSent` or anything else (unknown)."""
+        return await self._request("GET", url, None, headers or {}, "")
 
     async def _request(
         self,
         method: str,
         url: str,
-        data: bytes | Mapping[str, str] | None,
-        headers: dict[str, str],
+        body: bytes | None,
+        headers: Mapping[str, str],
+        kind: str,
     ) -> Reply:
-        address, session = self._way(url)
-        async with session.request(
-            method, address, data=data, headers=headers, allow_redirects=False
-        ) as answer:
-            return Reply(
-                status=answer.status,
-                headers={name.lower(): value for name, value in answer.headers.items()},
-                body=await self._body(answer),
-            )
+        pool, host, target = self._way(url)
+        head = self._head(method, host, target, headers, kind)
+        if body is None:
+            request = b"%b\r\n" % head
+        else:
+            request = b"%bContent-Length: %d\r\n\r\n%b" % (head, len(body), body)
+        began = pool.loop.time()
+        line = await pool.take()
+        try:
+            crash.here("after_connect")
+            return await line.ask(request, self._total - (pool.loop.time() - began))
+        finally:
+            pool.give_back(line)
 
-    def _way(self, url: str) -> tuple[URL, aiohttp.ClientSession]:
+    def _way(self, url: str) -> tuple[Pool, str, str]:
         """Read an address and pick its pool; remembered, since sending asks it each time."""
         way = self._ways.get(url)
         if way is None:
             address = URL(url)
-            way = address, self._session(address)
+            default = {"http": 80, "https": 443}.get(address.scheme)
+            host = f"[{address.host}]" if ":" in (address.host or "") else address.host
+            where = f"{host}:{address.port}" if address.port != default else f"{host}"
+            way = self._pool(address), where, address.raw_path_qs
             if len(self._ways) >= WAYS:
                 self._ways.clear()
             self._ways[url] = way
         return way
 
-    def _session(self, url: URL) -> aiohttp.ClientSession:
+    def _pool(self, url: URL) -> Pool:
         """Pick the pool for a URL, or refuse it."""
         where = ((url.host or "").lower(), url.port)
         plain = url.scheme == "http" and where in self._allowed
         secure = url.scheme == "https" and where in self._declared | self._allowed
         if url.user or not (plain or secure):
             raise NotAllowed(f"{url.scheme}://{url.host}:{url.port} is not declared")
-        session = self._unguarded if where in self._allowed else self._guarded
-        if session is None or session.closed:
+        if not self._opened:
             raise NotSent("the client is closed")
-        return session
+        key = (url.scheme, where[0], where[1] or 0)
+        if key not in self._pools:
+            self._pools[key] = Pool(
+                url.origin(),
+                None if where in self._allowed else _global_socket,
+                connect_timeout=self._connect,
+                limit=self._limit,
+                max_body=self._max_body,
+            )
+        return self._pools[key]
 
-    async def _body(self, answer: aiohttp.ClientResponse) -> bytes:
-        parts: list[bytes] = []
-        room = self._max_body
-        if answer.content_length is not None and answer.content_length <= room:
-            return await answer.read()
-        async for part in answer.content.iter_any():
-            room -= len(part)
-            if room < 0:
-                answer.close()
-                raise TooLarge(f"more than {self._max_body} bytes")
-            parts.append(part)
-        return b"".join(parts)
-
-
-class _Connector(aiohttp.TCPConnector):
-    """Says `NotSent` for whatever goes wrong until a connection is handed over.
-
-    The request's first byte is written after `connect` returned, so this is the line
-    between "certainly not sent" and "unknown".
-    """
-
-    def __init__(
-        self, socket_factory: aiohttp.SocketFactoryType | None, limit: int
-    ) -> None:
-        super().__init__(
-            limit=limit,
-            limit_per_host=limit,
-            ttl_dns_cache=30,
-            # Shorter than what servers keep open: a request on a connection that the
-            # other side is just closing is lost, and nobody knows how far it came.
-            keepalive_timeout=10,
-            socket_factory=socket_factory,
-        )
-
-    async def connect(
-        self,
-        req: aiohttp.ClientRequest,
-        traces: list[Any],  # aiohttp's Trace is not public
-        timeout: aiohttp.ClientTimeout,  # noqa: ASYNC109 -- aiohttp's signature
-    ) -> Any:  # aiohttp's Connection is not public
-        try:
-            connection = await super().connect(req, traces, timeout)
-        except Exception as error:
-            raise NotSent(f"{type(error).__name__}: {error}") from error
-        crash.here("after_connect")
-        return connection
+    def _head(
+        self, method: str, host: str, target: str, headers: Mapping[str, str], kind: str
+    ) -> bytes:
+        """Write the head of a request up to its length; remembered as well."""
+        key = (method, host, target, kind, *headers.items())
+        head = self._heads.get(key)
+        if head is None:
+            lines = {
+                "Host": host,
+                "Accept": "*/*",
+                # No compression: a small answer must not become a large one here.
+                "Accept-Encoding": "identity",
+                "User-Agent": "Clarion",
+                **({"Content-Type": kind} if kind else {}),
+                **headers,
+            }
+            text = "".join(f"{name}: {_line(value)}\r\n" for name, value in lines.items())
+            head = f"{method} {target} HTTP/1.1\r\n{text}".encode("latin-1")
+            if len(self._heads) >= WAYS:
+                self._heads.clear()
+            self._heads[key] = head
+        return head
 
 
 def _global_socket(info: aiohttp.AddrInfoType) -> socket.socket:
@@ -262,6 +232,13 @@ def _unwrapped(address: _Address) -> Iterator[_Address]:
         yield address.sixtofour
     if address.teredo:
         yield from address.teredo
+
+
+def _line(value: str) -> str:
+    """Refuse a header that would begin another one."""
+    if not value.isprintable():
+        raise ValueError("a header must be one line of text")
+    return value
 
 
 _write = jsonlib.JSONEncoder(separators=(",", ":")).encode  # one, instead of one per call
