@@ -11,7 +11,9 @@ from pathlib import Path
 from typing import Any
 
 HERE = Path(__file__).parent
-NAMES = ("startup", "dispatch", "webhooks", "pause", "fairness")
+NAMES = (
+    "startup", "dispatch", "webhooks", "pause", "fairness", "rate", "million",
+)  # fmt: skip
 
 
 def main(names: list[str]) -> int:

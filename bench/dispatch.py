@@ -2,8 +2,10 @@
 
 Contenders, each one worker on the same ledger table, simulator and broker: our engine;
 one RQ job per message (`SimpleWorker`, the quick one); one Celery task per message
-(prefork); and aiohttp without any database, the most the simulator and a client give.
-Rows are frozen beforehand for all. The clock runs from the first bell to the last row
+(prefork); a plain asyncio loop with aiohttp and one INSERT per message, which promises
+nothing; aiohttp without any database, the most the simulator and such a client give; and
+the database's own durable commits, one row each. Rates are compared, so the slow ones get
+fewer messages. Status webhooks are off for all. Rows are frozen beforehand for all. The clock runs from the first bell to the last row
 written: for the peers that includes handing one job per message to the broker.
 """
 
@@ -26,7 +28,8 @@ TARGETS = {
     "vs_rq_per_message": ("min", 15.0),
     "vs_celery_per_message": ("min", 5.0),
 }
-RECIPIENTS = int(os.environ.get("BENCH_RECIPIENTS", "20000"))
+RECIPIENTS = int(os.environ.get("BENCH_RECIPIENTS", "100000"))
+QUICK = min(RECIPIENTS, 20_000)  # for contenders without a database of ours
 PEER_RECIPIENTS = int(os.environ.get("BENCH_PEER_RECIPIENTS", "3000"))
 HERE = Path(__file__).parent
 
@@ -51,19 +54,25 @@ def measure() -> dict[str, float]:
         ours = race.ours()
         rq = race.rq()
         celery = race.celery()
+        plain, commits = race.plain(), race.plain(send=False)
     return {
         "messages_per_s": ours.per_s,
         "rq_per_message_per_s": rq.per_s,
         "celery_per_message_per_s": celery.per_s,
+        "plain_asyncio_per_s": plain.per_s,
         "bare_client_per_s": bare.per_s,
+        "postgres_commits_per_s": commits.per_s,
         "vs_rq_per_message": ours.per_s / rq.per_s,
         "vs_celery_per_message": ours.per_s / celery.per_s,
+        "vs_plain_asyncio": ours.per_s / plain.per_s,
         "vs_bare_client": ours.per_s / bare.per_s,
         "worker_mb": ours.worker_mb,
         "worker_cpu_s_per_1000": ours.worker_cpu,
         "postgres_cpu_s_per_1000": ours.postgres_cpu,
         "broker_cpu_s_per_1000": ours.broker_cpu,
         "simulator_cpu_s_per_1000": ours.simulator_cpu,
+        "plain_cpu_s_per_1000": plain.worker_cpu,
+        "bare_cpu_s_per_1000": bare.worker_cpu,
         "rq_worker_cpu_s_per_1000": rq.worker_cpu,
         "celery_worker_cpu_s_per_1000": celery.worker_cpu,
         "recipients": float(RECIPIENTS),
@@ -133,22 +142,21 @@ class Race:
 
     def bare(self) -> Run:
         """A plain aiohttp client with as many requests in flight, and no database."""
+        return self._program("bare.py", self.simulator.url)
+
+    def plain(self, *, send: bool = True) -> Run:
+        """The same with one INSERT per message; or the INSERTs alone."""
+        database = self.land.superuser_url.replace("+psycopg", "", 1)
+        return self._program("plain.py", database, self.simulator.url if send else "")
+
+    def _program(self, name: str, *words: str) -> Run:
         began = self._cpu(0)
-        words = (str(HERE / "bare.py"), self.simulator.url, str(RECIPIENTS))
-        client = self.land.start(*ground.python(*words))
+        client = self.land.start(*ground.python(str(HERE / name), *words, str(QUICK)))
         assert client.wait(300) == 0
-        said = json.loads(
-            (self.land.folder / f"{len(self.land.started) - 1}.log").read_text()
-        )
-        spent = [b - a for a, b in zip(began, self._cpu(0), strict=True)]
-        return Run(
-            RECIPIENTS / said["seconds"],
-            0.0,
-            said["cpu"] / RECIPIENTS * 1_000,
-            0.0,
-            0.0,
-            spent[3] / RECIPIENTS * 1_000,
-        )
+        log = self.land.folder / f"{len(self.land.started) - 1}.log"
+        said = json.loads(log.read_text())
+        spent = [(b - a) / QUICK * 1_000 for a, b in zip(began, self._cpu(0), strict=True)]
+        return Run(QUICK / said["seconds"], 0.0, said["cpu"] / QUICK * 1_000, *spent[1:])
 
     # --- timing
 
@@ -161,20 +169,21 @@ class Race:
     ) -> Run:
         import people
 
-        known, before, began = self._received(), self._cpu(worker.pid), time.perf_counter()
+        known, before, began = self.received(), self._cpu(worker.pid), time.perf_counter()
         if ring:
             ring()
-        ground.until(lambda: self._received() - known >= count, 900, "not all arrived")
+        ground.until(lambda: self.received() - known >= count, 900, "not all arrived")
         ground.until(lambda: people.waiting(self.account, order) == 0, 60, "rows lack")
         seconds = time.perf_counter() - began
         after, peak = self._cpu(worker.pid), ground.peak_mb(worker.pid)
         self.land.stop(worker)
         assert people.states(self.account, order) == {"accepted": count}
-        assert self._received() - known == count
+        assert self.received() - known == count
         spent = [(b - a) / count * 1_000 for a, b in zip(before, after, strict=True)]
         return Run(count / seconds, peak, *spent)
 
-    def _received(self) -> int:
+    def received(self) -> int:
+        """Count what people got so far."""
         return int(self.simulator.get("stats")["receipts"])
 
     def _cpu(self, worker: int) -> list[float]:

@@ -109,6 +109,11 @@ def peak_mb(pid: int) -> float:
     return sum(_status(one, "VmHWM") for one in _family(pid)) / 1024
 
 
+def resident_mb(pid: int) -> float:
+    """Memory a process and its children hold now, in MB."""
+    return sum(_status(one, "VmRSS") for one in _family(pid)) / 1024
+
+
 def _own_cpu(pid: int) -> float:
     try:
         words = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()

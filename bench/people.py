@@ -11,6 +11,7 @@ from clarion.base import db
 from clarion.messaging import (
     counts,
     identifiers,
+    leases,
     ledger,
     orders,
     references,
@@ -72,9 +73,10 @@ def sent(tenant: Tenant, sender_id: UUID, size: int) -> list[Sent]:
 
 def _accepted(order_id: UUID, by: str) -> list[Sent]:
     with db.transaction():
-        token, ids = ledger.claim(order_id, 1_000)
+        token, rows = leases.claim(order_id, 1_000)
+        ids = [row.id for row in rows]
         ledger.lock_for_intent(order_id, ids)
-        intents = ledger.intend(token, ids)
+        assert set(ledger.intend(token, ids)) == set(ids)
         outcomes = [
             ledger.Outcome(
                 one.id,
@@ -83,13 +85,13 @@ def _accepted(order_id: UUID, by: str) -> list[Sent]:
                 "accepted",
                 provider_id=f"wamid.{one.id.hex}",
             )
-            for one in intents
+            for one in rows
         ]
         ledger.record(outcomes)
         ledger.keep_statistics()
     return [
         Sent(f"wamid.{one.id.hex}", references.reference(one.id, one.attempt, by=by))
-        for one in intents
+        for one in rows
     ]
 
 
@@ -188,6 +190,12 @@ def slowest_stop(tenant: Tenant) -> float:
     ).where(WebhookInbox.account_id == tenant.id, WebhookInbox.kind == "inbound")
     with account_scope(tenant.id, COMMAND), db.transaction() as orm:
         return float(orm.scalar(query))
+
+
+def pace(tenant: Tenant, sender_id: UUID, rate_per_s: int) -> None:
+    """Give a number a rate."""
+    with account_scope(tenant.id, COMMAND), db.transaction() as orm:
+        orm.get_one(Sender, sender_id).rate_per_s = rate_per_s
 
 
 def waiting(tenant: Tenant, order_id: UUID) -> int:

@@ -313,6 +313,7 @@ RULES = (
             "/clarion/messaging/ledger.py",
             "/clarion/messaging/advance.py",
             "/clarion/messaging/caps.py",
+            "/clarion/messaging/leases.py",
             "/clarion/messaging/pacing.py",
             "/clarion/messaging/identifiers.py",
             "/clarion/messaging/suppression.py",

@@ -1034,8 +1034,7 @@ def upgrade() -> None:
     sa.ForeignKeyConstraint(['account_id', 'sender_id'], ['sender.account_id', 'sender.id'], name=op.f('fk_message_account_id_sender_id')),
     sa.ForeignKeyConstraint(['account_id'], ['account.id'], name=op.f('fk_message_account_id')),
     sa.PrimaryKeyConstraint('id', name=op.f('pk_message')),
-    sa.UniqueConstraint('account_id', 'campaign_id', 'contact_id', name=op.f('uq_message_account_id_campaign_id_contact_id')),
-    sa.UniqueConstraint('account_id', 'id', name=op.f('uq_message_account_id_id'))
+    sa.UniqueConstraint('account_id', 'contact_id', 'campaign_id', name=op.f('uq_message_account_id_contact_id_campaign_id'))
     )
     op.execute('GRANT SELECT, INSERT, UPDATE ON message TO clarion_app')
     op.execute('GRANT SELECT (id, account_id, campaign_id, sender_id, lane, purpose, state, not_before, lease_until, state_since) ON message TO clarion_system')
@@ -1044,9 +1043,8 @@ def upgrade() -> None:
     op.execute('CREATE POLICY app ON message TO clarion_app USING (account_id = (SELECT clarion_account())) WITH CHECK (account_id = (SELECT clarion_account()))')
     op.execute('CREATE POLICY system ON message TO clarion_system USING (true) WITH CHECK (true)')
     op.create_index('ix_message_campaign_state', 'message', ['account_id', 'campaign_id', 'state'], unique=False)
-    op.create_index('ix_message_contact', 'message', ['account_id', 'contact_id', 'intent_at'], unique=False)
     op.create_index('ix_message_doubt', 'message', ['account_id', 'state_since'], unique=False, postgresql_where=sa.text("state IN ('unknown', 'held')"))
-    op.create_index('ix_message_lease', 'message', ['lease_until'], unique=False, postgresql_where=sa.text("state IN ('claimed', 'dispatching')"))
+    op.create_index('ix_message_lease', 'message', ['lease_until'], unique=False, postgresql_where=sa.text('lease_until IS NOT NULL'))
     op.create_index('ix_message_queue', 'message', ['account_id', 'campaign_id', 'not_before'], unique=False, postgresql_where=sa.text("state = 'queued'"))
     op.create_table('attempt',
     sa.Column('id', sa.Uuid(), nullable=False),
@@ -1063,7 +1061,6 @@ def upgrade() -> None:
     sa.Column('status_at', sa.DateTime(timezone=True), nullable=True),
     sa.Column('created_at', sa.DateTime(timezone=True), server_default=sa.text('clarion_now()'), nullable=False),
     sa.Column('created_by', sa.String(length=80), server_default=sa.text("coalesce(current_setting('app.actor_id', true), '')"), nullable=False),
-    sa.ForeignKeyConstraint(['account_id', 'message_id'], ['message.account_id', 'message.id'], name=op.f('fk_attempt_account_id_message_id')),
     sa.PrimaryKeyConstraint('id', name=op.f('pk_attempt')),
     sa.UniqueConstraint('account_id', 'message_id', 'number', name=op.f('uq_attempt_account_id_message_id_number'))
     )
@@ -1084,7 +1081,6 @@ def upgrade() -> None:
     sa.Column('created_by', sa.String(length=80), server_default=sa.text("coalesce(current_setting('app.actor_id', true), '')"), nullable=False),
     sa.CheckConstraint("choice IN ('resend', 'leave')", name=op.f('ck_decision_choice')),
     sa.ForeignKeyConstraint(['account_id', 'campaign_id'], ['campaign.account_id', 'campaign.id'], name=op.f('fk_decision_account_id_campaign_id')),
-    sa.ForeignKeyConstraint(['account_id', 'message_id'], ['message.account_id', 'message.id'], name=op.f('fk_decision_account_id_message_id')),
     sa.ForeignKeyConstraint(['account_id'], ['account.id'], name=op.f('fk_decision_account_id')),
     sa.PrimaryKeyConstraint('id', name=op.f('pk_decision')),
     sa.UniqueConstraint('account_id', 'id', name=op.f('uq_decision_account_id_id')),
@@ -1135,9 +1131,8 @@ def downgrade() -> None:
     op.drop_index('ix_attempt_provider', table_name='attempt', postgresql_where=sa.text('provider_id IS NOT NULL'))
     op.drop_table('attempt')
     op.drop_index('ix_message_queue', table_name='message', postgresql_where=sa.text("state = 'queued'"))
-    op.drop_index('ix_message_lease', table_name='message', postgresql_where=sa.text("state IN ('claimed', 'dispatching')"))
+    op.drop_index('ix_message_lease', table_name='message', postgresql_where=sa.text('lease_until IS NOT NULL'))
     op.drop_index('ix_message_doubt', table_name='message', postgresql_where=sa.text("state IN ('unknown', 'held')"))
-    op.drop_index('ix_message_contact', table_name='message')
     op.drop_index('ix_message_campaign_state', table_name='message')
     op.drop_table('message')
     op.drop_table('silent_day')

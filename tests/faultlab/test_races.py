@@ -7,7 +7,7 @@ import pytest
 from sqlalchemy import select
 
 from clarion.base import db
-from clarion.messaging import identifiers, ledger, suppression
+from clarion.messaging import identifiers, leases, ledger, suppression
 from clarion.messaging.models import Attempt, Message, Suppression
 from clarion.tenancy.actor import COMMAND
 from clarion.tenancy.scope import account_scope
@@ -31,9 +31,9 @@ def test_the_order_of_commits_decides(lab, known):
 
     for _ in range(ROUNDS):
         with db.transaction():
-            token, ids = ledger.claim(order, 1)
-        assert ids, (lab.tally(), seen)
-        person = people[ids[0]]
+            token, rows = leases.claim(order, 1)
+        assert rows, (lab.tally(), seen)
+        person = people[rows[0].id]
         race(lab, order, person, token, pause=lab.chance.random() * 0.004)
         seen[judge(person)] += 1
 

@@ -13,12 +13,10 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
 from uuid import UUID
 
 import uvloop
 from sqlalchemy import select
-from sqlalchemy.exc import OperationalError
 
 from clarion.base import crash, db
 from clarion.base.errors import NotSent
@@ -27,7 +25,6 @@ from clarion.base.telemetry import logger
 from clarion.messaging import (
     breakers,
     budget,
-    caps,
     channels,
     contract,
     counts,
@@ -35,26 +32,24 @@ from clarion.messaging import (
     gauges,
     lanes,
     launches,
-    ledger,
     orders,
     pacing,
-    references,
     suppression,
+    window,
 )
-from clarion.messaging.budget import Budget
 from clarion.messaging.contract import Busy, Halted, Rejected
-from clarion.messaging.ledger import Intent, Outcome
+from clarion.messaging.leases import Claimed
+from clarion.messaging.ledger import Outcome
 from clarion.messaging.models import Campaign, Channel, Sender
+from clarion.messaging.preparing import Plan, Prepared, Preparer
 from clarion.messaging.results import Results
 from clarion.messaging.threads import LedgerThread
-from clarion.plugging.manager import plugins
-from clarion.tenancy import preferences
 from clarion.work import jobs
 from clarion.work.jobs import job
 
 log = logger(__name__)
-BATCH = 200
-IN_FLIGHT = 400
+BATCH = 50
+UNWRITTEN = 4 * BATCH  # answers that may wait for the database before sending waits too
 SLICE_SECONDS = 5.0
 PATIENCE_SECONDS = 1.0
 """A sender that has to wait longer is left, and its order rung again."""
@@ -64,32 +59,6 @@ LOOK_SECONDS = 0.25
 """How long a turn that is over may go unnoticed while all calls hang."""
 MISSES = 5
 """After so many calls in a row that reached nobody, the sender rests."""
-_USER_IDS = ("bsuid", "parent_bsuid")
-
-
-@dataclass(frozen=True, slots=True)
-class Batch:
-    """What a veto is asked about: claimed rows, inside the intent transaction."""
-
-    campaign_id: UUID
-    ids: tuple[UUID, ...]
-    token: UUID
-
-
-@dataclass(frozen=True, slots=True)
-class Plan:
-    """All that is needed to send for one order, opened once per slice."""
-
-    campaign_id: UUID
-    channel_id: UUID
-    sender_id: UUID
-    sender: str
-    lane: int
-    budget: Budget | None
-    template: dict[str, Any]
-    transport: contract.Transport
-    channel: contract.Channel
-    trials: tuple[UUID, ...] = ()
 
 
 @job(queue="dispatch", idempotent=True, alone=True)
@@ -186,13 +155,13 @@ class _Drain:
 
     def __init__(self, plan: Plan, turn: Turn) -> None:
         self.turn, self.until = turn, (0.0, 0.0)
-        self.plan, self.compose = plan, _composer(plan)
+        self.plan, self.prepare = plan, Preparer(plan)
         self.preparing = LedgerThread()
         self.results = Results(plan.transport.name, self._weigh)
         self.gauge, self.came_of = gauges.of(plan.campaign_id), set[str]()
-        self.sure = False
+        self.sure, self.window = False, window.of(plan.sender_id)
         self.calls: set[asyncio.Task[None]] = set()
-        self.room = asyncio.Event()
+        self.changed, self.few = asyncio.Event(), 0
         self.halted = False
         self.late, self.rest = 0.0, 0.0
         self.misses, self.missed_before = 0, False
@@ -205,13 +174,12 @@ class _Drain:
         now = time.monotonic()
         self.until = now + lanes.TURN_SECONDS, now + SLICE_SECONDS
         async with channels.http_for(self.plan.transport) as http:
-            writer = asyncio.create_task(self.results.write())
+            writer = asyncio.create_task(self.results.write(self.changed.set))
             try:
                 while not self._must_stop():
-                    await self._wait_for_room()
+                    size = await self._room()
                     if self._must_stop():
                         break
-                    size = min(BATCH, self._limit() - len(self.calls))
                     if not await self._send_batch(size, http) or self.plan.trials:
                         break
             finally:
@@ -232,28 +200,46 @@ class _Drain:
         """How many calls may be under way: one as a trial, a few until one is answered."""
         if self.plan.trials:
             return 1
-        return IN_FLIGHT if self.sure else gauges.SILENT
+        limit = self.window.limit
+        return limit if self.sure else min(limit, gauges.SILENT)
 
-    async def _wait_for_room(self) -> None:
-        """Wait until half a batch may go on the wire, or the turn is over: calls may hang."""
-        while len(self.calls) > max(0, self._limit() - BATCH // 2):
-            if self._must_stop():
-                return
-            self.room.clear()
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self.room.wait(), LOOK_SECONDS)
+    async def _room(self) -> int:
+        """Wait until some calls may begin, or the turn is over: calls may hang.
+
+        Returns how many; about half of what may be on the wire, so that batches are worth
+        their transactions.
+        """
+        while not self._must_stop():
+            limit = self._limit()
+            room = min(BATCH, limit - len(self.calls))
+            worth = max(1, min(BATCH, limit // 2))
+            if self.results.unwritten < UNWRITTEN and room >= worth:
+                return room
+            await self._change(limit - worth)
+        return 0
+
+    async def _change(self, calls: int) -> None:
+        """Wait until so few calls are on the wire, or answers were written, or a moment."""
+        self.few = calls
+        self.changed.clear()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(LOOK_SECONDS):
+                await self.changed.wait()
 
     async def _send_batch(self, size: int, http: contract.Http) -> bool:
         """Prepare up to `size` intents and start their calls; False when none are left."""
         began = time.monotonic()
-        grant, intents, claimed = await self.preparing.run(
-            _prepare, self.plan, size, self.late
-        )
+        late, self.late = self.late, 0.0  # said once: the slices are put off by it
+        found = await self.preparing.run(self.prepare, size, late=late)
+        if not found.claimed and found.grant.count:
+            found = await self._suspect()
+            began = time.monotonic()
+        grant = found.grant
         self.missed_before = grant.misses > 0
-        if intents:
+        if found.leaving:
             await self._begin(grant)
-        for intent in intents:
-            call = asyncio.create_task(self._call(intent, http, began))
+        for row, message in found.leaving:
+            call = asyncio.create_task(self._call(row, message, http, began))
             self.calls.add(call)
             call.add_done_callback(self._called)
         if grant.count == 0:
@@ -262,11 +248,22 @@ class _Drain:
                 return False
             await asyncio.sleep(grant.wait_seconds)
             return True
-        if claimed == 0 or (self.plan.budget and self.plan.budget.stuck):
+        if found.claimed == 0 or (self.plan.budget and self.plan.budget.stuck):
             return False
-        if grant.count < size and grant.wait_seconds > 0 and claimed >= grant.count:
+        if grant.count < size and grant.wait_seconds > 0 and found.claimed >= grant.count:
             await asyncio.sleep(grant.wait_seconds)
         return True
+
+    async def _suspect(self) -> Prepared:
+        """Look for a row that may be what killed workers, with nothing else in hand.
+
+        Should it kill this one too, then nobody else's message becomes unknown with it.
+        """
+        while (self.calls or self.results.unwritten) and not self._must_stop():
+            await self._change(0)
+        if self.calls or self.results.unwritten:
+            return Prepared(pacing.Grant(1, 0.0))  # the turn is over; who comes next looks
+        return await self.preparing.run(self.prepare, 1, suspect=True)
 
     async def _begin(self, grant: pacing.Grant) -> None:
         """Wait for the slice to begin; note by how much it leaves too late."""
@@ -275,10 +272,12 @@ class _Drain:
 
     def _called(self, call: asyncio.Task[None]) -> None:
         self.calls.discard(call)
-        if len(self.calls) <= IN_FLIGHT - BATCH // 2:
-            self.room.set()
+        if len(self.calls) <= self.few:
+            self.changed.set()
 
-    async def _call(self, intent: Intent, http: contract.Http, began: float) -> None:
+    async def _call(
+        self, row: Claimed, message: contract.Message, http: contract.Http, began: float
+    ) -> None:
         """Make one call and note its outcome. Never raises: what escapes is unknown.
 
         One that could not begin in time is not made: its lease may be over before the
@@ -286,13 +285,18 @@ class _Drain:
         """
         start = time.monotonic()
         if start - began > settings().lease_seconds / 3:
-            outcome = _queued(intent, "not_begun", 0.0)
+            self.results.note(_queued(row, "not_begun", 0.0), 0.0)
+            return
+        outcome = await self._outcome(row, message, http)
+        crash.here("after_response")
+        took = time.monotonic() - start
+        self.results.note(outcome, took)
+        self._note_reach(missed=outcome.reason == "not_sent")
+        self._note_answer(outcome)
+        if outcome.state == "unknown" or outcome.reason == "not_sent":
+            self.window.lost()
         else:
-            outcome = await self._outcome(intent, http)
-            self._note_reach(missed=outcome.reason == "not_sent")
-            self._note_answer(outcome)
-            crash.here("after_response")
-        self.results.note(outcome, time.monotonic() - start)
+            self.window.answered(took, len(self.calls))
 
     def _note_reach(self, *, missed: bool) -> None:
         """Count calls that reached nobody: a sender whose provider is gone rests."""
@@ -329,10 +333,12 @@ class _Drain:
         gauges.forget(self.plan.campaign_id)
         self.results.aside(partial(breakers.open_, kind, subject, reason))
 
-    async def _outcome(self, intent: Intent, http: contract.Http) -> Outcome:
+    async def _outcome(
+        self, intent: Claimed, message: contract.Message, http: contract.Http
+    ) -> Outcome:
         plan = self.plan
         try:
-            answer = await plan.transport.send(plan.channel, self.compose(intent), http)
+            answer = await plan.transport.send(plan.channel, message, http)
         except Rejected as no:
             if no.suppress:
                 self._suppress(intent, no)
@@ -366,7 +372,7 @@ class _Drain:
             provider_id=answer.provider_id,
         )
 
-    def _busy(self, intent: Intent, busy: Busy) -> Outcome:
+    def _busy(self, intent: Claimed, busy: Busy) -> Outcome:
         """Slow down whom the provider names; the message waits."""
         plan, wait = self.plan, busy.retry_after
         if busy.scope == "pair":
@@ -377,7 +383,7 @@ class _Drain:
             wait *= random.uniform(0.4, 1.6)  # noqa: S311 -- so that they do not come at once
         return _queued(intent, "", wait, busy.code)
 
-    def _suppress(self, intent: Intent, no: Rejected) -> None:
+    def _suppress(self, intent: Claimed, no: Rejected) -> None:
         address = [(intent.address_kind, intent.address)]
         scope = no.suppress or "marketing"
         self.results.aside(
@@ -385,56 +391,7 @@ class _Drain:
         )
 
 
-def _prepare(plan: Plan, size: int, late: float) -> tuple[pacing.Grant, list[Intent], int]:
-    """Claim what the pace allows, then commit the intent for what may leave."""
-    with db.transaction():
-        ledger.beat(plan.campaign_id)
-        ledger.keep_statistics()
-        grant = pacing.take(plan.sender_id, size, lane=plan.lane, late=late)
-        if grant.count == 0:
-            return grant, [], 0
-        token, ids = ledger.claim(plan.campaign_id, grant.count)
-    crash.here("after_claim")
-    if not ids:
-        return grant, [], 0
-    claimed = len(ids)
-    try:
-        if plan.budget:
-            ids = plan.budget.admit(token, ids)
-        with db.transaction():
-            epoch.require()
-            ledger.lock_for_intent(plan.campaign_id, ids)
-            crash.here("after_gate_locks")
-            _ask_plugins(plan, ids, token)
-            if grant.pairs:
-                pacing.hold_pairs(ids, token)
-            intents = ledger.intend(token, ids)
-            if plan.lane < pacing.BULK_LANE:
-                pacing.note_pairs([one.id for one in intents])
-            gone = {i.id for i in intents}
-            kept = [i for i in ids if i not in gone]
-            caps.put_off(token, kept)
-            ledger.refuse(token, kept)
-            crash.here("after_intent_flush")
-    except Exception as error:
-        # a veto that cannot be asked has not agreed: what was claimed waits
-        log.exception("dispatch.intent_failed", campaign_id=str(plan.campaign_id))
-        deadlock = isinstance(error, OperationalError)  # or a lost connection: soon over
-        with db.transaction():
-            ledger.unclaim(token, wait_seconds=0.5 if deadlock else 30.0)
-        return grant, [], 0
-    crash.here("after_intent_commit")
-    return grant, intents, claimed
-
-
-def _ask_plugins(plan: Plan, ids: Sequence[UUID], token: UUID) -> None:
-    batch = Batch(plan.campaign_id, tuple(ids), token)
-    for _plugin, refusals in plugins().before("send", preferences.switched_on, batch=batch):
-        if refusals is not None:
-            ledger.veto(refusals, ids, token)
-
-
-def _queued(intent: Intent, reason: str, wait: float, code: str = "") -> Outcome:
+def _queued(intent: Claimed, reason: str, wait: float, code: str = "") -> Outcome:
     return Outcome(
         intent.id,
         intent.attempt,
@@ -451,33 +408,5 @@ def _back_off(attempt: int) -> float:
     return min(300.0, 2.0 ** (attempt - 1)) * random.uniform(0.5, 1.0)  # noqa: S311
 
 
-def _outcome(intent: Intent, state: str, reason: str, code: str = "") -> Outcome:
+def _outcome(intent: Claimed, state: str, reason: str, code: str = "") -> Outcome:
     return Outcome(intent.id, intent.attempt, intent.token, state, reason, code)
-
-
-def _composer(plan: Plan) -> Callable[[Intent], contract.Message]:
-    """Read an order's template once; returns what writes its messages."""
-    template, by = plan.template, references.instance()
-    name, language = template["name"], template["language"]
-    style = template.get("parameter_format", "named")
-    shapes = [
-        (one["kind"], tuple(one["variables"]), one.get("index", 0), one.get("button", ""))
-        for one in template.get("parts", ())
-    ]
-
-    def compose(intent: Intent) -> contract.Message:
-        given = intent.variables
-        parts = tuple(
-            contract.Part(kind, {v: str(given.get(v, "")) for v in names}, index, button)
-            for kind, names, index, button in shapes
-        )
-        return contract.Message(
-            id=intent.id,
-            reference=references.reference(intent.id, intent.attempt, by=by),
-            sender=plan.sender,
-            to=intent.address,
-            to_kind="bsuid" if intent.address_kind in _USER_IDS else "phone",
-            template=contract.TemplateUse(name, language, parts, style),
-        )
-
-    return compose

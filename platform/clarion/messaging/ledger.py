@@ -9,7 +9,7 @@ import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
-from uuid import UUID, uuid4
+from uuid import UUID
 
 from sqlalchemy import Select, func, text, update
 
@@ -19,7 +19,6 @@ from clarion.messaging import caps
 from clarion.messaging.models import Message
 from clarion.tenancy.scope import current_account
 
-MAX_CLAIMS = 3
 DONE = ("read", "delivered", "failed", "suppressed", "expired", "cancelled")
 OPEN = ("queued", "claimed", "dispatching")
 
@@ -44,18 +43,6 @@ MOVES: dict[str, str] = {
 
 
 @dataclass(frozen=True, slots=True)
-class Intent:
-    """One message that may leave now: its intent is durable when this is returned."""
-
-    id: UUID
-    attempt: int
-    token: UUID
-    address: str
-    address_kind: str
-    variables: dict[str, Any]
-
-
-@dataclass(frozen=True, slots=True)
 class Outcome:
     """What came of one call: the state it leads to, and what the provider said."""
 
@@ -69,7 +56,7 @@ class Outcome:
     wait_seconds: float = 0.0
 
 
-# --- claim and intent
+# --- the intent
 
 
 def keep_statistics() -> None:
@@ -79,35 +66,6 @@ def keep_statistics() -> None:
     made meanwhile read every row of the account for each batch (measured).
     """
     db.session().execute(text("SELECT clarion_keep_statistics()"))
-
-
-def claim(campaign_id: UUID, size: int) -> tuple[UUID, list[UUID]]:
-    """Take a lease on up to `size` queued rows; returns the token and their ids."""
-    token = uuid4()
-    rows = db.session().execute(
-        text(
-            """
-            WITH picked AS MATERIALIZED (  -- a plain IN may be asked again for each row
-              SELECT id FROM message
-              WHERE account_id = :account AND campaign_id = :campaign
-                AND state = 'queued' AND not_before <= clarion_now()
-              ORDER BY not_before LIMIT :size FOR UPDATE SKIP LOCKED)
-            UPDATE message m SET state = 'claimed', token = :token, claims = m.claims + 1,
-              lease_until = clarion_now() + make_interval(secs => :lease),
-              state_since = clarion_now()
-            FROM picked WHERE m.account_id = :account AND m.id = picked.id
-            RETURNING m.id
-            """
-        ),
-        {
-            "token": token,
-            "account": current_account(),
-            "campaign": campaign_id,
-            "size": size,
-            "lease": settings().lease_seconds,
-        },
-    )
-    return token, list(rows.scalars())
 
 
 def lock_for_intent(campaign_id: UUID, ids: Sequence[UUID]) -> None:
@@ -133,7 +91,7 @@ def lock_for_intent(campaign_id: UUID, ids: Sequence[UUID]) -> None:
               WHERE account_id = :account AND id = ANY(CAST(:ids AS uuid[])) ORDER BY k) s
             """
         ),
-        {"account": current_account(), "ids": _uuids(ids)},
+        {"account": current_account(), "ids": uuids(ids)},
     )
 
 
@@ -171,65 +129,69 @@ def lock_account(account_id: UUID) -> None:
     )
 
 
-def intend(token: UUID, ids: Sequence[UUID]) -> list[Intent]:
+def intend(token: UUID, ids: Sequence[UUID]) -> list[UUID]:
     """Move claimed rows to dispatching if everything still allows it; the gate.
 
-    The caller holds the locks and commits before the first byte leaves. Suppression,
-    campaign, sender, channel and account are asked in the same statement.
+    The caller holds the locks and commits before the first byte leaves. Campaign, sender,
+    channel and account are asked once, suppression for each row, in the same statement.
+
+    Returns:
+        the ids of those that may leave once this has committed.
     """
-    rows = db.session().scalar(
-        text(
-            f"""
-            WITH gone AS (
-              UPDATE message m SET state = 'dispatching', attempt = m.attempt + 1,
-                claims = 0, state_since = clarion_now(), reason = '',
-                intent_at = clarion_now(),
-                lease_until = clarion_now() + make_interval(secs => :lease)
-              FROM campaign c, sender s, channel h, account a
-              WHERE m.account_id = :account AND m.id = ANY(:ids)
-                AND m.state = 'claimed' AND m.token = :token
-                AND m.lease_until > clarion_now() AND m.not_before <= clarion_now()
-                AND (m.expires_at IS NULL OR m.expires_at > clarion_now())
-                AND {caps.IN_WINDOW} AND {caps.UNDER_CAP}
-                AND c.account_id = m.account_id AND c.id = m.campaign_id
-                AND c.state = 'running'
-                AND s.account_id = m.account_id AND s.id = m.sender_id
-                AND s.state = 'active'
-                AND h.account_id = s.account_id AND h.id = s.channel_id
-                AND h.state = 'active'
-                AND a.id = m.account_id AND a.state = 'active'
-                AND NOT EXISTS (SELECT FROM instance_epoch  -- restored: see epoch.py
-                  WHERE restored_at IS NOT NULL AND released_at IS NULL)
-                AND NOT EXISTS (  -- two questions: an OR would read the whole list
-                  SELECT 1 FROM suppression x WHERE x.account_id = m.account_id
-                    AND x.idx = m.address_idx
-                    AND (x.scope = 'all' OR m.purpose = 'marketing')
-                    AND (x.until IS NULL OR x.until > clarion_now()))
-                AND NOT EXISTS (
-                  SELECT 1 FROM suppression x WHERE x.account_id = m.account_id
-                    AND x.contact_id = m.contact_id
-                    AND (x.scope = 'all' OR m.purpose = 'marketing')
-                    AND (x.until IS NULL OR x.until > clarion_now()))
-              RETURNING m.id, m.attempt, m.address, m.address_kind, m.variables,
-                m.sender_id),
-            noted AS (
-              INSERT INTO attempt (id, account_id, message_id, number, sender_id)
-              SELECT clarion_new_id(), :account, id, attempt, sender_id FROM gone)
-            SELECT json_agg(json_build_array(id, attempt, address, address_kind, variables))
-            FROM gone
-            """  # noqa: S608 -- of constants
-        ),
+    rows = db.session().scalars(
+        _INTEND,
         {
             "account": current_account(),
-            "ids": list(ids),
+            "ids": uuids(ids),
             "token": token,
             "lease": settings().lease_seconds,
         },
     )
-    return [
-        Intent(UUID(message_id), number, token, address, kind, variables)
-        for message_id, number, address, kind, variables in rows or ()
-    ]
+    return list(rows)
+
+
+_INTEND = text(
+    f"""
+    WITH open AS MATERIALIZED (
+      SELECT c.id, c.sender_id FROM campaign c
+      JOIN sender s ON s.account_id = c.account_id AND s.id = c.sender_id
+      JOIN channel h ON h.account_id = s.account_id AND h.id = s.channel_id
+      JOIN account a ON a.id = c.account_id
+      WHERE c.account_id = :account
+        AND c.id = (SELECT campaign_id FROM message  -- a batch is of one campaign
+          WHERE account_id = :account AND id = ANY(CAST(:ids AS uuid[])) LIMIT 1)
+        AND c.state = 'running' AND s.state = 'active' AND h.state = 'active'
+        AND a.state = 'active'
+        AND NOT EXISTS (SELECT FROM instance_epoch  -- restored: see epoch.py
+          WHERE restored_at IS NOT NULL AND released_at IS NULL)),
+    gone AS (
+      UPDATE message m SET state = 'dispatching', attempt = m.attempt + 1,
+        claims = 0, state_since = clarion_now(), reason = '', intent_at = clarion_now(),
+        lease_until = clarion_now() + make_interval(secs => :lease)
+      WHERE m.account_id = :account AND m.id = ANY(CAST(:ids AS uuid[]))
+        AND m.state || '' = 'claimed' AND m.token = :token
+        AND coalesce(m.lease_until, '-infinity') > clarion_now()
+        AND m.not_before <= clarion_now()
+        AND (m.expires_at IS NULL OR m.expires_at > clarion_now())
+        AND {caps.IN_WINDOW} AND {caps.UNDER_CAP}
+        AND (m.campaign_id, m.sender_id) = (SELECT id, sender_id FROM open)
+        AND NOT EXISTS (  -- two questions: an OR would read the whole list
+          SELECT 1 FROM suppression x WHERE x.account_id = m.account_id
+            AND x.idx = m.address_idx
+            AND (x.scope = 'all' OR m.purpose = 'marketing')
+            AND (x.until IS NULL OR x.until > clarion_now()))
+        AND NOT EXISTS (
+          SELECT 1 FROM suppression x WHERE x.account_id = m.account_id
+            AND x.contact_id = m.contact_id
+            AND (x.scope = 'all' OR m.purpose = 'marketing')
+            AND (x.until IS NULL OR x.until > clarion_now()))
+      RETURNING m.id, m.attempt, m.sender_id),
+    noted AS (
+      INSERT INTO attempt (id, account_id, message_id, number, sender_id)
+      SELECT clarion_new_id(), :account, id, attempt, sender_id FROM gone)
+    SELECT id FROM gone
+    """  # noqa: S608 -- of constants
+)
 
 
 def veto(refusals: Select[Any], ids: Sequence[UUID], token: UUID) -> int:
@@ -271,7 +233,7 @@ def refuse(token: UUID, ids: Sequence[UUID]) -> None:
                 WHEN g.reason = 'cancelled' THEN 'cancelled' ELSE 'queued' END,
               reason = CASE WHEN g.reason IN ('opted_out', 'not_started', 'cancelled')
                 THEN g.reason ELSE '' END,
-              claims = CASE WHEN g.reason = 'pause' THEN 0 ELSE m.claims END,
+              claims = 0,  -- the gate was reached: no lease was lost
               state_since = clarion_now(), token = NULL, lease_until = NULL
             FROM (
               SELECT m2.id, CASE
@@ -282,7 +244,7 @@ def refuse(token: UUID, ids: Sequence[UUID]) -> None:
                     AND (x.until IS NULL OR x.until > clarion_now())) THEN 'opted_out'
                 WHEN c.state = 'cancelled' THEN 'cancelled'
                 WHEN m2.expires_at <= clarion_now() THEN 'not_started'
-                WHEN c.state <> 'running' THEN 'pause' ELSE '' END AS reason
+                ELSE '' END AS reason
               FROM message m2 JOIN campaign c
                 ON c.account_id = m2.account_id AND c.id = m2.campaign_id
               WHERE m2.account_id = :account AND m2.id = ANY(:ids)) g
@@ -291,21 +253,6 @@ def refuse(token: UUID, ids: Sequence[UUID]) -> None:
             """
         ),
         {"account": current_account(), "ids": list(ids), "token": token},
-    )
-
-
-def unclaim(token: UUID, wait_seconds: float = 0.0) -> None:
-    """Give back what was claimed but not intended: nothing of it has left."""
-    db.session().execute(
-        text(
-            """
-            UPDATE message SET state = 'queued', token = NULL, lease_until = NULL,
-              claims = greatest(claims - 1, 0), state_since = clarion_now(),
-              not_before = clarion_now() + make_interval(secs => :wait)
-            WHERE account_id = :account AND state = 'claimed' AND token = :token
-            """
-        ),
-        {"account": current_account(), "token": token, "wait": wait_seconds},
     )
 
 
@@ -331,15 +278,24 @@ def record(outcomes: Sequence[Outcome]) -> None:
                 "reason": reason,
                 "attempt": attempt,
                 "wait": wait,
-                "ids": _uuids(one.id for one in some),
-                "tokens": _uuids({one.token for one in some}),
+                "ids": uuids(one.id for one in some),
+                "tokens": uuids({one.token for one in some}),
             },
         )
-    rows = [
-        [str(o.id), o.attempt, o.state, o.code[:20], o.provider_id]
-        for o in sorted(outcomes, key=lambda one: one.id)
-    ]
-    db.session().execute(_TRIED, {"account": current_account(), "rows": json.dumps(rows)})
+    numbers: dict[int, dict[str, tuple[str, str, str | None]]] = {}
+    for one in outcomes:
+        said = (one.state, one.code[:20], one.provider_id)
+        numbers.setdefault(one.attempt, {})[str(one.id)] = said
+    for number, answers in sorted(numbers.items()):
+        db.session().execute(
+            _TRIED,
+            {
+                "account": current_account(),
+                "number": number,
+                "ids": uuids(sorted(answers)),
+                "said": json.dumps(answers),
+            },
+        )
 
 
 # one table only, so that no plan can read more than the rows on the wire
@@ -351,55 +307,30 @@ _RECORD = text(
       intent_at = CASE WHEN :state <> 'queued' THEN intent_at END,
       token = NULL, lease_until = NULL, state_since = clarion_now()
     WHERE account_id = :account AND id = ANY(CAST(:ids AS uuid[])) AND attempt = :attempt
-      AND (state = 'dispatching' AND token = ANY(CAST(:tokens AS uuid[]))
-        OR state = 'unknown' AND :state IN ('accepted', 'held', 'failed'))
+      AND (state || '' = 'dispatching' AND token = ANY(CAST(:tokens AS uuid[]))
+        OR state || '' = 'unknown' AND :state IN ('accepted', 'held', 'failed'))
     """
 )
 _TRIED = text(
     """
-    WITH o AS MATERIALIZED (
-      SELECT CAST(r ->> 0 AS uuid) AS id, CAST(r ->> 1 AS int) AS number,
-        r ->> 2 AS state, r ->> 3 AS code, r ->> 4 AS provider_id
-      FROM json_array_elements(CAST(:rows AS json)) r)
-    UPDATE attempt a SET outcome = o.state, ended_at = clarion_now(),
-      code = CASE WHEN a.status = '' THEN o.code ELSE a.code END,
-      provider_id = coalesce(o.provider_id, a.provider_id)
-    FROM o WHERE a.account_id = :account AND a.message_id = o.id AND a.number = o.number
+    UPDATE attempt SET ended_at = clarion_now(),
+      outcome = CAST(:said AS jsonb) -> CAST(message_id AS text) ->> 0,
+      code = CASE WHEN status = ''
+        THEN CAST(:said AS jsonb) -> CAST(message_id AS text) ->> 1 ELSE code END,
+      provider_id = coalesce(
+        CAST(:said AS jsonb) -> CAST(message_id AS text) ->> 2, provider_id)
+    WHERE account_id = :account AND message_id = ANY(CAST(:ids AS uuid[]))
+      AND number = :number
     """
 )
 
 
-def _uuids(ids: Iterable[UUID]) -> str:
+def uuids(ids: Iterable[UUID | str]) -> str:
     """Write ids as PostgreSQL reads an array: one text instead of one value each."""
     return "{" + ",".join(map(str, ids)) + "}"
 
 
 # --- the reconciler and the person
-
-
-def reclaim() -> int:
-    """Settle leases that ran out in this account; return how many rows moved.
-
-    Claimed rows go back to queued (or are quarantined after the third time); a row whose
-    intent was committed becomes unknown, because its bytes may have left.
-    """
-    rows = db.session().execute(
-        text(
-            """
-            UPDATE message SET
-              state = CASE WHEN state = 'dispatching' THEN 'unknown'
-                WHEN claims >= :claims THEN 'failed' ELSE 'queued' END,
-              reason = CASE WHEN state = 'dispatching' THEN 'no_answer'
-                WHEN claims >= :claims THEN 'quarantined' ELSE '' END,
-              token = NULL, lease_until = NULL, state_since = clarion_now()
-            WHERE account_id = :account AND state IN ('claimed', 'dispatching')
-              AND lease_until < clarion_now()
-            RETURNING id
-            """
-        ),
-        {"account": current_account(), "claims": MAX_CLAIMS},
-    )
-    return len(rows.all())
 
 
 def cancel_rest(campaign_id: UUID) -> int:

@@ -341,11 +341,17 @@ class Campaign(AccountBase):
 
 
 class Message(AccountBase):
-    """The ledger: one row per person and campaign, whatever becomes of it."""
+    """The ledger: one row per person and campaign, whatever becomes of it.
+
+    Each change of state writes every index anew, so there are few; what
+    belongs to a message (attempts, events) finds it by its id and references nothing.
+    """
 
     __tablename__ = "message"
     __table_args__ = (
-        UniqueConstraint("account_id", "campaign_id", "contact_id"),
+        UniqueConstraint(
+            "account_id", "contact_id", "campaign_id"
+        ),  # also finds a contact's
         _one_of("state", STATES),
         Index(
             "ix_message_queue",
@@ -357,7 +363,7 @@ class Message(AccountBase):
         Index(
             "ix_message_lease",
             "lease_until",
-            postgresql_where=text("state IN ('claimed', 'dispatching')"),
+            postgresql_where=text("lease_until IS NOT NULL"),
         ),
         Index(
             "ix_message_doubt",
@@ -366,7 +372,6 @@ class Message(AccountBase):
             postgresql_where=text("state IN ('unknown', 'held')"),
         ),
         Index("ix_message_campaign_state", "account_id", "campaign_id", "state"),
-        Index("ix_message_contact", "account_id", "contact_id", "intent_at"),
         ForeignKeyConstraint(
             ["account_id", "campaign_id"], ["campaign.account_id", "campaign.id"]
         ),
@@ -378,6 +383,7 @@ class Message(AccountBase):
             "SELECT (id, account_id, campaign_id, sender_id, lane, purpose, state, not_before, lease_until, state_since)",
         ),
     )
+    owner_unique = False
 
     campaign_id: Mapped[UUID | None] = column(Uuid, pd=None)
     contact_id: Mapped[UUID] = column(Uuid, pd="contact.id", export=True)
@@ -411,8 +417,8 @@ class Message(AccountBase):
 class Attempt(AccountBase):
     """One intent: committed before the first byte left, completed by what came back.
 
-    Account and sender are the message's, so only the message is referenced: each further
-    key would lock the same row of its table for every message.
+    Written by the statement that moves the message, so nothing is referenced: each key
+    would look up and lock a row for every message. Account and sender are the message's.
     """
 
     __tablename__ = "attempt"
@@ -429,7 +435,7 @@ class Attempt(AccountBase):
     owner_unique = False
 
     account_id: Mapped[UUID] = _account()
-    message_id: Mapped[UUID] = column(Uuid, pd=None, to="message")
+    message_id: Mapped[UUID] = column(Uuid, pd=None)
     number: Mapped[int] = column(SmallInteger, pd=None)
     sender_id: Mapped[UUID] = column(Uuid, pd=None)
     intent_at: Mapped[dt.datetime] = column(Time, pd=None, server_default=NOW)
@@ -460,7 +466,8 @@ class MessageEvent(AccountBase):
 class Decision(AccountBase):
     """What a person chose for a message nobody can account for; once for each attempt.
 
-    The key is the guard: whoever presses second finds what the first chose.
+    The key is the guard: whoever presses second finds what the first chose. Written for
+    rows that are locked, so nothing is referenced (see `Message`).
     """
 
     __tablename__ = "decision"
@@ -472,7 +479,7 @@ class Decision(AccountBase):
     wall = Wall(kind="content", app=("SELECT", "INSERT"))
 
     campaign_id: Mapped[UUID] = column(Uuid, pd=None, to="campaign")
-    message_id: Mapped[UUID] = column(Uuid, pd=None, to="message")
+    message_id: Mapped[UUID] = column(Uuid, pd=None)
     attempt: Mapped[int] = column(SmallInteger, pd=None)
     choice: Mapped[str] = column(String(8), pd=None)
     by: Mapped[str] = column(String(120), pd="person.name", retention="account", log="mask")

@@ -17,7 +17,7 @@ from clarion.messaging import (
     gauges,
     incoming,
     launches,
-    ledger,
+    leases,
     orders,
     pacing,
     portfolio,
@@ -44,7 +44,7 @@ def look() -> None:
 def mend() -> None:
     """Mend one account: leases, orders that stand still, late matches, old unknowns."""
     with db.transaction():
-        moved = ledger.reclaim()
+        moved = leases.reclaim()
         adopted = incoming.adopt_orphans()
         again = ageing.send_again()
         asked = ageing.ask_people()

@@ -45,6 +45,11 @@ class Results:
         self._closing = False
         self._fails = 0
 
+    @property
+    def unwritten(self) -> int:
+        """Count the outcomes that are not in the ledger yet."""
+        return len(self._outcomes)
+
     def note(self, outcome: Outcome, seconds: float) -> None:
         """Take down what came of one call, which lasted so long."""
         self._took.observe(seconds)
@@ -58,14 +63,19 @@ class Results:
         """Say that no more will come; `write` ends when all of it is written."""
         self._closing = True
 
-    async def write(self) -> None:
-        """Write outcomes in sets, a few times a second, until closed and empty."""
+    async def write(self, wrote: Callable[[], None]) -> None:
+        """Write outcomes in sets, many times a second, until closed and empty.
+
+        Calls `wrote` after each look, so that who waits for the database goes on.
+        """
         try:
             while not self.lost and (self._outcomes or self._asides or not self._closing):
                 if self._fails or not self._closing:
                     await asyncio.sleep(EVERY_SECONDS * 2**self._fails)
                 await self._flush()
+                wrote()
         finally:
+            wrote()
             self._thread.close()
 
     async def _flush(self) -> None:

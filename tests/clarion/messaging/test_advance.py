@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from sqlalchemy import func, select, text, update
 
 from clarion.base import db
-from clarion.messaging import incoming, ledger, references
+from clarion.messaging import incoming, leases, ledger, references
 from clarion.messaging.advance import Advance, advance
 from clarion.messaging.ledger import Outcome
 from clarion.messaging.models import Attempt, Channel, Message, MessageEvent, Orphan
@@ -43,9 +43,10 @@ def state_of(message_id):
 def intended(order):
     """Take the order's one message as far as the wire."""
     with db.transaction():
-        token, ids = ledger.claim(order, 1)
-        ledger.lock_for_intent(order, ids)
-        return ledger.intend(token, ids)[0]
+        token, rows = leases.claim(order, 1)
+        ledger.lock_for_intent(order, [rows[0].id])
+        assert ledger.intend(token, [rows[0].id]) == [rows[0].id]
+        return rows[0]
 
 
 @pytest.mark.parametrize(
@@ -196,7 +197,7 @@ def test_late_answers_and_lost_leases_end_as_the_model_says(wire, steps):
                     text("UPDATE message SET lease_until = clarion_now() - interval '1 s'"
                          " WHERE lease_until IS NOT NULL")
                 )  # fmt: skip
-                ledger.reclaim()
+                leases.reclaim()
             else:
                 incoming.apply([stored(channel_id, intent, word, by)])
         known = "answer" in words or any(
@@ -238,7 +239,7 @@ def test_an_event_for_a_purged_message_makes_nothing(accepted):
     """The message and its attempts are purged: our token names nothing any more."""
     with db.transaction() as orm:
         channel_id = orm.scalar(select(Channel.id))
-        gone = ledger.Intent(db.new_id(), 1, db.new_id(), "", "phone", {})
+        gone = leases.Claimed(db.new_id(), 1, db.new_id(), "", "phone", {})
         before = orm.scalar(select(func.count()).select_from(MessageEvent))
         incoming.apply([stored(channel_id, gone, word, "token") for word in RANK])
 
@@ -259,7 +260,7 @@ def test_a_status_moves_a_message_whose_attempt_a_restored_database_lost(
 
         assert (done.moved, done.unknown, done.restored) == (1, frozenset(), {0, 1})
         assert state_of(message_id) == "sent"
-        assert ledger.claim(order, 1)[1] == []
+        assert leases.claim(order, 1)[1] == []
         one = orm.scalars(select(Attempt)).one()
         assert (one.number, one.status, one.provider_id) == (1, "sent", "wamid.9")
         assert advance([Advance("wamid.9", "read", NOON)]).moved == 1

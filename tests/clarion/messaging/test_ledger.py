@@ -1,5 +1,6 @@
 """The state machine: every pair of states, every late answer."""
 
+import datetime as dt
 import itertools
 import threading
 import time
@@ -10,7 +11,7 @@ from sqlalchemy import create_engine, select, text, update
 from sqlalchemy.exc import IntegrityError
 
 from clarion.base import db
-from clarion.messaging import dispatch, ledger, orders, outcomes, pacing
+from clarion.messaging import dispatch, leases, ledger, orders, outcomes, pacing
 from clarion.messaging.ledger import Outcome
 from clarion.messaging.models import STATES, Attempt, Message, MessageEvent
 from clarion.tenancy.scope import account_scope
@@ -90,14 +91,16 @@ def test_each_step_is_in_the_history(accepted):
 
 def claimed(order, size):
     with db.transaction():
-        return ledger.claim(order, size)
+        return leases.claim(order, size)
 
 
 def intended(order, size):
-    token, ids = claimed(order, size)
+    token, rows = claimed(order, size)
+    ids = [row.id for row in rows]
     with db.transaction():
         ledger.lock_for_intent(order, ids)
-        return token, ledger.intend(token, ids)
+        assert sorted(ledger.intend(token, ids)) == sorted(ids)
+    return token, rows
 
 
 @pytest.mark.parametrize("size", [1, 3, 50])
@@ -119,7 +122,8 @@ def test_a_claim_takes_no_more_than_it_may(make_order, size):
 
 def test_a_claim_that_slept_past_its_lease_commits_no_intent(make_order):
     order, _ = make_order.start(5)
-    token, ids = claimed(order, 5)
+    token, rows = claimed(order, 5)
+    ids = [row.id for row in rows]
     run_out()
 
     with db.transaction():
@@ -145,18 +149,93 @@ def test_what_waits_for_a_person_says_why_it_is_not_sent(make_order, reason):
     )
 
 
+LONG_AGO = dt.datetime(2020, 1, 1, tzinfo=dt.UTC)
+NEVER = dt.datetime(2999, 1, 1, tzinfo=dt.UTC)
+
+
+def lose(order, size=50, **how):
+    """Claim and lose the lease; returns the ids of the rows."""
+    with db.transaction():
+        _, rows = leases.claim(order, size, **how)
+    run_out()
+    with db.transaction():
+        assert leases.reclaim() >= len(rows)
+    return {row.id for row in rows}
+
+
 def test_the_third_claim_without_an_intent_is_quarantined(make_order):
     order, _ = make_order.start(1)
-    for _ in range(3):
-        _, ids = claimed(order, 1)
-        assert len(ids) == 1
-        run_out()
-        with db.transaction():
-            assert ledger.reclaim() == 1
+    for suspect in (False, False, True):
+        assert len(lose(order, suspect=suspect)) == 1
 
     with db.transaction() as orm:
         row = orm.execute(select(Message.state, Message.reason)).one()
     assert tuple(row) == ("failed", "quarantined")
+
+
+def test_who_shared_two_lost_leases_is_claimed_alone(make_order):
+    """The third loss is one row's own: its batch-mates are not given up with it."""
+    order, _ = make_order.start(4)
+    with db.transaction() as orm:
+        late = orm.scalar(select(Message.id).limit(1))
+        orm.execute(update(Message).where(Message.id == late).values(not_before=NEVER))
+    shared = lose(order)
+    assert len(shared) == 3
+    assert lose(order) == shared
+    with db.transaction() as orm:
+        orm.execute(update(Message).where(Message.id == late).values(not_before=LONG_AGO))
+    with db.transaction():
+        assert [one.id for one in leases.claim(order, 50)[1]] == [late]
+        assert not leases.claim(order, 50)[1]
+
+    poison = lose(order, 50, suspect=True)
+
+    assert len(poison) == 1
+    assert poison < shared
+    with db.transaction() as orm:
+        failed = orm.scalars(select(Message.id).where(Message.state == "failed")).all()
+        assert set(failed) == poison
+    token, rows = suspected(order)
+    with db.transaction() as orm:
+        ledger.lock_for_intent(order, [rows[0].id])
+        assert ledger.intend(token, [rows[0].id]) == [rows[0].id]
+        assert orm.scalar(select(Message.claims).where(Message.id == rows[0].id)) == 0
+
+
+def suspected(order):
+    with db.transaction():
+        return leases.claim(order, 50, suspect=True)
+
+
+def test_a_row_that_came_to_the_gate_is_under_no_suspicion(make_order):
+    order, _ = make_order.start(1)
+    with db.transaction() as orm:
+        orm.execute(text("UPDATE sender SET state = 'paused'"))
+    for _ in range(4):
+        token, rows = claimed(order, 1)
+        ids = [row.id for row in rows]
+        with db.transaction():
+            ledger.lock_for_intent(order, ids)
+            assert ledger.intend(token, ids) == []
+            ledger.refuse(token, ids)
+
+    assert len(claimed(order, 1)[1]) == 1
+
+
+def test_a_row_that_cannot_be_written_is_given_up_after_three_times(make_order):
+    order, _ = make_order.start(2)
+    for suspect in (False, False, True):
+        with db.transaction() as orm:
+            token, rows = leases.claim(order, 1, suspect=suspect)
+            leases.set_aside(token, [rows[0].id])
+            # it is due again, and before the other one
+            orm.execute(
+                update(Message).where(Message.claims > 0).values(not_before=LONG_AGO)
+            )
+
+    with db.transaction() as orm:
+        rows = orm.execute(select(Message.state, Message.reason)).all()
+    assert sorted(map(tuple, rows)) == [("failed", "quarantined"), ("queued", "")]
 
 
 @pytest.mark.parametrize(
@@ -170,7 +249,7 @@ def test_an_answer_after_the_lease_settles_what_it_can(make_order, answer, end):
     _, intents = intended(order, 1)
     run_out()
     with db.transaction():
-        ledger.reclaim()
+        leases.reclaim()
         assert state_of(intents[0].id) == "unknown"
 
     with db.transaction():

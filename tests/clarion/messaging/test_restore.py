@@ -19,6 +19,7 @@ from clarion.messaging import (
     epoch,
     identifiers,
     journal,
+    leases,
     ledger,
     orders,
     reconcile,
@@ -351,7 +352,8 @@ def test_a_new_connection_is_asked_about_at_the_gate(vault, order):
 def test_the_gate_itself_refuses_while_it_is_shut(vault, order):
     vault.all_due(order)
     with db.transaction():
-        token, ids = ledger.claim(order, SIZE)
+        token, claimed = leases.claim(order, SIZE)
+        ids = [one.id for one in claimed]
     vault.sql("UPDATE instance_epoch SET restored_at = clarion_now()")
 
     with db.transaction():
@@ -515,7 +517,8 @@ def test_an_interrupted_hold_is_finished_by_the_next(vault, lost):
 def test_what_was_on_the_wire_is_unknown(vault, order):
     vault.all_due(order)
     with db.transaction():
-        token, ids = ledger.claim(order, 2)
+        token, claimed = leases.claim(order, 2)
+        ids = [one.id for one in claimed]
         ledger.intend(token, ids)
     vault.sql("UPDATE instance_epoch SET epoch = 0")
 

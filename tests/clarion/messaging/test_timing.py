@@ -13,7 +13,7 @@ from tests.clarion.messaging.conftest import TEMPLATE, audience, number
 from clarion.base import db
 from clarion.base import settings as base_settings
 from clarion.base.errors import Conflict, Invalid
-from clarion.messaging import caps, hours, ledger, orders, snapshot, windows
+from clarion.messaging import caps, hours, leases, ledger, orders, snapshot, windows
 from clarion.messaging.hours import EVERY_DAY
 from clarion.messaging.models import Message
 from clarion.tenancy.scope import account_scope
@@ -61,14 +61,15 @@ def begun(
 def drained(order_id, size=200):
     """Do what a worker does before it calls anybody; return who may leave."""
     with db.transaction():
-        token, ids = ledger.claim(order_id, size)
+        token, claimed = leases.claim(order_id, size)
+        ids = [one.id for one in claimed]
     return intended(order_id, token, ids)
 
 
 def intended(order_id, token, ids):
     with db.transaction():
         ledger.lock_for_intent(order_id, ids)
-        gone = [one.id for one in ledger.intend(token, ids)]
+        gone = ledger.intend(token, ids)
         kept = [one for one in ids if one not in gone]
         caps.put_off(token, kept)
         ledger.refuse(token, kept)
@@ -126,7 +127,8 @@ def test_a_worker_that_slept_over_the_edge_sends_nothing(sender, at):
     at(utc(1, 22, 58))
     order = begun(sender, [db.new_id(), db.new_id()])
     with db.transaction():
-        token, ids = ledger.claim(order, 10)
+        token, claimed = leases.claim(order, 10)
+        ids = [one.id for one in claimed]
         awake = intended(order, token, ids[:1])
 
     at(utc(1, 22, 59) + dt.timedelta(seconds=1))  # the call has a minute before 20:00
@@ -273,8 +275,10 @@ def test_only_what_failed_for_sure_does_not_count(sender, at):
 def test_what_could_not_be_sent_does_not_count(sender, ana, at):
     order = begun(sender, [ana])
     with db.transaction():
-        token, ids = ledger.claim(order, 1)
-        one = ledger.intend(token, ids)[0]
+        token, claimed = leases.claim(order, 1)
+        ids = [one.id for one in claimed]
+        assert ledger.intend(token, ids) == ids
+        one = claimed[0]
     with db.transaction():
         ledger.record([ledger.Outcome(one.id, one.attempt, token, "queued", "not_sent")])
 
@@ -326,7 +330,8 @@ def test_no_cap_is_exceeded_by_workers_side_by_side(
     def work(order):
         with account_scope(account.id, account.actor):
             with db.transaction():
-                token, ids = ledger.claim(order, 10)
+                token, claimed = leases.claim(order, 10)
+                ids = [one.id for one in claimed]
             together.wait()
             gone = set(intended(order, token, ids))
             left.update(row.contact_id for row in rows(order) if row.id in gone)
