@@ -192,12 +192,6 @@ def slowest_stop(tenant: Tenant) -> float:
         return float(orm.scalar(query))
 
 
-def pace(tenant: Tenant, sender_id: UUID, rate_per_s: int) -> None:
-    """Give a number a rate."""
-    with account_scope(tenant.id, COMMAND), db.transaction() as orm:
-        orm.get_one(Sender, sender_id).rate_per_s = rate_per_s
-
-
 def waiting(tenant: Tenant, order_id: UUID) -> int:
     """Count an order's messages whose outcome is not written yet."""
     query = select(func.count()).where(
