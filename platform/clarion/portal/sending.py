@@ -29,7 +29,8 @@ def _minutes() -> list[tuple[int, str]]:
 
 
 def _days() -> list[tuple[int, str]]:
-    return list(get_day_names(locale=get_locale() or "en").items())
+    names = get_day_names(locale=get_locale() or "en")
+    return [(n, names[n]) for n in range(7)]
 
 
 class RulesForm(Form):

@@ -6,7 +6,8 @@ from typing import Any
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
-from babel.dates import format_datetime, get_day_names, get_month_names
+from babel import Locale
+from babel.dates import format_date, format_datetime, get_day_names, get_month_names
 from flask import flash, redirect, render_template, request, url_for
 from flask_babel import get_locale, ngettext
 from flask_babel import gettext as _
@@ -60,6 +61,7 @@ def calendar() -> str:
         "campaigns/calendar.html",
         days=service.month(shown.year, shown.month),
         blank=range(shown.weekday()),
+        rest=range(-(after - windows.DAY).weekday() + 6),
         title=f"{get_month_names(locale=locale)[shown.month]} {shown.year}",
         weekdays=[get_day_names("abbreviated", locale=locale)[n] for n in range(7)],
         today=today,
@@ -124,6 +126,9 @@ def shown(draft: DraftView, purpose: str) -> dict[str, Any]:
         "waves": service.waves(draft.id, purpose),
         "moment": moment,
         "begins": begins(draft),
+        "country": lambda code: Locale.parse(str(get_locale() or "en")).territories.get(
+            code, code
+        ),
         "explain": lambda reason: outcomes.explain("suppressed", reason).title,
     }
 
@@ -134,7 +139,7 @@ def begins(draft: DraftView) -> str:
     if plan.local is None:
         return _("As soon as it is launched")
     if plan.own_time:
-        at = format_datetime(plan.local, "medium", locale=get_locale() or "en")
+        at = _written(plan.local, ZoneInfo("UTC"))
         return _("%(when)s on each person's own clock", when=at)
     at_instant = plan.starts_at()
     return moment(at_instant, plan.zone) if at_instant else ""
@@ -153,8 +158,14 @@ def ends(draft: DraftView) -> list[tuple[str, str]]:
 def moment(at: dt.datetime, zone: str) -> str:
     """Write an instant as it is shown in a zone, with the zone's name."""
     here = ZoneInfo(zone if windows.known(zone) else "UTC")
-    text = format_datetime(at, "medium", tzinfo=here, locale=get_locale() or "en")
-    return f"{text} ({here.key.replace('_', ' ')})"
+    return f"{_written(at, here)} ({here.key.replace('_', ' ')})"
+
+
+def _written(at: dt.datetime, zone: ZoneInfo) -> str:
+    locale = get_locale() or "en"
+    local = at.astimezone(zone) if at.tzinfo else at
+    time = format_datetime(local, "HH:mm", tzinfo=zone, locale=locale)
+    return f"{format_date(local, 'medium', locale=locale)}, {time}"
 
 
 def _moment(given: Mapping[str, str], name: str) -> dt.datetime | None:

@@ -130,7 +130,7 @@ def waves(draft_id: UUID, purpose: str) -> list[Wave]:
                 country=key.removeprefix(windows.COUNTRY) if "country/" in key else "",
                 people=number,
                 opens=opens,
-                shown_in=windows.zones_of(key)[0].key,
+                shown_in=draft.schedule.zone if windows.COUNTRY in key else key,
                 reason=first["refused"],
                 waits=opens is not None and opens > max(planned, now),
             )
