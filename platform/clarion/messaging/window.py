@@ -13,15 +13,17 @@ FIRST, LEAST, MOST = 50, 4, 400
 CALM = 0.05  # seconds; an answer within is no sign of a queue, but of our own being busy
 SAMPLE = 20  # answers that make one measurement, or as many as are on the wire
 TOLERANCE = 1.5  # how much slower than usual is still no sign of a queue
+CREEP = 1.0002  # for each measurement
 REMEMBERED = 256  # senders
 
 
 class Window:
     """The limit of one sender's calls, by the gradient of its latency.
 
-    As in Netflix's concurrency limits (Gradient2): the usual latency is a slow average
-    of all; when the last answers took longer, the limit shrinks by that ratio, else it
-    grows by its square root, the queue we allow. It grows only while it is used up.
+    After Netflix's concurrency limits: when the last answers took longer than usual, the
+    limit shrinks by that ratio, else it grows by its square root, the queue we allow. It
+    grows only while it is used up. What is usual is the quickest of late, which creeps up
+    so slowly that a queue of our own making does not become usual.
     """
 
     def __init__(self) -> None:
@@ -48,11 +50,12 @@ class Window:
         self._limit = max(LEAST, self._limit * 0.9)
 
     def _adapt(self, latest: float) -> None:
-        if not self._usual:
-            self._usual = latest
-        self._usual += (latest - self._usual) * 0.05
-        if self._usual > 2 * latest:  # it was slow and has recovered
-            self._usual *= 0.95
+        if not self._usual or self._limit < LEAST + 1:
+            self._usual = latest  # so few do not queue: this is how long it takes
+        elif latest < self._usual:
+            self._usual += (latest - self._usual) * 0.2
+        else:
+            self._usual *= CREEP
         if self._busiest < self._limit / 2:
             return  # what limits us is something else
         usual = max(self._usual, CALM)
