@@ -147,6 +147,7 @@ class Running:
     total: int
     delivered: int
     on_the_way: int
+    unknown: int
     failed: int
     waiting: int
 
@@ -280,7 +281,8 @@ def _running(row: Any, tally: Mapping[str, int]) -> Running:
         total=sum(tally.values()) - count("suppressed"),
         delivered=count("delivered", "read"),
         on_the_way=count("accepted", "sent", "held"),
-        failed=count("failed", "unknown", "needs_decision", "expired", "cancelled"),
+        unknown=count("unknown", "needs_decision"),
+        failed=count("failed", "expired", "cancelled"),
         waiting=count("queued", "claimed", "dispatching"),
     )
 
