@@ -238,7 +238,8 @@ def people(draft_id: UUID) -> str:
 @needs("campaigns.view")
 def person(message_id: UUID) -> str:
     """Answer why one person did, or did not, get it."""
-    return render_template("campaigns/person.html", s=service.story(message_id))
+    found = service.story(message_id)
+    return render_template("campaigns/person.html", s=found, leaves=plans.leaves(found))
 
 
 @pages.post("/<uuid:draft_id>/decide")

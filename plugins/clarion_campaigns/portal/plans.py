@@ -155,6 +155,14 @@ def ends(draft: DraftView) -> list[tuple[str, str]]:
     return found
 
 
+def leaves(found: service.Story) -> str:
+    """Say from when a waiting message may leave, in the zone that was used."""
+    if found.leaves_at is None or found.leaves_at <= timing.now():
+        return ""
+    several = not windows.known(found.zone)  # all zones of a country, or none was needed
+    return moment(found.leaves_at, hours.rules().zone if several else found.zone)
+
+
 def moment(at: dt.datetime, zone: str) -> str:
     """Write an instant as it is shown in a zone, with the zone's name."""
     here = ZoneInfo(zone if windows.known(zone) else "UTC")

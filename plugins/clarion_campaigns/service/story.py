@@ -73,6 +73,8 @@ class Story:
         words: state and reason explained, with the next action.
         gate: the sentence about the checks before sending.
         blocked: whether this person must not be written to today, and why.
+        leaves_at: from when a waiting message may leave; None when it has left or will not.
+        zone: whose calendar that is: a time zone, or `country/` and two letters.
     """
 
     message_id: UUID
@@ -92,6 +94,8 @@ class Story:
     tries: list[Try]
     steps: list[Step]
     decided: list[tuple[str, str, dt.datetime]]
+    leaves_at: dt.datetime | None
+    zone: str
 
 
 def story(message_id: UUID) -> Story:
@@ -129,6 +133,8 @@ def story(message_id: UUID) -> Story:
             for to, reason, at in row["steps"] or ()
         ],
         decided=[(choice, by, _at(at)) for choice, by, at in row["decided"] or ()],
+        leaves_at=row["not_before"] if row["state"] == "queued" else None,
+        zone=row["zone"],
     )
 
 
@@ -137,7 +143,7 @@ def _query(message_id: UUID) -> Select[Any]:
     return (
         select(
             Message.id, Message.contact_id, Message.address, Message.state, Message.reason,
-            Message.state_since, Message.attempt, Message.purpose, Message.consent_id,
+            Message.state_since, Message.not_before, Message.zone, Message.attempt, Message.purpose, Message.consent_id,
             (Message.not_before > func.clarion_now()).label("later"),
             Draft.id.label("draft_id"), Draft.name.label("campaign"), person.c.name,
             Campaign.state.label("campaign_state"),

@@ -446,3 +446,17 @@ def test_approval_by_pages(shop, second, at):
     assert owner.post(f"/campaigns/{draft.id}/approve").status_code == 409
     approve(shop, second, draft)
     assert state(draft)[0] == "starting"
+
+
+def test_a_waiting_person_is_told_when_and_in_which_zone(shop, at):
+    draft = launch(planned(shop, local=dt.datetime(2027, 3, 2, 9, 30), own_time=True))
+    at(draft.starts_at)
+    begin(draft)
+    with db.transaction():
+        message = db.session().scalars(select(Message).limit(1)).one()
+        message.zone, message.not_before = "Asia/Tokyo", NOON + dt.timedelta(days=9)
+        waiting = message.id
+
+    page = Visitor(shop.tenant).get(f"/campaigns/message/{waiting}").text
+
+    assert "Mar 10, 2027, 21:00 (Asia/Tokyo)" in page
