@@ -47,8 +47,8 @@ def nursery(database, lab_simulator):
     running.close()
 
 
-@pytest.fixture(scope="session")
-def quiet_house(database):
+@pytest.fixture
+def quiet_house(clean, database):
     """Nothing that other tests left running: the lab's workers look after every account."""
     engine = create_engine(database.superuser_url)
     with engine.begin() as connection:

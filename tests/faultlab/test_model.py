@@ -19,7 +19,8 @@ from sqlalchemy import select, text
 
 from clarion.base import clock, db
 from clarion.messaging import leases, ledger, orders, suppression
-from clarion.messaging.ledger import RANK, Advance, Outcome
+from clarion.messaging.advance import Advance, advance
+from clarion.messaging.ledger import Outcome
 from clarion.messaging.models import Message
 from clarion.tenancy.scope import account_scope
 from clarion.testing.factories import make_account, make_sender
@@ -27,6 +28,7 @@ from clarion.testing.factories import make_account, make_sender
 pytestmark = [pytest.mark.faults, pytest.mark.timeout(300)]
 PEOPLE = 6
 ANSWERS = ("accepted", "refused", "lost", "taken_and_lost")
+RANK = {"accepted": 1, "sent": 2, "failed": 3, "delivered": 4, "read": 5}
 FINAL = {"failed", "unknown", "suppressed", "cancelled", *RANK}
 STILL = {"queued", "claimed", "suppressed", "cancelled"}
 
@@ -163,7 +165,7 @@ class Sending(RuleBasedStateMachine):
             for word in words
         ]
         with db.transaction():
-            ledger.advance(told)
+            advance(told)
 
     # --- people
 
