@@ -71,27 +71,27 @@ def keep_statistics() -> None:
 def lock_for_intent(campaign_id: UUID, ids: Sequence[UUID]) -> None:
     """Take the locks that STOP, pause and suspension wait for; before every check.
 
-    Statements of their own: a check in the same statement keeps the snapshot taken
+    A statement of their own: a check in the same statement keeps the snapshot taken
     before it waited, and misses a STOP committed milliseconds earlier (measured).
     """
-    orm = db.session()
-    orm.execute(
-        text(
-            "SELECT pg_advisory_xact_lock_shared(1, hashtext(:account)),"
-            " pg_advisory_xact_lock_shared(1, hashtext(:campaign))"
-        ),
-        {"account": str(current_account()), "campaign": str(campaign_id)},
-    )
-    orm.execute(
+    db.session().execute(
         text(
             """
-            SELECT count(pg_advisory_xact_lock(2, k)) FROM (
-              SELECT DISTINCT hashtext(x) AS k FROM message,
-                LATERAL (VALUES (contact_id::text), (encode(address_idx, 'hex'))) v(x)
-              WHERE account_id = :account AND id = ANY(CAST(:ids AS uuid[])) ORDER BY k) s
+            SELECT pg_advisory_xact_lock_shared(1, hashtext(:account_key)),
+              pg_advisory_xact_lock_shared(1, hashtext(:campaign_key)),
+              (SELECT count(pg_advisory_xact_lock(2, k)) FROM (
+                SELECT DISTINCT hashtext(x) AS k FROM message,
+                  LATERAL (VALUES (contact_id::text), (encode(address_idx, 'hex'))) v(x)
+                WHERE account_id = :account AND id = ANY(CAST(:ids AS uuid[]))
+                ORDER BY k) s)
             """
         ),
-        {"account": current_account(), "ids": uuids(ids)},
+        {
+            "account_key": str(current_account()),
+            "campaign_key": str(campaign_id),
+            "account": current_account(),
+            "ids": uuids(ids),
+        },
     )
 
 
