@@ -9,7 +9,7 @@ from pathlib import Path
 from wsgiref.simple_server import WSGIRequestHandler, make_server
 
 import pytest
-from sqlalchemy import create_engine, select, text
+from sqlalchemy import select
 
 from clarion.base import db
 from clarion.messaging import channels
@@ -48,25 +48,9 @@ def nursery(database, lab_simulator):
 
 
 @pytest.fixture
-def quiet_house(clean, database):
-    """Nothing that other tests left running: the lab's workers look after every account."""
-    engine = create_engine(database.superuser_url)
-    with engine.begin() as connection:
-        connection.execute(
-            text(
-                "UPDATE campaign SET state = 'paused' WHERE state IN ('running', 'pausing')"
-            )
-        )
-        connection.execute(
-            text("UPDATE message SET state = 'unknown' WHERE state = 'dispatching'")
-        )
-    engine.dispose()
-    audit.seal(window=None)
-
-
-@pytest.fixture
 def lab(quiet_house, account, lab_simulator, nursery, tmp_path):
     """A lab with nothing sent yet; whatever still runs at the end is killed."""
+    audit.seal(window=None)
     lab_simulator.post("rules", rules=[], replace=True)
     lab_simulator.post("reset", receipts=True)
     one = Lab(account, lab_simulator, nursery, tmp_path)

@@ -90,7 +90,25 @@ def other_account(clean: None) -> "Tenant":
 
 
 @pytest.fixture
-def later(database: "Running", clean: None) -> "Iterator[DatabaseClock]":
+def quiet_house(database: "Running", clean: None) -> None:
+    """Nothing that earlier tests left running: whoever looks after every account is idle."""
+    from sqlalchemy import create_engine, text
+
+    engine = create_engine(database.superuser_url)
+    with engine.begin() as connection:
+        connection.execute(
+            text(
+                "UPDATE campaign SET state = 'paused' WHERE state IN ('running','pausing')"
+            )
+        )
+        connection.execute(
+            text("UPDATE message SET state = 'unknown' WHERE state = 'dispatching'")
+        )
+    engine.dispose()
+
+
+@pytest.fixture
+def later(database: "Running", quiet_house: None) -> "Iterator[DatabaseClock]":
     """The database's clock, to be moved on: `later.forward(hours=72)`."""
     from clarion.testing.clock import database_clock
 

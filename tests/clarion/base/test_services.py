@@ -264,6 +264,7 @@ def test_wheel_that_cannot_be_reached_is_copied(tmp_path, monkeypatch):
 
 
 def test_production_refuses_them(home, monkeypatch, tmp_path):
+    monkeypatch.delenv("CLARION_HTTP_ALLOW", raising=False)  # of a session with a simulator
     key = tmp_path / "key"
     key.write_text("k" * 40)
     key.chmod(0o600)
