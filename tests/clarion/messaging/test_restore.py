@@ -5,10 +5,10 @@ from contextlib import ExitStack
 
 import psycopg
 import pytest
-from sqlalchemy import select, update
+from sqlalchemy import create_engine, select, update
 
 from clarion import backup
-from clarion.base import broker, clock, db, epochs, services
+from clarion.base import broker, clock, db, epochs, migrate, services
 from clarion.base.errors import Conflict, NotFound, Unavailable
 from clarion.base.settings import settings
 from clarion.messaging import (
@@ -28,6 +28,7 @@ from clarion.messaging import (
 )
 from clarion.messaging.instance import InstanceEpoch
 from clarion.messaging.models import Campaign, Message
+from clarion.plugging.manager import histories
 from clarion.tenancy.actor import SYSTEM_JOB, Actor
 from clarion.tenancy.models import Preference
 from clarion.tenancy.preferences import SWITCH
@@ -110,9 +111,12 @@ class Vault:
 
 @pytest.fixture(scope="module")
 def place(database):
-    """A database of this module's own: tests lose it."""
-    db.reset_engine()
-    yield services.fresh_database(database, NAME, "clarion")
+    """A small database of this module's own: tests copy it, lose it, put it back."""
+    urls = services.fresh_database(database, NAME)
+    engine = create_engine(urls.owner_url)
+    migrate.Histories(histories()).upgrade(engine)
+    engine.dispose()
+    yield urls
     for left in (NAME, KEPT, CLONE):
         services.drop_database(database, left)
 
