@@ -112,7 +112,7 @@ class ContactForm(Form):
     )
     email = StringField(lazy("E-mail"), [Length(max=254)])
     country = SelectField(lazy("Country"), choices=country_choices)
-    timezone = SelectField(lazy("Time zone"), choices=zone_choices)
+    timezone = SelectField(lazy("Time zone"), choices=zone_choices, default="")
     language = StringField(
         lazy("Language"), [Length(max=20)], description=lazy("As in pt-BR or en.")
     )
