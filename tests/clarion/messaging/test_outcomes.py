@@ -5,12 +5,23 @@ from pathlib import Path
 
 import pytest
 
-from clarion.messaging import ledger, outcomes
+from clarion.messaging import (
+    ageing,
+    caps,
+    decisions,
+    doubts,
+    leases,
+    ledger,
+    outcomes,
+    restored,
+    suppression,
+)
 from clarion.messaging.contract import Busy
 from clarion.messaging.models import STATES
 from clarion_whatsapp_cloud import answers
 
-LEDGER = Path(ledger.__file__).read_text()
+SOURCES = (ledger, leases, ageing, caps, decisions, doubts, restored, suppression)
+LEDGER = "".join(Path(one.__file__).read_text() for one in SOURCES)
 
 
 def reasons_of_answers():
