@@ -366,7 +366,7 @@ def test_the_main_job(witness, product, browser, tmp_path, scheme):
     person.sign_up(email)
     person.sign_out()
     person.sign_in_by_keyboard(email)
-    person.connect(rate="250" if light else "20")
+    person.connect(rate="40" if light else "20")
     if light:
         person.take_in(LIST, "1,700")
     else:
