@@ -126,9 +126,9 @@ def _commits(text: str) -> Found:
 def _sql_text(text: str) -> Found:
     for call, name in _calls(text):
         given = _literal(call.args[0]) if call.args else ""
-        if name in ("text", "sa.text", "sqlalchemy.text", "sql.text"):
+        if name in ("text", "sa.text", "sqlalchemy.text", "sql.text", "Direct", "db.Direct"):
             if call.args:
-                yield call.lineno, f"text({given[:40]!r})"
+                yield call.lineno, f"{name}({given[:40]!r})"
         elif name.endswith("exec_driver_sql"):
             yield call.lineno, name
         elif name.endswith((".execute", ".scalars", ".scalar")) and _STATEMENT.match(given):

@@ -19,6 +19,16 @@ def tally(campaign_id: UUID) -> dict[str, int]:
     return {state: count for state, count in rows}  # noqa: C416 -- rows are not pairs
 
 
+def open_(campaign_id: UUID) -> tuple[bool, bool]:
+    """Say whether any row of a campaign may still leave, and whether any is on the wire."""
+    open_rows = [
+        select(Message.id).where(_of(campaign_id), Message.state == state).exists()
+        for state in ("queued", "claimed", "dispatching")
+    ]
+    waiting, claimed, calling = db.session().execute(select(*open_rows)).one()
+    return waiting or claimed or calling, calling
+
+
 def total(campaign_id: UUID) -> int:
     """Count all rows of a campaign."""
     rows = select(func.count()).select_from(Message).where(_of(campaign_id))

@@ -1,7 +1,8 @@
 """The drain: claim, intend, send, record; an asyncio loop inside one job.
 
-Two threads talk to the database (one prepares what may leave, one writes what came of
-it); the loop talks to the provider. No connection is held while a provider is awaited.
+Threads talk to the database (one prepares what may leave, another one beside it where a
+number is fast, one writes what came of it); the loop talks to the provider. No connection
+is held while a provider is awaited.
 """
 
 import asyncio
@@ -48,7 +49,8 @@ from clarion.work import jobs
 from clarion.work.jobs import job
 
 log = logger(__name__)
-BATCH = 50
+BATCH = 100
+HANDS = 2  # batches that are prepared at once for a fast number
 UNWRITTEN = 4 * BATCH  # answers that may wait for the database before sending waits too
 SLICE_SECONDS = 5.0
 PATIENCE_SECONDS = 1.0
@@ -155,12 +157,13 @@ class _Drain:
 
     def __init__(self, plan: Plan, turn: Turn) -> None:
         self.turn, self.until = turn, (0.0, 0.0)
-        self.plan, self.prepare = plan, Preparer(plan)
-        self.preparing = LedgerThread()
+        self.plan = plan
+        self.hands = [_Hand(plan)]
         self.results = Results(plan.transport.name, self._weigh)
         self.gauge, self.came_of = gauges.of(plan.campaign_id), set[str]()
         self.sure, self.window = False, window.of(plan.sender_id)
         self.calls: set[asyncio.Task[None]] = set()
+        self.coming = 0  # calls that are being prepared
         self.changed, self.few = asyncio.Event(), 0
         self.halted = False
         self.late, self.rest = 0.0, 0.0
@@ -176,25 +179,49 @@ class _Drain:
         async with channels.http_for(self.plan.transport) as http:
             writer = asyncio.create_task(self.results.write(self.changed.set))
             try:
-                while not self._must_stop():
-                    size = await self._room()
-                    if self._must_stop():
-                        break
-                    if not await self._send_batch(size, http) or self.plan.trials:
-                        break
+                await self._keep_sending(self.hands[0], http)
             finally:
                 self.turn.over()
                 if self.calls:
                     await asyncio.wait(self.calls)
                 self.results.close()
                 await writer
-                self.preparing.close()
+                for hand in self.hands:
+                    hand.thread.close()
         return self.rest
+
+    async def _keep_sending(self, hand: "_Hand", http: contract.Http) -> None:
+        """Send batch after batch; for a fast number with a second hand at work."""
+        second: asyncio.Task[None] | None = None
+        try:
+            while not self._must_stop():
+                size = await self._room()
+                if self._must_stop() or not await self._send_batch(hand, size, http):
+                    break
+                if self.plan.trials:
+                    break
+                if len(self.hands) < HANDS and self._fast():
+                    self.hands.append(_Hand(self.plan))
+                    second = asyncio.create_task(self._keep_sending(self.hands[1], http))
+        except BaseException:
+            self.halted = True  # the other one ends with its batch, whose intents stand
+            raise
+        finally:
+            if second:
+                await second
 
     def _must_stop(self) -> bool:
         gone, (fair, end) = self.misses >= MISSES, self.until
         over = time.monotonic() >= (fair if self.turn.crowded() else end)
         return self.halted or gone or over or self.results.lost or jobs.stopping()
+
+    def _fast(self) -> bool:
+        """Say whether the next batch is worth preparing while this one is committed.
+
+        Not under a daily limit: who asks for its places one after the other gets them
+        in order.
+        """
+        return self.sure and self.plan.budget is None and self._limit() >= 2 * BATCH
 
     def _limit(self) -> int:
         """How many calls may be under way: one as a trial, a few until one is answered."""
@@ -211,37 +238,30 @@ class _Drain:
         """
         while not self._must_stop():
             limit = self._limit()
-            room = min(BATCH, limit - len(self.calls))
+            room = min(BATCH, limit - len(self.calls) - self.coming)
             worth = max(1, min(BATCH, limit // 2))
             if self.results.unwritten < UNWRITTEN and room >= worth:
                 return room
-            await self._change(limit - worth)
+            await self._change(limit - worth - self.coming)
         return 0
 
     async def _change(self, calls: int) -> None:
         """Wait until so few calls are on the wire, or answers were written, or a moment."""
-        self.few = calls
+        self.few = max(self.few, calls)
         self.changed.clear()
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(LOOK_SECONDS):
                 await self.changed.wait()
+        self.few = 0
 
-    async def _send_batch(self, size: int, http: contract.Http) -> bool:
+    async def _send_batch(self, hand: "_Hand", size: int, http: contract.Http) -> bool:
         """Prepare up to `size` intents and start their calls; False when none are left."""
-        began = time.monotonic()
-        late, self.late = self.late, 0.0  # said once: the slices are put off by it
-        found = await self.preparing.run(self.prepare, size, late=late)
+        found = await self._begin(hand, size, http)
         if not found.claimed and found.grant.count:
-            found = await self._suspect()
-            began = time.monotonic()
+            if hand is not self.hands[0]:
+                return False  # the first one looks whether that is the end
+            found = await self._suspect(hand, http)
         grant = found.grant
-        self.missed_before = grant.misses > 0
-        if found.leaving:
-            await self._begin(grant)
-        for row, message in found.leaving:
-            call = asyncio.create_task(self._call(row, message, http, began))
-            self.calls.add(call)
-            call.add_done_callback(self._called)
         if grant.count == 0:
             if grant.wait_seconds > PATIENCE_SECONDS:
                 self.rest = grant.wait_seconds
@@ -254,21 +274,41 @@ class _Drain:
             await asyncio.sleep(grant.wait_seconds)
         return True
 
-    async def _suspect(self) -> Prepared:
+    async def _suspect(self, hand: "_Hand", http: contract.Http) -> Prepared:
         """Look for a row that may be what killed workers, with nothing else in hand.
 
         Should it kill this one too, then nobody else's message becomes unknown with it.
         """
-        while (self.calls or self.results.unwritten) and not self._must_stop():
+        while self._at_work() and not self._must_stop():
             await self._change(0)
-        if self.calls or self.results.unwritten:
+        if self._at_work():
             return Prepared(pacing.Grant(1, 0.0))  # the turn is over; who comes next looks
-        return await self.preparing.run(self.prepare, 1, suspect=True)
+        return await self._begin(hand, 1, http, suspect=True)
 
-    async def _begin(self, grant: pacing.Grant) -> None:
-        """Wait for the slice to begin; note by how much it leaves too late."""
-        await asyncio.sleep(max(0.0, grant.begins - time.monotonic()))
-        self.late = max(0.0, time.monotonic() - grant.begins - LATE_SECONDS)
+    def _at_work(self) -> bool:
+        return bool(self.calls or self.results.unwritten or self.coming)
+
+    async def _begin(
+        self, hand: "_Hand", size: int, http: contract.Http, *, suspect: bool = False
+    ) -> Prepared:
+        """Prepare a batch and start its calls when its slice begins."""
+        began = time.monotonic()
+        late, self.late = self.late, 0.0  # said once: the slices are put off by it
+        self.coming += size
+        try:
+            found = await hand.thread.run(hand.prepare, size, late=late, suspect=suspect)
+            grant = found.grant
+            self.missed_before = grant.misses > 0
+            if found.leaving:
+                await asyncio.sleep(max(0.0, grant.begins - time.monotonic()))
+                self.late = max(0.0, time.monotonic() - grant.begins - LATE_SECONDS)
+        finally:
+            self.coming -= size
+        for row, message in found.leaving:
+            call = asyncio.create_task(self._call(row, message, http, began))
+            self.calls.add(call)
+            call.add_done_callback(self._called)
+        return found
 
     def _called(self, call: asyncio.Task[None]) -> None:
         self.calls.discard(call)
@@ -389,6 +429,13 @@ class _Drain:
         self.results.aside(
             lambda: suppression.suppress(address, scope=scope, reason="provider_stop")
         )
+
+
+class _Hand:
+    """A thread that prepares batches, one after the other."""
+
+    def __init__(self, plan: Plan) -> None:
+        self.thread, self.prepare = LedgerThread(), Preparer(plan)
 
 
 def _queued(intent: Claimed, reason: str, wait: float, code: str = "") -> Outcome:

@@ -43,28 +43,25 @@ def claim(
     this token moves nothing. So it does not wait for the disk; the intent does.
     """
     token = uuid4()
-    rows = db.session().scalar(
-        _CLAIM,
-        {
-            "token": token,
-            "account": current_account(),
-            "campaign": campaign_id,
-            "size": 1 if suspect else size,
-            "least": MAX_CLAIMS - 1 if suspect else 0,
-            "most": 2**15 - 1 if suspect else MAX_CLAIMS - 2,
-            "lease": settings().lease_seconds,
-        },
+    rows = _CLAIM(
+        token=token,
+        account=current_account(),
+        campaign=campaign_id,
+        size=1 if suspect else size,
+        least=MAX_CLAIMS - 1 if suspect else 0,
+        most=2**15 - 1 if suspect else MAX_CLAIMS - 2,
+        lease=settings().lease_seconds,
     )
     return token, [
         Claimed(UUID(message_id), number, token, address, kind, variables)
-        for message_id, number, address, kind, variables in rows or ()
+        for message_id, number, address, kind, variables in rows[0].claimed or ()
     ]
 
 
 # Rows are found by their ids alone, wherever they are known: the states change so fast
 # that statistics are always old, and a plan made by them reads every row there is
 # (measured). `state || ''` keeps indexes of states out of such plans.
-_CLAIM = text(
+_CLAIM = db.Direct(
     """
     WITH soon AS MATERIALIZED (SELECT set_config('synchronous_commit', 'off', true)),
     picked AS MATERIALIZED (
@@ -80,7 +77,7 @@ _CLAIM = text(
       WHERE m.account_id = :account AND m.id = ANY(ARRAY(SELECT id FROM picked))
       RETURNING m.id, m.attempt + 1 AS number, m.address, m.address_kind, m.variables)
     SELECT json_agg(json_build_array(id, number, address, address_kind, variables))
-    FROM mine, soon
+      AS claimed FROM mine, soon
     """
 )
 

@@ -74,25 +74,25 @@ def lock_for_intent(campaign_id: UUID, ids: Sequence[UUID]) -> None:
     A statement of their own: a check in the same statement keeps the snapshot taken
     before it waited, and misses a STOP committed milliseconds earlier (measured).
     """
-    db.session().execute(
-        text(
-            """
-            SELECT pg_advisory_xact_lock_shared(1, hashtext(:account_key)),
-              pg_advisory_xact_lock_shared(1, hashtext(:campaign_key)),
-              (SELECT count(pg_advisory_xact_lock(2, k)) FROM (
-                SELECT DISTINCT hashtext(x) AS k FROM message,
-                  LATERAL (VALUES (contact_id::text), (encode(address_idx, 'hex'))) v(x)
-                WHERE account_id = :account AND id = ANY(CAST(:ids AS uuid[]))
-                ORDER BY k) s)
-            """
-        ),
-        {
-            "account_key": str(current_account()),
-            "campaign_key": str(campaign_id),
-            "account": current_account(),
-            "ids": uuids(ids),
-        },
+    _LOCK(
+        account_key=str(current_account()),
+        campaign_key=str(campaign_id),
+        account=current_account(),
+        ids=uuids(ids),
     )
+
+
+_LOCK = db.Direct(
+    """
+    SELECT pg_advisory_xact_lock_shared(1, hashtext(:account_key)) AS account,
+      pg_advisory_xact_lock_shared(1, hashtext(:campaign_key)) AS campaign,
+      (SELECT count(pg_advisory_xact_lock(2, k)) FROM (
+        SELECT DISTINCT hashtext(x) AS k FROM message,
+          LATERAL (VALUES (contact_id::text), (encode(address_idx, 'hex'))) v(x)
+        WHERE account_id = :account AND id = ANY(CAST(:ids AS uuid[]))
+        ORDER BY k) s) AS people
+    """
+)
 
 
 def lock_contacts(contact_ids: Iterable[UUID], addresses: Iterable[bytes] = ()) -> None:
@@ -138,19 +138,16 @@ def intend(token: UUID, ids: Sequence[UUID]) -> list[UUID]:
     Returns:
         the ids of those that may leave once this has committed.
     """
-    rows = db.session().scalars(
-        _INTEND,
-        {
-            "account": current_account(),
-            "ids": uuids(ids),
-            "token": token,
-            "lease": settings().lease_seconds,
-        },
+    rows = _INTEND(
+        account=current_account(),
+        ids=uuids(ids),
+        token=token,
+        lease=settings().lease_seconds,
     )
-    return list(rows)
+    return rows[0].gone or []
 
 
-_INTEND = text(
+_INTEND = db.Direct(
     f"""
     WITH open AS MATERIALIZED (
       SELECT c.id, c.sender_id FROM campaign c
@@ -189,7 +186,7 @@ _INTEND = text(
     noted AS (
       INSERT INTO attempt (id, account_id, message_id, number, sender_id)
       SELECT clarion_new_id(), :account, id, attempt, sender_id FROM gone)
-    SELECT id FROM gone
+    SELECT array_agg(id) AS gone FROM gone
     """  # noqa: S608 -- of constants
 )
 
@@ -270,36 +267,30 @@ def record(outcomes: Sequence[Outcome]) -> None:
         key = (one.state, one.reason[:60], one.attempt, one.wait_seconds)
         groups.setdefault(key, []).append(one)
     for (state, reason, attempt, wait), some in groups.items():
-        db.session().execute(
-            _RECORD,
-            {
-                "account": current_account(),
-                "state": state,
-                "reason": reason,
-                "attempt": attempt,
-                "wait": wait,
-                "ids": uuids(one.id for one in some),
-                "tokens": uuids({one.token for one in some}),
-            },
+        _RECORD(
+            account=current_account(),
+            state=state,
+            reason=reason,
+            attempt=attempt,
+            wait=wait,
+            ids=uuids(one.id for one in some),
+            tokens=uuids({one.token for one in some}),
         )
     numbers: dict[int, dict[str, tuple[str, str, str | None]]] = {}
     for one in outcomes:
         said = (one.state, one.code[:20], one.provider_id)
         numbers.setdefault(one.attempt, {})[str(one.id)] = said
     for number, answers in sorted(numbers.items()):
-        db.session().execute(
-            _TRIED,
-            {
-                "account": current_account(),
-                "number": number,
-                "ids": uuids(sorted(answers)),
-                "said": json.dumps(answers),
-            },
+        _TRIED(
+            account=current_account(),
+            number=number,
+            ids=uuids(sorted(answers)),
+            said=json.dumps(answers),
         )
 
 
 # one table only, so that no plan can read more than the rows on the wire
-_RECORD = text(
+_RECORD = db.Direct(
     """
     UPDATE message SET state = :state, reason = :reason,
       not_before = CASE WHEN :state = 'queued'
@@ -311,7 +302,7 @@ _RECORD = text(
         OR state || '' = 'unknown' AND :state IN ('accepted', 'held', 'failed'))
     """
 )
-_TRIED = text(
+_TRIED = db.Direct(
     """
     UPDATE attempt SET ended_at = clarion_now(),
       outcome = CAST(:said AS jsonb) -> CAST(message_id AS text) ->> 0,

@@ -254,9 +254,8 @@ def settle(campaign_id: UUID) -> str:
     A paused order with nobody left to send to is finished as well: its end came meanwhile.
     """
     order = locked(campaign_id)
-    found = counts.tally(campaign_id)
-    waiting = sum(found.get(state, 0) for state in ledger.OPEN)
-    if order.state == "pausing" and not found.get("dispatching"):
+    waiting, calling = counts.open_(campaign_id)
+    if order.state == "pausing" and not calling:
         order.state = "paused"
     elif order.state_reason == doubts.RESTORED:
         pass  # its people are held, and two others decide

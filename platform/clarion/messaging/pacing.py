@@ -57,10 +57,10 @@ def take(sender_id: UUID, want: int, *, lane: int = BULK_LANE, late: float = 0.0
         lane: 4 is bulk, which leaves headroom while the others are at work.
         late: seconds by which the caller's last slice left after its time.
     """
-    found = db.session().execute(_LOOK, {"account": current_account(), "sender": sender_id})
-    row = found.one_or_none()
-    if row is None:
+    found = _LOOK(account=current_account(), sender=sender_id)
+    if not found:
         return Grant(0, 1.0)
+    row = found[0]
     if row.slow > 0:
         return Grant(0, row.slow, misses=row.misses, why=row.why)
     urgent = lane < BULK_LANE
@@ -69,18 +69,16 @@ def take(sender_id: UUID, want: int, *, lane: int = BULK_LANE, late: float = 0.0
     before = Bucket(row.slice_at, row.slot, row.used, row.used_bulk)
     given = bucket.step(before, row.now, rate, ask)
     after = given.bucket
-    now = db.session().scalar(
-        _KEEP,
-        {
-            "account": current_account(),
-            "sender": sender_id,
-            "slice": after.slice_at,
-            "slot": after.slot,
-            "used": after.used,
-            "bulk": after.used_bulk,
-            "urgent": urgent,
-        },
+    (kept,) = _KEEP(
+        account=current_account(),
+        sender=sender_id,
+        slice=after.slice_at,
+        slot=after.slot,
+        used=after.used,
+        bulk=after.used_bulk,
+        urgent=urgent,
     )
+    now = kept.now
     return Grant(
         given.count,
         max(0.0, given.again_at - now),
@@ -175,7 +173,7 @@ def forget_pairs() -> int:
     return len(db.session().execute(_FORGET_PAIRS, who).all())
 
 
-_LOOK = text(
+_LOOK = db.Direct(
     """
     SELECT least(s.rate_per_s, s.own_rate_per_s) AS rate,
       extract(epoch FROM k.slice_at)::float8 AS slice_at, k.slot, k.used, k.used_bulk,
@@ -194,13 +192,13 @@ _LOOK = text(
     WHERE k.account_id = :account AND k.sender_id = :sender FOR UPDATE OF k
     """
 )
-_KEEP = text(
+_KEEP = db.Direct(
     """
     UPDATE sender_bucket SET slice_at = to_timestamp(:slice), slot = :slot, used = :used,
       used_bulk = :bulk,
       urgent_at = CASE WHEN :urgent THEN clarion_now() ELSE urgent_at END
     WHERE account_id = :account AND sender_id = :sender
-    RETURNING extract(epoch FROM clarion_now())::float8
+    RETURNING extract(epoch FROM clarion_now())::float8 AS now
     """
 )
 _HALVE = text(

@@ -24,6 +24,8 @@ class Entry:
 
 
 _entries: dict[str, Entry] = {}
+_known: dict[str, dt.datetime] = {}
+"""The slot of each entry that somebody has rung, as far as this process knows."""
 
 
 def every(name: str, cron: str, job: Any) -> None:
@@ -31,6 +33,7 @@ def every(name: str, cron: str, job: Any) -> None:
     if not croniter.is_valid(cron):
         raise ValueError(f"{name}: {cron!r} is not a cron expression")
     _entries[name] = Entry(name, cron, job)
+    _known.pop(name, None)
 
 
 def entries() -> list[Entry]:
@@ -46,20 +49,22 @@ def tick(now: dt.datetime | None = None) -> int:
         slot = croniter(entry.cron, now + dt.timedelta(microseconds=1)).get_prev(
             dt.datetime
         )
+        if _known.get(entry.name) == slot:
+            continue
         with db.apart(outbox.SYSTEM) as orm:
             row = insert(ScheduleSlot).values(name=entry.name, slot=slot)
             mine = orm.execute(
                 row.on_conflict_do_nothing().returning(ScheduleSlot.name)
             ).first()
-            if not mine:
-                continue
-            payload = {"actor": SYSTEM_JOB.to_json(), "args": {}}
-            orm.execute(
-                insert(Outbox).values(
-                    queue=entry.job.queue, job=entry.job.path, payload=payload
+            if mine:
+                payload = {"actor": SYSTEM_JOB.to_json(), "args": {}}
+                orm.execute(
+                    insert(Outbox).values(
+                        queue=entry.job.queue, job=entry.job.path, payload=payload
+                    )
                 )
-            )
-            rung += 1
+                rung += 1
+        _known[entry.name] = slot  # once that is committed
     return rung
 
 
