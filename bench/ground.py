@@ -87,7 +87,7 @@ def until(true: Callable[[], bool], seconds: float, what: str) -> None:
     while not true():
         if time.monotonic() > end:
             raise TimeoutError(what)
-        time.sleep(0.02)
+        time.sleep(0.05)  # a look costs the simulator, the database and this process time
 
 
 def free_port() -> int:

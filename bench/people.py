@@ -212,7 +212,7 @@ def states(tenant: Tenant, order_id: UUID) -> dict[str, int]:
 def _audience(size: int) -> Select[Any]:
     first, _made["people"] = _made["people"], _made["people"] + size
     return select(
-        literal_column("gen_random_uuid()").label("contact_id"),
+        literal_column("clarion_new_id()").label("contact_id"),  # as imports do
         literal_column("'phone'").label("address_kind"),
         literal_column("'+55119' || (40000000 + n)").label("address"),
         literal_column("sha256(convert_to(n::text, 'UTF8'))").label("address_idx"),
