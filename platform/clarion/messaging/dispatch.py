@@ -57,6 +57,8 @@ PATIENCE_SECONDS = 1.0
 """A sender that has to wait longer is left, and its order rung again."""
 LATE_SECONDS = 0.008
 """By so much may a slice leave late without the next ones being put off."""
+BEGIN_SECONDS = 1.5
+"""A call that has not begun so long after its intent is not made: a pause promises two."""
 LOOK_SECONDS = 0.25
 """How long a turn that is over may go unnoticed while all calls hang."""
 MISSES = 5
@@ -292,7 +294,6 @@ class _Drain:
         self, hand: "_Hand", size: int, http: contract.Http, *, suspect: bool = False
     ) -> Prepared:
         """Prepare a batch and start its calls when its slice begins."""
-        began = time.monotonic()
         late, self.late = self.late, 0.0  # said once: the slices are put off by it
         self.coming += size
         try:
@@ -305,7 +306,7 @@ class _Drain:
         finally:
             self.coming -= size
         for row, message in found.leaving:
-            call = asyncio.create_task(self._call(row, message, http, began))
+            call = asyncio.create_task(self._call(row, message, http, found.durable))
             self.calls.add(call)
             call.add_done_callback(self._called)
         return found
@@ -316,15 +317,15 @@ class _Drain:
             self.changed.set()
 
     async def _call(
-        self, row: Claimed, message: contract.Message, http: contract.Http, began: float
+        self, row: Claimed, message: contract.Message, http: contract.Http, durable: float
     ) -> None:
         """Make one call and note its outcome. Never raises: what escapes is unknown.
 
-        One that could not begin in time is not made: its lease may be over before the
-        answer comes.
+        One that could not begin soon after its intent is not made: somebody may have
+        been told since that nothing leaves any more.
         """
         start = time.monotonic()
-        if start - began > settings().lease_seconds / 3:
+        if start - durable > min(BEGIN_SECONDS, settings().lease_seconds / 3):
             self.results.note(_queued(row, "not_begun", 0.0), 0.0)
             return
         outcome = await self._outcome(row, message, http)

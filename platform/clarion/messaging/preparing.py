@@ -54,11 +54,13 @@ class Prepared:
         grant: what the pace allowed.
         claimed: how many rows were there to be claimed.
         leaving: rows whose intent is durable, each with its message.
+        durable: since when, on this process's monotonic clock.
     """
 
     grant: pacing.Grant
     claimed: int = 0
     leaving: Sequence[tuple[Claimed, contract.Message]] = ()
+    durable: float = 0.0
 
 
 class Preparer:
@@ -93,6 +95,7 @@ class Preparer:
             if plan.budget:
                 ids = plan.budget.admit(token, ids)
             gone = self._intend(grant, token, ids)
+            durable = time.monotonic()
         except Exception as error:
             # a veto that cannot be asked has not agreed: what was claimed waits
             log.exception("dispatch.intent_failed", campaign_id=str(plan.campaign_id))
@@ -102,7 +105,7 @@ class Preparer:
             return Prepared(grant)
         crash.here("after_intent_commit")
         leaving = [one for one in composed if one[0].id in gone]
-        return Prepared(grant, len(rows), leaving)
+        return Prepared(grant, len(rows), leaving, durable)
 
     def _look(self) -> None:
         """Say now and then that somebody is at work, and keep the plans good."""

@@ -2,7 +2,8 @@ import threading
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from sqlalchemy import text
+from sqlalchemy import create_engine, text
+from sqlalchemy.exc import OperationalError, ProgrammingError
 
 from clarion.base import db
 from clarion.base.settings import settings
@@ -45,3 +46,30 @@ def test_there_are_more_connections_than_threads(small, monkeypatch, pool, threa
     settings.cache_clear()
 
     assert db._most() == most
+
+
+def test_a_direct_statement_fails_as_any_other(account):
+    wrong = db.Direct("SELECT nothing FROM account WHERE id = :id")
+
+    with pytest.raises(ProgrammingError), db.transaction():
+        wrong(id=account.id)
+
+    with db.transaction():
+        assert db.Direct("SELECT '5 %' AS share, :n + 1 AS more")(n=1) == [("5 %", 2)]
+
+
+def test_a_connection_lost_under_a_direct_statement_is_not_lent_again(account, database):
+    superuser = create_engine(database.superuser_url, isolation_level="AUTOCOMMIT")
+    ask = db.Direct("SELECT pg_backend_pid() AS pid")
+    with db.transaction():
+        pid = ask()[0].pid
+
+    with pytest.raises(OperationalError), db.transaction():
+        assert ask()[0].pid == pid
+        with superuser.connect() as other:
+            other.execute(text("SELECT pg_terminate_backend(:pid)"), {"pid": pid})
+        ask()
+
+    with db.transaction():
+        assert ask()[0].pid != pid
+    superuser.dispose()

@@ -4,7 +4,7 @@ import pytest
 
 from clarion.base import db
 from clarion.base.errors import Conflict
-from clarion.messaging import counts, dispatch, orders, suppression
+from clarion.messaging import counts, dispatch, orders, suppression, window
 from clarion.work import outbox
 
 
@@ -157,3 +157,35 @@ def test_a_veto_that_cannot_be_asked_lets_nobody_through(
     assert simulator.receipts() == []
     assert tally(order) == {"queued": 3}
     assert outbox.waiting()[0] >= 0
+
+
+def test_a_call_that_cannot_begin_soon_after_its_intent_is_not_made(
+    make_order, simulator, monkeypatch
+):
+    order, _ = make_order.start(3)
+    monkeypatch.setattr(dispatch, "BEGIN_SECONDS", -1.0)
+    monkeypatch.setattr(dispatch, "SLICE_SECONDS", 0.2)
+
+    dispatch.drain(order)
+
+    assert simulator.receipts() == []
+    assert tally(order) == {"queued": 3}
+    with db.transaction():
+        (again,) = counts.reasons(order, "queued")
+    assert again[0] == "not_begun"
+
+
+def test_a_fast_number_prepares_two_batches_at_once(make_order, simulator, monkeypatch):
+    hands = []
+    one = dispatch._Hand
+    monkeypatch.setattr(
+        dispatch, "_Hand", lambda plan: hands.append(one(plan)) or hands[-1]
+    )
+    monkeypatch.setattr(window, "FIRST", window.MOST)
+    order, people = make_order.start(1_500)
+
+    dispatch.drain(order)
+
+    assert len(hands) == 2
+    assert tally(order) == {"accepted": 1_500}
+    assert sorted(r["to"] for r in simulator.receipts()) == sorted(n for _, n, _ in people)
