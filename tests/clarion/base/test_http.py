@@ -298,15 +298,19 @@ def test_a_kept_connection_closed_before_it_could_read_is_not_retried(run):
 def test_an_answer_that_does_not_end_in_time_is_unknown(begin, run):
     async def hanging(server, wire):
         await wire.request()
+        await wire.say(ANSWER)  # the connection stands: what ends in time is the answer
+        await wire.request()
         await wire.say(begin)
         await wire.reader.read()
 
     async def main():
         async with serving(hanging) as server:
-            async with to(server, connect_timeout=0.1, total_timeout=0.3) as http:
+            async with to(server, total_timeout=5.1) as http:
+                await http.post(server.url, json={})
+                http._total = 0.3
                 assert isinstance(await _unknown(http, server.url), TimeoutError)
 
-            assert len(server.requests) == 1
+            assert len(server.requests) == 2
 
     run(main)
 
@@ -353,6 +357,101 @@ def test_an_answer_that_is_not_http_is_unknown(answer, run):
             await _unknown(http, server.url)
 
             assert len(server.requests) == 1
+
+    run(main)
+
+
+CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
+
+
+def test_an_answer_in_chunks_is_put_together_however_it_arrives(run):
+    pieces = [
+        CHUNKED[:20],
+        CHUNKED[20:] + b'3\r\n{"a',
+        b'\r\n4;x=y\r\n":1',
+        b"}\r\n0\r\n\r\n",
+    ]
+
+    async def act(server, wire):
+        while True:
+            await wire.request()
+            for piece in pieces:
+                await wire.say(piece)
+                await asyncio.sleep(0)  # so that they are not one piece on the other side
+
+    async def main():
+        async with serving(act) as server, to(server) as http:
+            replies = [await http.post(server.url, json={"n": n}) for n in range(2)]
+
+        assert [(one.status, one.body) for one in replies] == [(200, b'{"a":1}')] * 2
+        assert server.connections == 1
+
+    run(main)
+
+
+def test_chunks_without_an_end_are_cut_and_what_is_left_of_them_is_unknown(run):
+    async def endless(server, wire):
+        await wire.request()
+        await wire.say(CHUNKED)
+        while True:
+            await wire.say(b"400\r\n" + b"x" * 1024 + b"\r\n")
+
+    async def broken(server, wire):
+        await wire.request()
+        await wire.say(CHUNKED + b"5\r\nab")
+
+    async def main():
+        async with serving(endless) as server, to(server, max_body=4096) as http:
+            with pytest.raises(TooLarge):
+                await http.post(server.url, json={})
+        async with serving(broken) as server, to(server) as http:
+            with pytest.raises(Exception) as lost:
+                await http.post(server.url, json={})
+            assert not isinstance(lost.value, NotSent)
+
+    run(main)
+
+
+@pytest.mark.parametrize(
+    "provisional",
+    [
+        b"HTTP/1.1 100 Continue\r\n\r\n",
+        b"HTTP/1.1 102 Processing\r\nX-Wait: 1\r\n\r\n",
+        b"HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\nHTTP/1.1 100 Continue\r\n\r\n",
+    ],
+)
+@pytest.mark.parametrize("apart", [False, True])
+def test_a_provisional_answer_is_not_the_answer(provisional, apart, run):
+    async def act(server, wire):
+        while True:
+            await wire.request()
+            if apart:
+                await wire.say(provisional)
+                await asyncio.sleep(0.01)  # so that it arrives by itself
+                await wire.say(ANSWER)
+            else:
+                await wire.say(provisional + ANSWER)
+
+    async def main():
+        async with serving(act) as server, to(server) as http:
+            replies = [await http.post(server.url, json={"n": n}) for n in range(3)]
+
+        assert [(one.status, one.body) for one in replies] == [(200, b"ok")] * 3
+        assert len(server.requests) == 3
+
+    run(main)
+
+
+def test_a_provisional_answer_alone_is_unknown(run):
+    async def act(server, wire):
+        await wire.request()
+        await wire.say(b"HTTP/1.1 100 Continue\r\n\r\n")
+
+    async def main():
+        async with serving(act) as server, to(server) as http:
+            with pytest.raises(Exception) as lost:
+                await http.post(server.url, json={})
+            assert not isinstance(lost.value, NotSent)
 
     run(main)
 
