@@ -51,7 +51,7 @@ from clarion.work.jobs import job
 log = logger(__name__)
 BATCH = 100
 HANDS = 2  # batches that are prepared at once for a fast number
-UNWRITTEN = 4 * BATCH  # answers that may wait for the database before sending waits too
+UNWRITTEN = 2 * BATCH  # answers that may wait for the database before sending waits too
 SLICE_SECONDS = 5.0
 PATIENCE_SECONDS = 1.0
 """A sender that has to wait longer is left, and its order rung again."""
