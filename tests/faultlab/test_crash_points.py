@@ -1,10 +1,11 @@
 """A worker dies at a named point, another takes over: the table of sending.md, section 12."""
 
+import psycopg
 import pytest
 from sqlalchemy import func, select
 
-from clarion.base import db
-from clarion.messaging import reconcile
+from clarion.base import db, epochs
+from clarion.messaging import epoch, reconcile
 from clarion.messaging.models import Campaign
 from clarion.work import outbox
 from clarion.work.models import WebhookInbox
@@ -81,6 +82,52 @@ def test_half_a_snapshot_is_no_campaign(lab):
         assert orm.scalar(select(func.count()).select_from(Campaign)) == 0
     assert lab.rows() == []
     assert outbox.waiting()[0] == 0
+
+
+def test_who_dies_right_after_the_start_has_started_it(lab):
+    """The bell was written with the rows: the relay of anybody else rings it."""
+    assert lab.elsewhere("order_then_die", str(lab.sender_id), 0, 20) == DIED
+    lab.people = 20
+
+    lab.start()
+    lab.until(lab.settled, what="the end")
+
+    assert lab.judge() == {"accepted": 20}
+
+
+def test_the_relay_dies_between_count_and_copies(lab, database):
+    """The database has counted further than its copies know: that is no restore."""
+    overdue(database)
+    before = standing()
+    lab.order(40)
+
+    assert lab.ended(lab.start(crash_at="after_epoch_commit")) == DIED
+    after = standing()
+    assert after.epoch == before.epoch + 1
+    assert (
+        max(one.epoch for one in epochs.read(str(after.instance)).values()) == before.epoch
+    )
+    look_again(lab)
+    lab.start()
+    lab.until(lab.settled, what="the end")
+
+    assert not standing().shut
+    states, received = lab.judge(), lab.receipts()
+    assert states["accepted"] + states["unknown"] == 40
+    assert sum(received.values()) >= states["accepted"]
+
+
+def overdue(database):
+    """Let the last count be so long ago that the next one is due."""
+    epoch.check()
+    url = database.superuser_url.replace("+psycopg", "")
+    with psycopg.connect(url, autocommit=True) as connection:
+        connection.execute("UPDATE instance_epoch SET raised_at = now() - interval '1 h'")
+
+
+def standing():
+    with db.transaction():
+        return epoch.standing()
 
 
 @pytest.mark.parametrize("point", ["after_inbox_insert", "after_inbox_commit"])
