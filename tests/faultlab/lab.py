@@ -172,7 +172,7 @@ class Lab:
 
 
 def _agrees(row, receipts):
-    if row.state in SENT:
+    if row.state in SENT or (row.state, row.reason) == ("held", "provider_quality"):
         return receipts == 1
     if row.state == "unknown":
         return row.reason == "no_answer" and row.attempts >= 1
