@@ -55,7 +55,7 @@ bench: frontend ## measure the promised figures; NAME=… takes one
 pictures: frontend ## take the pictures of README and tutorials anew; needs Chromium
 	exec $(BIN)/python dev/pictures.py
 
-faultlab: $(STAMP) ## kill everything for a long while; MESSAGES=… KILLS=… SEED=…
+faultlab: $(STAMP) ## kill everything for a long while, restore a backup in the middle; MESSAGES=… KILLS=… SEED=…
 	exec $(BIN)/python tests/faultlab/storm.py --messages $(or $(MESSAGES),100000) \
 		--kills $(or $(KILLS),500) $(if $(SEED),--seed $(SEED))
 

@@ -26,7 +26,7 @@ ENVIRONMENT = {  # what libpq calls the parts of an address; never on a command 
     "sslcert": "PGSSLCERT",
     "sslkey": "PGSSLKEY",
 }
-SESSIONS = table("pg_stat_activity", column("datname"), column("pid"))
+SESSIONS = table("pg_stat_activity", column("datname"), column("pid"), column("usesysid"))
 
 
 def dump(path: Path) -> int | None:
@@ -109,6 +109,7 @@ def _refuse_others(connection: Connection) -> None:
         .where(
             SESSIONS.c.datname == func.current_database(),
             SESSIONS.c.pid != func.pg_backend_pid(),
+            SESSIONS.c.usesysid.is_not(None),  # nobody: the server's own cleaning
         )
     )
     if count := connection.scalar(others):

@@ -46,6 +46,21 @@ def web(port):
     Intake("127.0.0.1", int(port), 1).run()
 
 
+def worker_whose_clock_is_wrong(hours):
+    """Work with a clock that is so many hours ahead: what this process reads, all of it."""
+    import datetime as dt
+    import time
+
+    from clarion import worker
+    from clarion.base import clock
+
+    ahead, right = int(hours) * 3600, (time.time, time.time_ns)
+    time.time = lambda: right[0]() + ahead
+    time.time_ns = lambda: right[1]() + ahead * 10**9
+    clock.now = lambda: dt.datetime.now(dt.UTC) + dt.timedelta(seconds=ahead)
+    worker.run(relay=True)
+
+
 def order(sender_id, first, size):
     """Start an order for so many new people; returns its id."""
     people = [(db.new_id(), f"+55119{50_000_000 + first + i}") for i in range(size)]
@@ -54,6 +69,12 @@ def order(sender_id, first, size):
         made = orders.create("Kills", "marketing", UUID(str(sender_id)), TEMPLATE)
         orders.start(made.id, audience(people))
     return made.id
+
+
+def order_then_die(sender_id, first, size):
+    """Start an order and die once it is committed, before anybody is told of it."""
+    order(sender_id, first, size)
+    os._exit(137)
 
 
 def status(word):

@@ -14,7 +14,6 @@ import deeds
 from sqlalchemy import text, update
 
 from clarion.base import db
-from clarion.messaging import counts
 from clarion.messaging.models import Sender
 from clarion.tenancy.models import Preference
 from clarion.tenancy.preferences import SWITCH
@@ -33,7 +32,7 @@ class Lab:
         self.chance = random.Random(self.seed)
         self.workers: list[int] = []
         self.orders = []
-        self.people = 0
+        self.people = self.numbers = 0  # who is in the orders; how many numbers were used
         print(f"faultlab seed {self.seed}", file=sys.stderr)
         with db.transaction() as orm:  # the people here are numbers, nobody's contacts
             orm.add(Preference(plugin="contacts", name=SWITCH, value=False))
@@ -52,31 +51,37 @@ class Lab:
 
     def order(self, size):
         """Start an order for so many new people; returns its id."""
-        self.orders.append(deeds.order(self.sender_id, self.people, size))
+        self.orders.append(deeds.order(self.sender_id, self.numbers, size))
         self.people += size
+        self.numbers += size
         return self.orders[-1]
 
     def tally(self):
         """Count all rows of all orders by state."""
-        found = Counter()
-        with db.transaction():
-            for order in self.orders:
-                found.update(counts.tally(order))
-        return found
+        query = text(
+            "SELECT state, count(*) FROM message WHERE account_id = :account GROUP BY state"
+        )
+        with db.transaction() as orm:
+            return Counter(dict(orm.execute(query, {"account": self.account.id}).all()))
 
     def rows(self):
         """Every row with its number of attempts: (id, state, reason, attempts)."""
         query = text(
-            "SELECT m.id, m.state, m.reason, m.contact_id, (SELECT count(*) FROM attempt a"
+            "SELECT m.id, m.campaign_id, m.state, m.reason, m.contact_id, m.address,"
+            " (SELECT count(*) FROM attempt a"
             " WHERE a.account_id = m.account_id AND a.message_id = m.id) AS attempts"
             " FROM message m WHERE m.account_id = :account"
         )
         with db.transaction() as orm:
             return orm.execute(query, {"account": self.account.id}).all()
 
-    def ids(self, state):
-        """The ids of all rows in a state."""
-        return {row.id for row in self.rows() if row.state == state}
+    def ids(self, state, order=None):
+        """The ids of all rows in a state, of one order or of all."""
+        return {
+            row.id
+            for row in self.rows()
+            if row.state == state and order in (None, row.campaign_id)
+        }
 
     def receipts(self):
         """Count what people really got, by message id."""
@@ -85,10 +90,11 @@ class Lab:
 
     # --- who sends
 
-    def start(self, **env):
-        """Start a worker with its relay; returns its process id."""
+    def start(self, deed=None, **env):
+        """Start a worker with its relay, or a deed that is one; returns its process id."""
         env = {f"CLARION_{name.upper()}": str(value) for name, value in env.items()}
-        pid = self.nursery.fork(env, self.folder / "workers.log")
+        what = {"deed": deed} if deed else {}
+        pid = self.nursery.fork(env, self.folder / "workers.log", **what)
         self.workers.append(pid)
         return pid
 
@@ -120,12 +126,12 @@ class Lab:
 
     # --- waiting and judging
 
-    def until(self, true, seconds=60, what="that"):
+    def until(self, true, seconds=60, what="that", look=0.05):
         """Look until something is true."""
         end = time.monotonic() + seconds
         while not (found := true()):
             assert time.monotonic() < end, self.story(what)
-            time.sleep(0.05)
+            time.sleep(look)
         return found
 
     def story(self, what):
@@ -166,7 +172,7 @@ class Lab:
 
 
 def _agrees(row, receipts):
-    if row.state in SENT:
+    if row.state in SENT or (row.state, row.reason) == ("held", "provider_quality"):
         return receipts == 1
     if row.state == "unknown":
         return row.reason == "no_answer" and row.attempts >= 1

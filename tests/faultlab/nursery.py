@@ -5,6 +5,7 @@ one: `{"do": "fork", "env": {…}, "deed": […]}` → `{"pid": n}`, a worker wi
 → `{"code": n or null}`.
 """
 
+import gc
 import json
 import os
 import sys
@@ -21,6 +22,8 @@ def main() -> None:
 
     boot()
     assert threading.active_count() == 1, "a thread would not survive the fork"
+    gc.collect()
+    gc.freeze()  # a child that looks through all this would copy it
     answer({"ready": True})
     for line in sys.stdin:
         asked = json.loads(line)

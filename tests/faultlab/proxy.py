@@ -7,6 +7,8 @@ import threading
 from collections.abc import Coroutine
 from typing import Any
 
+import uvloop
+
 CHUNK = 65_536
 
 
@@ -19,7 +21,7 @@ class Proxy:
 
     def __init__(self, target: int | str, listen: int | str = 0) -> None:
         self.target, self.address = target, listen
-        self._loop = asyncio.new_event_loop()
+        self._loop = uvloop.new_event_loop()
         self._writers: set[asyncio.StreamWriter] = set()
         self._open = asyncio.Event()
         self._refusing = False
@@ -78,7 +80,7 @@ class Proxy:
                 far, forth = await asyncio.open_connection("127.0.0.1", self.target)
             self._writers.add(forth)
             await asyncio.gather(self._pump(near, forth), self._pump(far, back))
-        except (OSError, asyncio.IncompleteReadError):
+        except (OSError, RuntimeError, asyncio.CancelledError):  # cut, or closed for good
             pass
         finally:
             for one in (back, forth):

@@ -2,8 +2,10 @@
 
     python tests/faultlab/storm.py --messages 100000 --kills 500 [--seed N]
 
-Has servers, a simulator and a home of its own, and proxies in between. Prints one JSON
-object; ends with 1 when anybody was written to twice, was lost, or is unexplained.
+In the middle the whole machine is lost and an older backup is restored. Has servers, a
+simulator and a home of its own, and proxies in between. Prints one JSON object; ends with 1
+when anybody was written to twice or against a STOP, was lost, or is unexplained, or when a
+counter was ever wrong.
 """
 
 import argparse
@@ -15,24 +17,31 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
 HERE = Path(__file__).parent
-LEASE = 3
+sys.path.insert(0, str(HERE))
+
+from rescue import Rescue
+from stage import LEASE, PATIENCE, Stage
+
 WORKERS = 3
 ORDER = 2_000
-PATIENCE = 300
-TOKEN, SECRET, VERIFY = "test-token", "test-secret", "test-verify"
+LOOK = 0.1  # seconds between two looks at how far it is
+HELD = {"hold": True}
+# a provider that loses more of its answers than this is sent to one by one
 FATES = [
     {"match": {}, "fate": {"answer_delay_ms": 5, "statuses": {"late_ms": 50}}},
-    {"match": {"share": 0.05}, "fate": {"answer": "reset_accepted"}},
-    {"match": {"share": 0.03}, "fate": {"answer": "error_accepted"}},
-    {"match": {"share": 0.02}, "fate": {"answer": "no_id"}},
-    {"match": {"share": 0.02}, "fate": {"answer": "reset"}},
-    {"match": {"share": 0.02}, "fate": {"answer": "error"}},
+    {"match": {"share": 0.15}, "fate": {"statuses": HELD}},
+    {"match": {"share": 0.01}, "fate": {"answer": "reset_accepted"}},
+    {"match": {"share": 0.006}, "fate": {"answer": "error_accepted"}},
+    {"match": {"share": 0.004}, "fate": {"answer": "no_id"}},
+    {"match": {"share": 0.005}, "fate": {"answer": "reset"}},
+    {"match": {"share": 0.005}, "fate": {"answer": "error"}},
     {"match": {"share": 0.03}, "fate": {"answer": "refuse", "code": 131026}},
-    {"match": {"share": 0.03}, "fate": {"answer": "refuse", "code": 130429}},
+    {"match": {"share": 0.01}, "fate": {"answer": "refuse", "code": 130429}},
     {"match": {"share": 0.10}, "fate": {"statuses": {"times": 2, "shuffle": True}}},
     {"match": {"share": 0.03}, "fate": {"statuses": {"never": True}}},
 ]
@@ -48,155 +57,82 @@ def main() -> int:
     print(f"storm: seed {given.seed}", file=sys.stderr, flush=True)
     with tempfile.TemporaryDirectory(prefix="clarion-storm-") as folder, ExitStack() as end:
         Path(folder).chmod(0o755)
-        storm = Storm(Path(folder), given, end)
-        found = storm.run()
+        stage = Stage(Path(folder), end, seed=given.seed, rate=given.rate)
+        found = Storm(stage, given).run()
     print(json.dumps(found))
     return 0 if found["ok"] else 1
 
 
 class Storm:
-    """Everything that runs, and the chance that decides what happens to it."""
+    """The chance that decides what happens, and the judgement afterwards."""
 
-    def __init__(self, folder: Path, given: argparse.Namespace, end: ExitStack) -> None:
-        self.folder, self.given = folder, given
+    def __init__(self, stage: Stage, given: argparse.Namespace) -> None:
+        self.stage, self.lab, self.given = stage, stage.lab, given
         self.chance = random.Random(given.seed)
         self.done: Counter[str] = Counter()
-        self.asleep: dict[int, float] = {}
-        self._servers(end)
-        self._provider(end)
-        self._processes(end)
-
-    # --- what there is
-
-    def _servers(self, end: ExitStack) -> None:
-        from urllib.parse import quote
-
-        from proxy import Proxy
-
-        os.environ |= {"CLARION_HOME": str(self.folder / "home"), "CLARION_ENV": "test"}
-        for name in ("CLARION_DATABASE_URL", "CLARION_DATABASE_OWNER_URL"):
-            os.environ.pop(name, None)
-        from clarion import boot
-        from clarion.base import db, migrate, services, settings
-        from clarion.plugging.manager import histories
-
-        settings.settings.cache_clear()
-        self.servers = services.start(self.folder / "home")
-        end.callback(self.servers.remove)
-        settings.settings.cache_clear()
-        db.reset_engine()
-        owner = migrate.owner_engine()
-        migrate.Histories(histories()).upgrade(owner)
-        owner.dispose()
-        boot.boot()
-        ways = self.folder / "ways"
-        ways.mkdir()
-        real = self.servers.sockets
-        self.to_database = Proxy(str(real / ".s.PGSQL.5432"), str(ways / ".s.PGSQL.5432"))
-        self.to_broker = Proxy(str(real / "valkey.sock"), str(ways / "valkey.sock"))
-        self.database_url = self.servers.database_url.replace(
-            quote(str(real), safe="/"), quote(str(ways), safe="/")
-        )
-        self.redis_url = f"unix://{quote(str(ways / 'valkey.sock'))}"
-        end.callback(self.to_database.close)
-        end.callback(self.to_broker.close)
-
-    def _provider(self, end: ExitStack) -> None:
-        from proxy import Proxy
-
-        from clarion.testing.simulator import Simulator
-
-        words = ("--any-template", "--token", TOKEN, "--waba", "9900", "--read-share", "0")
-        self.simulator = Simulator.start(self.folder, *words)
-        end.callback(self.simulator.stop)
-        self.to_provider = Proxy(self.simulator.port)
-        self.to_web = Proxy(free_port())
-        end.callback(self.to_provider.close)
-        end.callback(self.to_web.close)
-
-    def _processes(self, end: ExitStack) -> None:
-        from lab import Lab, Nursery
-
-        from clarion.tenancy.scope import account_scope
-        from clarion.testing.factories import make_account
-
-        env = os.environ | {
-            "CLARION_DATABASE_URL": self.database_url,
-            "CLARION_REDIS_URL": self.redis_url,
-            "CLARION_HTTP_ALLOW": f"127.0.0.1:{self.to_provider.address}",
-            "CLARION_LEASE_SECONDS": str(LEASE),
-            "CLARION_LOG_LEVEL": "warning",
-        }
-        nursery = Nursery(env)
-        end.callback(nursery.close)
-        account = make_account()
-        end.enter_context(account_scope(account.id, account.actor))
-        url = f"http://127.0.0.1:{self.to_provider.address}"
-        provider = Provider(self.simulator, url)
-        self.lab = Lab(account, provider, nursery, self.folder, seed=self.given.seed)
-        self.lab.pace(self.given.rate)
-        end.callback(self._end_all)
-        self.web = self._start_web()
-        self._call_back_to_web()
-
-    def _start_web(self) -> int:
-        return self.lab.nursery.fork(
-            {}, self.folder / "web.log", deed=["web", "", str(self.to_web.target)]
-        )
-
-    def _call_back_to_web(self) -> None:
-        from sqlalchemy import select
-
-        from clarion.base import db
-        from clarion.messaging import channels
-        from clarion.messaging.models import Channel
-
-        with db.transaction() as orm:
-            channel = orm.scalar(select(Channel))
-            secrets = channels.opened(channel).secrets
-        url = f"http://127.0.0.1:{self.to_web.address}/in/whatsapp_cloud/{channel.id}"
-        what = {name: secrets[name] for name in ("app_secret", "verify_token")}
-
-        def told() -> bool:
-            with suppress(OSError):
-                return self.simulator.post("callback", url=url, **what)["verified"]
-            return False
-
-        self.lab.until(told, what="the intake", seconds=60)
-
-    def _end_all(self) -> None:
-        for pid in [*self.lab.workers]:
-            with suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGKILL)
-        with suppress(ProcessLookupError):
-            os.killpg(self.web, signal.SIGKILL)
+        self.rescue = Rescue(stage)
+        self.clicks = self.reads = 0
+        self.miscounted: list[Any] = []
+        self.began = self.looked = time.monotonic()
 
     # --- what happens
 
-    def run(self) -> dict[str, object]:
-        """Send, kill, wait for the end, judge."""
-        given, lab = self.given, self.lab
-        self.simulator.post("rules", rules=FATES)
+    def run(self) -> dict[str, Any]:
+        """Send, kill, lose everything, restore, go on; wait for the end, judge."""
+        messages, kills, rescue = self.given.messages, self.given.kills, self.rescue
+        self.stage.simulator.post("rules", rules=FATES)
+        self._start_workers()
+        early = messages - messages // 2
+        rescue.pause_some(max(4, early // 20))
+        self._order(early - rescue.waiting)
+        self._rage(kills // 4, leave=0.55)
+        rescue.keep()
+        rescue.move_on(max(4, messages // 100), stops=max(4, min(100, messages // 1000)))
+        self._rage(kills // 4, leave=0.25)
+        self._say("everything is lost")
+        rescue.lose_everything()
+        self._start_workers()
+        self._order(messages // 2)
+        self.kill_worker()
+        rescue.still_shut()
+        rescue.let_late_events_come(self._told)
+        rescue.open_again()
+        self._say("the backup is restored")
+        later = kills - 2 * (kills // 4)
+        self._rage(later // 3, leave=0.7)
+        rescue.decide()
+        self._rage(later - later // 3, leave=0.0)
+        self._say("the storm is over")
+        self.stage.wake(everybody=True)
+        self._until(self._settled, "the end")
+        self.stage.simulator.post("release")
+        self._until(self._told, "the last status")
+        return self._judged(time.monotonic() - self.began)
+
+    def _start_workers(self) -> None:
         for _ in range(WORKERS):
-            lab.start()
-        began = time.monotonic()
-        left = given.messages
-        while left > 0:
-            lab.order(min(ORDER, left))
-            left -= ORDER
-        for kill in range(given.kills):
-            share = (kill + self.chance.random()) / (given.kills + 1)
-            self._wake()
-            lab.until(
-                lambda s=share: self._waiting() <= given.messages * (1 - s),
-                what=f"kill {kill}",
-                seconds=PATIENCE,
+            self.lab.start()
+
+    def _order(self, size: int) -> None:
+        for first in range(0, size, ORDER):
+            self.lab.order(min(ORDER, size - first))
+
+    def _rage(self, kills: int, leave: float) -> None:
+        """Strike so often while a share of what waits now goes out; `leave` stays."""
+        whole = self._waiting()
+        for kill in range(kills):
+            share = (1 - leave) * (kill + self.chance.random()) / (kills + 1)
+            self._until(
+                lambda s=share: self._waiting() <= whole * (1 - s),
+                f"kill {kill} of {kills}",
             )
             self._strike()
-        self._wake(everybody=True)
-        lab.until(self._settled, what="the end", seconds=PATIENCE)
-        lab.until(self._told, what="the last status", seconds=PATIENCE)
-        return self._judged(time.monotonic() - began)
+            if self.done.total() % 50 == 0:
+                self._say(f"{self.done.total()} strikes, {self._waiting()} waiting")
+
+    def _say(self, what: str) -> None:
+        seconds = time.monotonic() - self.began
+        print(f"storm: {seconds:4.0f} s: {what}", file=sys.stderr, flush=True)
 
     def _strike(self) -> None:
         kinds = {
@@ -208,6 +144,7 @@ class Storm:
             self.kill_broker: 5,
             self.kill_database: 4,
             self.crash_database: 3,
+            self.kill_machine: 2,
             self.cut_provider: 5,
             self.stall_provider: 3,
             self.drip_provider: 2,
@@ -221,7 +158,7 @@ class Storm:
 
     def kill_worker(self) -> None:
         pid = self.chance.choice(self.lab.workers)
-        self.asleep.pop(pid, None)
+        self.stage.asleep.pop(pid, None)
         os.kill(pid, signal.SIGKILL)
         self.lab.ended(pid)
         self.lab.start()
@@ -229,94 +166,99 @@ class Storm:
     def suspend_worker(self) -> None:
         pid = self.chance.choice(self.lab.workers)
         os.kill(pid, signal.SIGSTOP)
-        self.asleep[pid] = time.monotonic() + self.chance.random() * 2 * LEASE
+        self.stage.asleep[pid] = time.monotonic() + self.chance.random() * 2 * LEASE
 
     def stop_worker(self) -> None:
-        pid = self.chance.choice([p for p in self.lab.workers if p not in self.asleep])
+        pid = self.chance.choice(
+            [p for p in self.lab.workers if p not in self.stage.asleep]
+        )
         os.kill(pid, signal.SIGTERM)
         self.lab.start()
         if self.lab.ended(pid, 40) is None:
             raise AssertionError("a worker did not end when asked to")
 
     def kill_web(self) -> None:
-        os.killpg(self.web, signal.SIGKILL)
-        self.lab.ended(self.web)
-        self.web = self._start_web()
+        self.stage.kill_web()
+        self.stage.start_web()
 
     def flush_broker(self) -> None:
         from redis import Redis
 
-        with Redis.from_url(self.servers.redis_url) as broker:
+        with Redis.from_url(self.stage.servers.redis_url) as broker:
             broker.flushall()
 
     def kill_broker(self) -> None:
-        self._kill_server("valkey", signal.SIGKILL)
+        self.stage.kill_server("valkey", signal.SIGKILL)
 
     def kill_database(self) -> None:
-        self._kill_server("postgres", signal.SIGKILL)
+        self.stage.kill_server("postgres", signal.SIGKILL)
 
     def crash_database(self) -> None:
         """What a crash of one backend does: all sessions end, the log is replayed."""
-        self._kill_server("postgres", signal.SIGQUIT)
+        self.stage.kill_server("postgres", signal.SIGQUIT)
+
+    def kill_machine(self) -> None:
+        """What a power cut does: everything of ours ends at once, and comes back."""
+        self.stage.kill_workers()
+        self.stage.kill_web()
+        self.stage.kill_server("valkey", signal.SIGKILL)
+        self.stage.kill_server("postgres", signal.SIGKILL)
+        self._start_workers()
+        self.stage.start_web()
 
     def cut_provider(self) -> None:
-        self.to_provider.cut()
+        self.stage.to_provider.cut()
 
     def stall_provider(self) -> None:
-        self.to_provider.stall(1 + self.chance.random() * 2)
+        self.stage.to_provider.stall(1 + self.chance.random() * 2)
 
     def drip_provider(self) -> None:
-        self.to_provider.drip(1)
+        self.stage.to_provider.drip(1)
 
     def cut_database(self) -> None:
-        self.to_database.refuse(self.chance.random())
+        self.stage.to_database.refuse(self.chance.random())
 
     def stall_database(self) -> None:
-        self.to_database.stall(1 + self.chance.random() * 2)
+        self.stage.to_database.stall(1 + self.chance.random() * 2)
 
     def cut_broker(self) -> None:
-        self.to_broker.refuse(self.chance.random())
-
-    def _kill_server(self, name: str, how: signal.Signals) -> None:
-        from clarion.base import db, servers
-
-        server = self.servers._found.known[name]
-        pid = server.pid()
-        assert pid is not None
-        os.kill(pid, how)
-        while server.pid() is not None:
-            time.sleep(0.01)
-        server.launch()
-        servers.await_up(server)
-        if name == "postgres":
-            db.engine().dispose()
-
-    def _wake(self, *, everybody: bool = False) -> None:
-        for pid, due in list(self.asleep.items()):
-            if everybody or time.monotonic() >= due:
-                del self.asleep[pid]
-                with suppress(ProcessLookupError):
-                    os.kill(pid, signal.SIGCONT)
+        self.stage.to_broker.refuse(self.chance.random())
 
     # --- how it stands
 
-    def _tally(self) -> Counter[str]:
+    def _until(self, true: Any, what: str) -> None:
+        """Wait for something, as long as anything moves at all."""
+
+        def looked() -> bool:
+            self.stage.wake()
+            if time.monotonic() - self.looked > 1:
+                self.looked = time.monotonic()
+                self._answered(self._read_counters)
+                self._answered(self._resume)
+            return true()
+
+        self.lab.until(looked, what=what, seconds=PATIENCE, look=LOOK)
+
+    def _answered(self, ask: Any) -> Any:
+        """Ask the database until it answers: it was killed a moment ago."""
         from sqlalchemy.exc import DBAPIError
 
         from clarion.base import db
 
-        self._wake()
         while True:
             try:
-                return self.lab.tally()
-            except DBAPIError:  # it was killed a moment ago
+                return ask()
+            except DBAPIError:
                 db.engine().dispose()
                 time.sleep(0.05)
 
+    def _tally(self) -> Counter[str]:
+        return self._answered(self.lab.tally)
+
     def _waiting(self) -> int:
         tally = self._tally()
-        assert tally.total() == self.lab.people, "the sum of all states is the snapshot"
-        return tally["queued"] + tally["claimed"]
+        rest = self.rescue.waiting if not self.rescue.over else 0
+        return tally["queued"] + tally["claimed"] - rest
 
     def _settled(self) -> bool:
         tally = self._tally()
@@ -324,7 +266,8 @@ class Storm:
 
     def _told(self) -> bool:
         """Whether every status that comes at all has been applied."""
-        return not self.simulator.get("stats")["pending"] and not self._unapplied()
+        pending = self.stage.simulator.get("stats")["pending"]
+        return not pending and not self._answered(self._unapplied)
 
     def _unapplied(self) -> int:
         from sqlalchemy import text
@@ -336,60 +279,107 @@ class Storm:
                 text("SELECT count(*) FROM webhook_inbox WHERE applied_at IS NULL")
             )
 
-    def _judged(self, seconds: float) -> dict[str, object]:
-        receipts, rows = self.lab.receipts(), self.lab.rows()
-        twice = sum(1 for n in receipts.values() if n > 1)
-        known = {row.id.hex for row in rows}
+    def _resume(self) -> None:
+        """Click "resume", as a person does, where a breaker has stopped sending."""
+        from sqlalchemy import select
+
+        from clarion.base import db
+        from clarion.messaging import breakers, orders
+        from clarion.messaging.models import Campaign
+
+        with db.transaction() as orm:
+            if not breakers.standing():
+                return
+            stopped = (
+                Campaign.state.in_(("running", "pausing", "paused")),
+                Campaign.state_reason != "paused_by_person",
+            )
+            for order in orm.scalars(select(Campaign.id).where(*stopped)).all():
+                if breakers.resume(order):
+                    self.clicks += 1
+                    orders.go_on(order)
+
+    def _read_counters(self) -> None:
+        """Read an order's counters as its page does; count its rows in the same snapshot."""
+        from sqlalchemy import text
+
+        from clarion.base import db
+        from clarion.messaging import orders
+
+        order = random.choice(self.lab.orders)
+        query = text(
+            "SELECT state, count(*) FROM message"
+            " WHERE account_id = :account AND campaign_id = :order GROUP BY state"
+        )
+        with db.transaction() as orm:
+            orm.connection(execution_options={"isolation_level": "REPEATABLE READ"})
+            shown = orders.progress(order)
+            given = {"account": self.lab.account.id, "order": order}
+            rows = Counter(dict(orm.execute(query, given).all()))
+        self.reads += 1
+        counted = {
+            "total": rows.total(),
+            "queued": rows["queued"] + rows["claimed"],
+            "in_flight": rows["dispatching"],
+            "on_the_way": rows["accepted"] + rows["sent"],
+        }
+        same = ("delivered", "read", "failed", "unknown", "needs_decision", "suppressed",
+                "cancelled", "expired", "held")  # fmt: skip
+        counted |= {state: rows[state] for state in same}
+        if any(getattr(shown, name) != count for name, count in counted.items()):
+            self.miscounted.append([str(shown), counted])
+
+    # --- the judgement
+
+    def _judged(self, seconds: float) -> dict[str, Any]:
+        lab = self.lab
+        receipts, rows = lab.receipts(), lab.rows()
+        numbers = Counter(one["to"] for one in self.stage.simulator.receipts())
         states = Counter(row.state for row in rows)
         wrong = [
             (row.state, row.reason, row.attempts, receipts[row.id.hex])
             for row in rows
-            if not explained(row, receipts[row.id.hex])
+            if not self._explained(row, receipts[row.id.hex])
         ]
-        lost = self.lab.people - len({row.contact_id for row in rows}) + len(wrong)
-        return {
-            "ok": not twice and not lost and set(receipts) <= known,
-            "seed": self.given.seed,
-            "messages": self.lab.people,
-            "kills": dict(self.done),
-            "duplicates": twice,
-            "lost": lost,
-            "wrong": [list(map(str, one)) for one in wrong[:10]],
-            "unknown": states["unknown"],
+        unknown = [row for row in rows if row.state in ("unknown", "needs_decision")]
+        found = {
+            "duplicates": sum(1 for n in numbers.values() if n > 1),
+            "lost": lab.people - len({row.contact_id for row in rows}) + len(wrong),
+            "against_a_stop": self.rescue.disregarded(),
+            "counters_wrong": len(self.miscounted),
             "quarantined": sum(row.reason == "quarantined" for row in rows),
+        }
+        return {
+            "ok": not any(found.values()),
+            "seed": self.given.seed,
+            "messages": lab.people,
+            "strikes": self.done.total(),
+            **found,
+            "wrong": [list(map(str, one)) for one in wrong[:10]],
+            "miscounted": self.miscounted[:3],
+            "counters_read": self.reads,
+            "unknown": len(unknown),
+            "unknown_that_arrived": sum(receipts[row.id.hex] for row in unknown),
             "states": dict(states),
             "receipts": sum(receipts.values()),
+            "restore": self.rescue.found,
+            "resumed_by_a_person": self.clicks,
+            "kills": dict(self.done),
             "seconds": round(seconds, 1),
         }
 
-
-class Provider:
-    """The simulator, reached through the proxy."""
-
-    def __init__(self, simulator: object, url: str) -> None:
-        self._simulator, self.url = simulator, url
-
-    def __getattr__(self, name: str) -> object:
-        return getattr(self._simulator, name)
-
-
-def explained(row: object, receipts: int) -> bool:
-    """Whether a row's end agrees with what the person got."""
-    if row.state in ("accepted", "sent", "delivered", "read"):
-        return receipts == 1
-    if row.state in ("unknown", "needs_decision"):
-        return row.reason in ("no_answer", "") and row.attempts >= 1
-    return row.state in ("failed", "suppressed", "cancelled") and not receipts
-
-
-def free_port() -> int:
-    import socket
-
-    with socket.socket() as one:
-        one.bind(("127.0.0.1", 0))
-        return one.getsockname()[1]
+    def _explained(self, row: Any, receipts: int) -> bool:
+        """Whether a row's end agrees with what the person got."""
+        if row.state in ("accepted", "sent", "delivered", "read"):
+            return receipts == 1
+        if row.state in ("unknown", "needs_decision"):
+            return row.reason in ("no_answer", "restored", "") and row.attempts >= 1
+        if row.state == "failed" and row.reason == "outcome_unknown":
+            return True  # two people have left it, because nobody can know
+        if row.state == "suppressed" and row.address in self.rescue.stopped:
+            return True  # may have got it before the STOP, which came after the backup
+        return row.state in ("failed", "suppressed", "cancelled") and not receipts
 
 
 if __name__ == "__main__":
-    sys.path.insert(0, str(HERE))
     raise SystemExit(main())

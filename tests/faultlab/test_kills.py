@@ -5,7 +5,8 @@ from collections import Counter
 
 import pytest
 
-from clarion.base import broker
+from clarion.base import broker, db
+from clarion.messaging import leases, reconcile
 
 pytestmark = [pytest.mark.faults, pytest.mark.timeout(400)]
 MESSAGES, KILLS, WORKERS, ORDERS, RATE = 3_000, 60, 3, 6, 150
@@ -55,3 +56,27 @@ def test_sixty_kills_and_a_flushed_broker(lab, intake):
 def waiting(lab):
     tally = lab.tally()
     return tally["queued"] + tally["claimed"]
+
+
+def test_a_row_that_kills_workers_is_given_up_alone(lab):
+    """Three workers die of it, the third with nothing else in hand; everybody else flows."""
+    lab.order(100)
+    poison = f"composing:@+55119{50_000_007}"
+    worker, with_it = lab.start(crash_at=poison), []
+
+    while not lab.settled():
+        if lab.ended(worker, 0.2) is not None:
+            with_it.append(lab.ids("dispatching"))
+            assert len(with_it) <= leases.MAX_CLAIMS
+            lab.until(lab.leases_over, what="the end of the leases")
+            with db.transaction():
+                reconcile.look.later()
+            worker = lab.start(crash_at=poison)
+
+    assert len(with_it) == leases.MAX_CLAIMS
+    assert with_it[-1] == set()
+    states = lab.judge()
+    assert lab.ids("unknown") <= set().union(*with_it)
+    assert (states["failed"], states.total()) == (1, 100)
+    assert Counter(row.reason for row in lab.rows())["quarantined"] == 1
+    assert states["accepted"] > 50

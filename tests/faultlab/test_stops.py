@@ -3,13 +3,16 @@
 import os
 import signal
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 from sqlalchemy import create_engine, text
 
 from clarion.base import db
-from clarion.messaging import dispatch
+from clarion.base.errors import Conflict
+from clarion.messaging import dispatch, orders
+from clarion.work import outbox
 
 pytestmark = [pytest.mark.faults, pytest.mark.timeout(120)]
 
@@ -78,6 +81,59 @@ def test_two_workers_share_one_campaign(lab):
 
     assert lab.judge() == {"accepted": 3_000}
     assert sum(lab.receipts().values()) == 3_000
+
+
+def test_nothing_leaves_once_it_is_paused(lab):
+    """Asked at random moments while three workers send; "paused" is the truth each time."""
+    fate = {"answer": "accept", "answer_delay_ms": 100}
+    lab.simulator.post("rules", rules=[{"match": {}, "fate": fate}])
+    order = lab.order(1_000)
+    for _ in range(3):
+        lab.start()
+    stops = 0
+
+    while not lab.settled():
+        gone = len(lab.receipts())
+        lab.until(lambda n=gone: len(lab.receipts()) > n or lab.settled(), what="some more")
+        time.sleep(lab.chance.random() / 10)
+        with suppress(Conflict), db.transaction():  # it may have finished meanwhile
+            orders.pause(order)
+        state = lab.until(lambda: stands(order), what="the end of the calls")
+        if state == "finished":
+            break
+        before = lab.receipts()
+        with db.transaction():
+            dispatch.drain.later(order)
+        lab.until(lambda: outbox.waiting()[0] == 0, what="the bell")
+        assert lab.receipts() == before
+        stops += 1
+        with db.transaction():
+            orders.resume(order)
+
+    assert stops >= 3
+    assert lab.judge() == {"accepted": 1_000}
+
+
+def stands(order):
+    """Say how an order stands, once nothing of it is on the wire."""
+    with db.transaction():
+        state = orders.settle(order)
+    return state if state in ("paused", "finished") else ""
+
+
+@pytest.mark.parametrize("hours", [1, -1])
+def test_a_worker_with_a_wrong_clock_sends_nothing_twice(lab, hours):
+    """Leases, windows and waits are the database's; the worker's own clock decides nothing."""
+    fates = [{"match": {}, "fate": {"answer": "accept", "answer_delay_ms": 20}}]
+    fates.append({"match": {"share": 0.1}, "fate": {"answer": "refuse", "code": 130429}})
+    lab.simulator.post("rules", rules=fates)
+    lab.order(400)
+    lab.start()
+    lab.start(deed=["worker_whose_clock_is_wrong", "", str(hours)])
+
+    lab.until(lab.settled, what="the end")
+
+    assert lab.judge() == {"accepted": 400}
 
 
 def test_an_answer_is_not_lost_with_the_connection(lab, database):

@@ -23,6 +23,12 @@ def test_a_short_storm():
 
     assert done.returncode == 0, done.stderr[-6_000:] + done.stdout
     found = json.loads(done.stdout.splitlines()[-1])
-    assert (found["duplicates"], found["lost"], found["quarantined"]) == (0, 0, 0)
+    assert (found["duplicates"], found["lost"], found["against_a_stop"]) == (0, 0, 0)
+    assert (found["counters_wrong"], found["quarantined"]) == (0, 0)
     assert found["messages"] == 300
     assert sum(found["kills"].values()) == 12
+    restore = found["restore"]
+    assert restore["held"] == restore["settled_late"] + restore["left"] + restore["resent"]
+    assert restore["held"] > 0
+    assert restore["resent"] > 0
+    assert found["counters_read"] > 0

@@ -24,6 +24,7 @@ log = logger(__name__)
 LOOK = 0.01
 PATIENCE = 300.0  # a recovery after a crash may take its time
 STOPPING = 60.0
+WHOLE = 1_000_000  # of a log that begins anew with each launch
 
 CONFIGURATION = {
     "listen_addresses": "",
@@ -88,7 +89,7 @@ class Postgres:
 
     def may_retry(self) -> bool:
         """Say whether it ended because the one before had not quite gone."""
-        said = tail(self.log)
+        said = tail(self.log, WHOLE)  # sessions of the former one may have spoken since
         return "lock file" in said or "shared memory block" in said
 
     def stop(self) -> None:
@@ -220,7 +221,8 @@ def tail(path: Path, size: int = 1500) -> str:
 
 def _spawn(where: Place, words: list[str], log_file: Path) -> subprocess.Popen[bytes]:
     """Start a program as the servers' user, in a session of its own: Ctrl-C is not for it."""
-    with log_file.open("wb") as out:
+    log_file.write_bytes(b"")
+    with log_file.open("ab") as out:  # whoever still writes into it does so at its end
         process = subprocess.Popen(
             words,
             stdin=subprocess.DEVNULL,

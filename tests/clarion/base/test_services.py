@@ -12,7 +12,7 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from clarion.base import places, services
+from clarion.base import places, servers, services
 from clarion.base.errors import Conflict, Misconfigured
 from clarion.base.settings import running_servers
 
@@ -147,6 +147,23 @@ def test_killed_servers_are_started_again(home, running):
     with connect(again.owner_url) as c:
         assert c.execute("SELECT count(*) FROM kept").fetchone()[0] >= 1
     assert ping(again) == b"+PONG\r\n"
+
+
+def test_late_words_of_the_former_server_hide_nothing(tmp_path):
+    """Sessions of a killed PostgreSQL end later, and say so in the log of the new one."""
+    where = places.Place(tmp_path, tmp_path, None)
+    server, may = servers.Postgres(where, Path("postgres")), tmp_path / "may"
+    late = f"until [ -e {may} ]; do sleep 0.02; done; seq 1 1000"
+    former = servers._spawn(where, ["/bin/sh", "-c", f"seq 1 1000; {late}"], server.log)
+    while "1000" not in servers.tail(server.log):
+        time.sleep(0.01)
+    refusal = "FATAL: pre-existing shared memory block is still in use"
+    servers._spawn(where, ["/bin/echo", refusal], server.log).wait()
+    may.touch()
+    former.wait()
+
+    assert server.may_retry()
+    assert "\0" not in server.log.read_text()
 
 
 def test_servers_of_a_killed_owner_are_taken_over(home):

@@ -1,7 +1,8 @@
 """Backups restored, promoted, cloned: nothing is sent again, and no STOP is forgotten."""
 
 import shutil
-from contextlib import ExitStack
+import time
+from contextlib import ExitStack, contextmanager
 
 import psycopg
 import pytest
@@ -36,6 +37,10 @@ from clarion.tenancy.scope import account_scope
 from clarion.testing.factories import make_account, make_sender
 
 SIZE, BEFORE = 12, 4
+CLEANING = (
+    "SELECT pid FROM pg_stat_activity WHERE datname = current_database()"
+    " AND backend_type = 'autovacuum worker'"
+)
 NAME, KEPT, CLONE = "vault", "vault_kept", "vault_clone"
 
 
@@ -575,7 +580,38 @@ def test_a_database_in_use_is_not_replaced(vault, order):
     assert refused.value.code == "database_in_use"
 
 
+def test_the_servers_own_cleaning_is_nobody_in_the_way(vault, order):
+    """Autovacuum comes when it likes; it is no program that has to be stopped."""
+    backup.dump(vault.file)
+    db.session.remove()
+    with slow_cleaning(vault):
+        assert backup.load(vault.file).shut
+
+
 # --- deeds
+
+
+@contextmanager
+def slow_cleaning(vault):
+    """Have autovacuum work in this database until the end."""
+    vault.sql("CREATE TABLE dirt AS SELECT n FROM generate_series(1, 100_000) n")
+    vault.sql(
+        "ALTER TABLE dirt SET (autovacuum_vacuum_cost_delay = 100,"
+        " autovacuum_vacuum_cost_limit = 1, autovacuum_vacuum_scale_factor = 0)"
+    )
+    vault.sql("DELETE FROM dirt")
+    vault.sql("ALTER SYSTEM SET autovacuum_naptime = '1s'")
+    vault.sql("SELECT pg_reload_conf()")
+    url = settings().backup_url.replace("+psycopg", "")
+    try:
+        with psycopg.connect(url, autocommit=True) as connection:
+            while not connection.execute(CLEANING).fetchone():
+                time.sleep(0.05)
+        yield
+    finally:
+        vault.sql("ALTER SYSTEM RESET autovacuum_naptime")
+        vault.sql("SELECT pg_reload_conf()")
+        vault.sql("DROP TABLE dirt")
 
 
 def launch(vault, order, size):
