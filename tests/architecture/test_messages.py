@@ -1,10 +1,14 @@
 """Catalogues: every language Clarion speaks has every sentence, and nothing else."""
 
+import importlib
 import importlib.util
 import shutil
 from pathlib import Path
 
 import pytest
+
+from clarion import boot
+from clarion.tenancy import audit
 
 TOP = Path(__file__).resolve().parents[2]
 
@@ -19,6 +23,11 @@ def load():
 
 
 messages = load()
+LABELLING = [
+    *(f"clarion.console.{name}" for name in ("service", "staffing", "roles", "backups")),
+    *(f"clarion_{name}.service" for name in ("contacts", "campaigns", "templates")),
+    "clarion.portal.service",
+]
 PAIRS = [(root, path) for root in messages.roots() for path in messages.catalogues(root)]
 
 
@@ -92,3 +101,15 @@ def test_sentences_of_pages_code_and_manifests_are_all_found():
     assert (
         "The people an account may message, and proof that it may." in found
     )  # what it is
+
+
+def test_every_label_of_the_log_is_found():
+    """A label that is made in a loop is not: write each one out."""
+    boot.boot()
+    for module in LABELLING:
+        importlib.import_module(module)
+    found = {m.id for root in messages.roots() for m in messages.template(root)}
+
+    assert len(audit._labels) > 60
+    ours = {n: w for n, w in audit._labels.items() if not n.startswith("reminders.")}
+    assert {name: words for name, words in ours.items() if words not in found} == {}
