@@ -15,6 +15,7 @@ import importlib
 import re
 import sys
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 from babel.messages.catalog import Catalog, Message
@@ -79,6 +80,7 @@ def catalogues(root: Path) -> list[Path]:
     return sorted(catalogue(root, "*").parents[2].glob("*/LC_MESSAGES/messages.po"))
 
 
+@cache
 def template(root: Path) -> Catalog:
     """Collect every sentence of a root, in the order a person comes across it."""
     found = Catalog()

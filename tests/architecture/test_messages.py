@@ -1,5 +1,6 @@
 """Catalogues: every language Clarion speaks has every sentence, and nothing else."""
 
+import ast
 import importlib
 import importlib.util
 import shutil
@@ -23,6 +24,7 @@ def load():
 
 
 messages = load()
+WORDS = ("flask_babel", "clarion.base.words")
 LABELLING = [
     *(f"clarion.console.{name}" for name in ("service", "staffing", "roles", "backups")),
     *(f"clarion_{name}.service" for name in ("contacts", "campaigns", "templates")),
@@ -113,3 +115,20 @@ def test_every_label_of_the_log_is_found():
     assert len(audit._labels) > 60
     ours = {n: w for n, w in audit._labels.items() if not n.startswith("reminders.")}
     assert {name: words for name, words in ours.items() if words not in found} == {}
+
+
+def test_no_sentence_is_marked_by_another_name():
+    """What is called otherwise would not be found."""
+    marks = {"gettext", "ngettext", "lazy_gettext", "lazy", "_"}
+    sources = [p for top in ("platform", "plugins") for p in (TOP / top).rglob("*.py")]
+    aliases = {
+        (str(path), one.asname)
+        for path in sources
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.ImportFrom) and node.module in WORDS
+        for one in node.names
+        if one.name in marks and one.asname not in {None, *messages.FUNCTIONS}
+    }
+
+    assert len(sources) > 200
+    assert aliases == set()

@@ -124,4 +124,5 @@ def _plugins() -> list[tuple[Plugin, str, bool]]:
 
 
 def _about(name: str) -> str:
-    return _(about(plugins().found[name].about))
+    said = about(plugins().found[name].about)
+    return _(said) if said else ""  # of nothing, gettext says the catalogue's own header

@@ -101,3 +101,10 @@ def test_who_signs_up_gets_mail_and_account_in_their_language(address, mails, li
     assert answer.status_code == 302
     assert "Willkommen bei Clarion, Ana Lima." in page.text
     assert '<html lang="de"' in page.text
+
+
+def test_the_log_is_translated_too(owner):
+    owner.get("/profile")
+    owner.post("/profile", name="Marina", language="de")
+
+    assert "Angemeldet" in owner.get("/activity").text
