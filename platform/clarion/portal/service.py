@@ -206,6 +206,7 @@ def overview() -> Overview:
                 Campaign.state_reason,
                 Campaign.started_at,
             )
+            .where(Campaign.purpose != "service")  # answers are nobody's campaign
             .order_by(Campaign.created_at.desc(), Campaign.id.desc())
             .limit(PAGE)
         )
