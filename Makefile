@@ -15,7 +15,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/installed
 
-.PHONY: help env frontend demo test check bench pictures faultlab plugin lock
+.PHONY: help env frontend messages demo test check bench pictures faultlab plugin lock
 
 help: ## list what can be made
 	awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
@@ -26,8 +26,12 @@ $(STAMP): requirements.lock pyproject.toml dev/environment.py
 	if [ -z "$(PYTHON)" ]; then echo "Clarion needs Python 3.11 or newer on the PATH." >&2; exit 1; fi
 	$(PYTHON) dev/environment.py $(VENV) >&2
 
-frontend: $(STAMP) ## build the front end when its sources have changed
+frontend: $(STAMP) ## build the front end and the catalogues when their sources have changed
 	$(BIN)/python dev/frontend.py >&2
+	$(BIN)/python dev/messages.py --compile >&2
+
+messages: $(STAMP) ## bring the catalogues of all languages up to date, and list what to translate
+	exec $(BIN)/python dev/messages.py
 
 demo: frontend ## show Clarion on this machine; FRESH=1 begins anew, CHECK=1 runs the whole job once and prints JSON
 	exec $(BIN)/clarion demo $(if $(FRESH),--fresh) $(if $(CHECK),--check) $(ARGS)

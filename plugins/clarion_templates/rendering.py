@@ -185,7 +185,9 @@ def problems(content: Content) -> Iterator[Check]:
 
 
 def _about_identity(content: Content) -> Iterator[Check]:
-    if not _NAME.fullmatch(content.name):
+    if not content.name:
+        yield Check("bad", "name", _("Give the template a name."))
+    elif not _NAME.fullmatch(content.name):
         said = _("The name may hold small letters, digits and underscores only.")
         yield Check("bad", "name", said)
     if content.language not in LANGUAGES:

@@ -12,7 +12,8 @@ from clarion.base.words import _
 from clarion.console import backups, machine, service
 from clarion.messaging import limits, portfolio
 from clarion.messaging.models import Sender
-from clarion.plugging.manager import plugins
+from clarion.plugging.manager import Found, plugins
+from clarion.plugging.manifest import about
 from clarion.web.pages import fragment, is_fragment
 from clarion.web.screens import STOCK, Panel, Screen, expose, needs
 from clarion.web.ui import pill
@@ -160,7 +161,7 @@ class ConsolePluginPanel(Panel):
         found = plugins().found.values()
         order = {"failed": 0, "loaded": 1, "off": 2}
         listed = sorted(found, key=lambda one: (order.get(one.state, 3), one.name))
-        return self.render("console/plugins.html", plugins=listed)
+        return self.render("console/plugins.html", plugins=listed, what_it_is=_what_it_is)
 
     @expose("/<name>")
     @needs("console.plugins")
@@ -170,7 +171,9 @@ class ConsolePluginPanel(Panel):
         if one is None:
             raise NotFound("plugin_unknown", _("There is no such plugin."))
         shut = plugins().shut.get(name, ())
-        return self.render("console/plugin.html", one=one, shut=shut)
+        return self.render(
+            "console/plugin.html", one=one, shut=shut, what_it_is=_what_it_is
+        )
 
 
 class ConsoleBackupPanel(Panel):
@@ -219,3 +222,8 @@ VIEWS: tuple[type, ...] = (
     ConsoleWebhookPanel,
     ConsolePluginPanel,
 )
+
+
+def _what_it_is(one: Found) -> str:
+    said = about(one.about)
+    return _(said) if said else ""  # of nothing, gettext says the catalogue's own header

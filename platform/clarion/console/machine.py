@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from uuid import UUID
 
-from sqlalchemy import func, or_, select
+from sqlalchemy import and_, func, or_, select
 
 from clarion.base import broker, clock, db
 from clarion.base.errors import NotFound
@@ -192,7 +192,7 @@ def today() -> Today:
 
 def _running() -> tuple[list[RunningView], int]:
     orm = db.session()
-    busy = Campaign.state.in_(RUNNING)
+    busy = and_(Campaign.state.in_(RUNNING), Campaign.purpose != "service")
     query = (
         select(
             Campaign.id,

@@ -26,15 +26,12 @@ from clarion.work import mails
 
 RECENT = 20
 
-for _name, _words in (
-    ("console.account.opened", "Opened an account"),
-    ("console.account.renamed", "Renamed an account"),
-    ("console.account.suspended", "Suspended an account"),
-    ("console.account.reopened", "Reopened an account"),
-    ("console.person.disabled", "Disabled a person"),
-    ("console.person.enabled", "Enabled a person"),
-):
-    audit.label(_name, _words)
+audit.label("console.account.opened", "Opened an account")
+audit.label("console.account.renamed", "Renamed an account")
+audit.label("console.account.suspended", "Suspended an account")
+audit.label("console.account.reopened", "Reopened an account")
+audit.label("console.person.disabled", "Disabled a person")
+audit.label("console.person.enabled", "Enabled a person")
 
 
 # --- accounts

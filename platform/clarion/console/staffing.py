@@ -34,17 +34,14 @@ audit.watch(
     skip=("last_login", "login_count", "fail_login_count", "created_on", "changed_on"),
     mask=("password", "email", "username", "first_name", "last_name"),
 )
-for _name, _words in (
-    ("console.staff.signed_in", "Signed in to the console"),
-    ("console.staff.refused", "Was refused at the console's door"),
-    ("console.staff.invited", "Invited a staff member"),
-    ("console.staff.linked", "Made a new link for a staff member"),
-    ("console.staff.password_set", "Chose a password"),
-    ("console.staff.disabled", "Disabled a staff member"),
-    ("console.staff.enabled", "Enabled a staff member"),
-    ("console.staff.roles_changed", "Changed a staff member's roles"),
-):
-    audit.label(_name, _words)
+audit.label("console.staff.signed_in", "Signed in to the console")
+audit.label("console.staff.refused", "Was refused at the console's door")
+audit.label("console.staff.invited", "Invited a staff member")
+audit.label("console.staff.linked", "Made a new link for a staff member")
+audit.label("console.staff.password_set", "Chose a password")
+audit.label("console.staff.disabled", "Disabled a staff member")
+audit.label("console.staff.enabled", "Enabled a staff member")
+audit.label("console.staff.roles_changed", "Changed a staff member's roles")
 
 
 # --- who

@@ -6,6 +6,7 @@ import shutil
 import sys
 import tempfile
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -100,7 +101,8 @@ def _do(stage: Stage, csv: Path) -> dict[str, Any]:
         seen = int(stage.look("stats")["receipts"])
         second = _sent(stage, marina, SECOND, after=seen)
         again = {_digits(one["to"]) for one in _receipts(stage, after=seen)}
-        return _summary(first, second, [*early, *late], again)
+        answers = Counter(_digits(one["to"]) for one in _answers(stage))
+        return _summary(first, second, [*early, *late], again, answers)
 
 
 # --- steps
@@ -129,6 +131,7 @@ def _stop(stage: Stage, people: list[tuple[str, dict[str, str]]]) -> None:
         stage.tell("inbound", **{"from": number}, to=NUMBER_ID, **words)
     told = [number for number, _words in people]
     _wait(stage, lambda: verdict.silenced(told), "A STOP was not heard.")
+    _wait(stage, lambda: verdict.answered(told), "A STOP was not answered.")
     _wait(stage, verdict.settled, "Not every event of the provider is applied.")
 
 
@@ -147,20 +150,31 @@ def _sent(stage: Stage, marina: Customer, name: str, *, after: int) -> verdict.V
 
 def _receipts(stage: Stage, *, after: int) -> list[verdict.Receipt]:
     found: list[verdict.Receipt] = stage.look(f"receipts?format=json&after={after}")
-    return found
+    return _ask(lambda: verdict.apart(found)[0])
+
+
+def _answers(stage: Stage) -> list[verdict.Receipt]:
+    found: list[verdict.Receipt] = stage.look("receipts?format=json&after=0")
+    return _ask(lambda: verdict.apart(found)[1])
 
 
 def _summary(
-    first: verdict.Verdict, second: verdict.Verdict, stopped: list[str], again: set[str]
+    first: verdict.Verdict,
+    second: verdict.Verdict,
+    stopped: list[str],
+    again: set[str],
+    answers: Counter[str],
 ) -> dict[str, Any]:
     after_stop = len({_digits(number) for number in stopped} & again)
     opted_out = [one.figures["left_out"].get("opted_out", 0) for one in (first, second)]
     kept_out = opted_out[1] >= opted_out[0] + len(stopped) - EARLY_STOPS
+    polite = answers == Counter(map(_digits, stopped))  # one to each, and to nobody else
     return {
-        "ok": first.agrees and second.agrees and not after_stop and kept_out,
+        "ok": first.agrees and second.agrees and not after_stop and kept_out and polite,
         **_ask(verdict.imported),
         **_told(first),
         "stops": len(stopped),
+        "stops_answered": answers.total(),
         "sent_after_stop": after_stop,
         "second": _told(second),
     }

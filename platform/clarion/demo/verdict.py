@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import func, select
+from sqlalchemy import Select, func, select
 
 from clarion.base import db
 from clarion.messaging import orders, references, suppression
@@ -97,6 +97,32 @@ def settled() -> bool:
 def silenced(numbers: Iterable[str]) -> bool:
     """Say whether none of these numbers may be written to any more."""
     return all(suppression.is_suppressed("phone", number) for number in numbers)
+
+
+def answered(numbers: Iterable[str]) -> bool:
+    """Say whether each of these people's STOP was answered, and the provider has it."""
+    taken = select(Message.address).where(
+        Message.id.in_(_answers()), Message.state.in_(TAKEN)
+    )
+    return set(numbers) <= set(db.session().scalars(taken))
+
+
+def apart(
+    receipts: Iterable[Receipt],
+) -> tuple[list[Receipt], list[Receipt]]:
+    """Part receipts into those of campaigns and those of answers to a STOP."""
+    answers = set(db.session().scalars(_answers()))
+    parts: tuple[list[Receipt], list[Receipt]] = ([], [])
+    for receipt in receipts:
+        ours = references.read_reference(receipt["reference"])
+        parts[bool(ours and ours[0] in answers)].append(receipt)
+    return parts
+
+
+def _answers() -> Select[tuple[UUID]]:
+    return select(Message.id).where(
+        Message.account_id == current_account(), Message.purpose == "service"
+    )
 
 
 def imported() -> dict[str, Any]:

@@ -39,9 +39,17 @@ class Part:
     button: Literal["url", "quick_reply", ""] = ""
 
 
+FREE = "text"
+"""The variable of a nameless template's body: words written freely."""
+
+
 @dataclass(frozen=True, slots=True)
 class TemplateUse:
-    """An approved template and what is filled in. `language` as the provider names it."""
+    """An approved template and what is filled in. `language` as the provider names it.
+
+    One without a name is no template of the provider's: its body's variable `FREE` is sent
+    free-form, in an open conversation.
+    """
 
     name: str
     language: str
@@ -110,6 +118,14 @@ class Message:
     to_kind: Literal["phone", "bsuid"] = "phone"
     template: TemplateUse | None = None
     text: str = ""
+
+    @property
+    def free_text(self) -> str:
+        """What is sent free-form; empty when a template is used."""
+        if self.template is None or self.template.name:
+            return self.text if self.template is None else ""
+        body = next((p for p in self.template.parts if p.kind == "body"), None)
+        return body.variables.get(FREE, "") if body else ""
 
 
 @dataclass(frozen=True, slots=True)

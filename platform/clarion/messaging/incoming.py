@@ -12,6 +12,7 @@ from clarion.base.telemetry import counter, logger
 from clarion.messaging import (
     breakers,
     channels,
+    farewell,
     gauges,
     identifiers,
     ledger,
@@ -279,7 +280,11 @@ def _reply(reply: Inbound, sender_id: UUID | None) -> None:
         updates.labels("inbound", "repeated").inc()
         return
     if meaning and not _withdrawn(meaning, named, owner, reply.at):
+        fresh = meaning == "stop" and not suppression.for_good(named)
         _honour(meaning, named, reply.at)
+        if fresh and owner is not None and sender_id is not None:
+            said = reply.text or reply.payload
+            farewell.say(sender_id, owner, named, said, reply.at)
     outbox.publish(MessageReceived(inbound_id=new_id))
     updates.labels("inbound", meaning or "message").inc()
 

@@ -262,8 +262,9 @@ def settle(campaign_id: UUID) -> str:
     elif order.state in ("running", "paused") and not waiting:
         order.state = "finished"
         order.finished_at = func.clarion_now()
-        audit.record("messaging.campaign.finished", order)
-        outbox.publish(CampaignFinished(campaign_id=campaign_id))
+        if order.purpose != "service":  # answers, by no person: nobody's campaign
+            audit.record("messaging.campaign.finished", order)
+            outbox.publish(CampaignFinished(campaign_id=campaign_id))
     db.session().flush()
     return order.state
 

@@ -135,6 +135,18 @@ _UNSPACED = re.compile(
 )
 
 
+def languages(text: str) -> list[str]:
+    """List the languages that have the STOP word a message is, or begins with."""
+    said = plain(text).split()
+    starts = {" ".join(said[:count]) for count in range(1, len(said) + 1)}
+    files = sorted((Path(__file__).parent / "stop").glob("*.txt"))
+    return [
+        file.stem
+        for file in files
+        if starts & {plain(word) for word in entries("stop", file.stem)}
+    ]
+
+
 def entries(kind: Literal["stop", "start"], language: str = "*") -> list[str]:
     """Every word or phrase of the files, as written; of one language if it is given."""
     return [

@@ -148,6 +148,17 @@ def is_suppressed(kind: str, value: str, scope: Scope = "marketing") -> bool:
     return db.session().scalar(select(query.exists())) or False
 
 
+def for_good(named: Iterable[tuple[str, str]]) -> bool:
+    """Say whether one of these identifiers is on the list without an end already."""
+    idxs = {identifiers.index(kind, value) for kind, value in named}
+    query = select(Suppression.idx).where(
+        Suppression.account_id == current_account(),
+        Suppression.idx.in_(idxs),
+        Suppression.until.is_(None),
+    )
+    return db.session().scalar(query.limit(1)) is not None
+
+
 def contacts(scope: Scope = "marketing") -> Select[Any]:
     """Return a SELECT of the ids of contacts that are suppressed now."""
     return _live(scope).where(Suppression.contact_id.is_not(None))

@@ -85,3 +85,10 @@ class Plugin:
     cookies: tuple[Cookie, ...] = ()
     hosts: tuple[Host, ...] = ()
     always: bool = False
+
+
+def about(doc: str) -> str:
+    """Make a sentence of what a plugin's module says it is: without its name."""
+    first = doc.strip().partition("\n")[0]
+    text = first.partition(":")[2].strip() or first
+    return text[:1].upper() + text[1:]

@@ -110,7 +110,7 @@ def sign_up() -> Any:
     form = EmailForm()
     if form.validate_on_submit():
         with form.attempt():
-            service.sign_up(form.email.data, _network())
+            service.sign_up(form.email.data, _network(), places.spoken())
             return redirect(url_for(".sent", what="sign-up"))
     return _shown("portal/sign_up.html", form)
 
@@ -139,6 +139,7 @@ def confirm(token: str) -> Any:
                 account_name=form.account_name.data,
                 country=form.country.data,
                 timezone=form.timezone.data,
+                language=places.spoken(),
             )
             answer = _let_in(who, "/")  # a new session; what is said belongs to it
             flash(_("Welcome to Clarion, %(name)s.", name=who.name), "success")
@@ -156,7 +157,7 @@ def forgot() -> Any:
     form = EmailForm()
     if form.validate_on_submit():
         with form.attempt():
-            service.request_reset(form.email.data, _network())
+            service.request_reset(form.email.data, _network(), places.spoken())
             return redirect(url_for(".sent", what="reset"))
     return _shown("portal/forgot.html", form)
 
@@ -191,7 +192,10 @@ def invitation(token: str) -> Any:
     if not offer.known and form.validate_on_submit():
         with form.attempt():
             who = team.accept_as_new(
-                token, name=form.name.data, password=form.password.data
+                token,
+                name=form.name.data,
+                password=form.password.data,
+                language=places.spoken(),
             )
             return _let_in(who, "/")
     return _shown("portal/invitation.html", form, offer=offer, token=token)

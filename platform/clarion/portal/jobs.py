@@ -9,21 +9,24 @@ from clarion.work.jobs import job
 @job(queue="default", idempotent=True, alone=True, system=True)
 def welcome(letter: str, closed: str) -> None:
     """Mail a link to somebody new, or tell somebody known that they have an account."""
-    email = mails.unsealed(closed, letter)["email"]
+    asked = mails.unsealed(closed, letter)
+    email, language = asked["email"], asked.get("language", "")
     token = people.sign_up(email)
     with db.transaction():
         if token is None:
-            mails.post("known", email, link="/sign-in")
+            mails.post("known", email, language=language, link="/sign-in")
         else:
-            mails.post("confirm", email, link=f"/confirm/{token}")
+            mails.post("confirm", email, language=language, link=f"/confirm/{token}")
 
 
 @job(queue="default", idempotent=True, alone=True, system=True)
 def reset(letter: str, closed: str) -> None:
     """Mail a link for a new password, if there is somebody with this address."""
-    email = mails.unsealed(closed, letter)["email"]
+    asked = mails.unsealed(closed, letter)
+    email = asked["email"]
     found = people.request_reset(email)
     if found is not None:
-        token, language = found
+        token, chosen = found
+        language = chosen or asked.get("language", "")
         with db.transaction():
             mails.post("reset", email, language=language, link=f"/reset/{token}")

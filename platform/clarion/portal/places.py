@@ -45,3 +45,8 @@ def languages() -> Choices:
     """List the languages Clarion speaks, each by its own name."""
     found = [(code, Locale.parse(code).display_name or code) for code in words.languages()]
     return [(code, str(name).capitalize()) for code, name in found]
+
+
+def spoken() -> str:
+    """Answer the language of this page, for what is written to its reader."""
+    return str(get_locale() or "en")

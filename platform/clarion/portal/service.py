@@ -41,14 +41,14 @@ RECENT = 5
 # --- the door
 
 
-def sign_up(email: str, address: str) -> None:
+def sign_up(email: str, address: str, language: str = "") -> None:
     """Begin a sign-up: the outcome goes by mail, the answer is the same for everybody."""
-    _by_mail(jobs.welcome, people.parse_email(email), address)
+    _by_mail(jobs.welcome, people.parse_email(email), address, language)
 
 
-def request_reset(email: str, address: str) -> None:
+def request_reset(email: str, address: str, language: str = "") -> None:
     """Ask for a new password: likewise."""
-    _by_mail(jobs.reset, people.parse_email(email), address)
+    _by_mail(jobs.reset, people.parse_email(email), address, language)
 
 
 def sign_in(email: str, password: str, *, address: str, device: str) -> people.SignedIn:
@@ -99,8 +99,8 @@ def change_password(old: str, new: str) -> people.SignedIn:
     return who
 
 
-def invite(email: str, role: str) -> None:
-    """Offer somebody a place in the team, by mail."""
+def invite(email: str, role: str, language: str = "") -> None:
+    """Offer somebody a place in the team, by mail in the language of who invites."""
     access.require("portal.team")
     who = current_actor()
     limits.hit(INVITES, str(who.account_id))
@@ -108,18 +108,19 @@ def invite(email: str, role: str) -> None:
     mails.post(
         "invitation",
         people.parse_email(email),
+        language=language,
         link=f"/invitation/{token}",
         account=who.account_name,
         who=who.name,
     )
 
 
-def _by_mail(job: Job[[str, str]], email: str, address: str) -> None:
+def _by_mail(job: Job[[str, str]], email: str, address: str, language: str) -> None:
     """Do the same for every address: count, write one sealed row, say nothing."""
     limits.hit(MAIL_FROM, address)
     limits.hit(MAIL_TO, email)
     letter = str(db.new_id())
-    job.later(letter, mails.sealed({"email": email}, letter))
+    job.later(letter, mails.sealed({"email": email, "language": language}, letter))
 
 
 def _tell_changed(who: people.SignedIn) -> None:
@@ -205,6 +206,7 @@ def overview() -> Overview:
                 Campaign.state_reason,
                 Campaign.started_at,
             )
+            .where(Campaign.purpose != "service")  # answers are nobody's campaign
             .order_by(Campaign.created_at.desc(), Campaign.id.desc())
             .limit(PAGE)
         )

@@ -17,7 +17,7 @@ from wtforms import BooleanField, IntegerField, SelectField, StringField
 from wtforms.validators import InputRequired, Length
 
 from clarion.plugging.manager import plugins
-from clarion.plugging.manifest import Plugin, Setting
+from clarion.plugging.manifest import Plugin, Setting, about
 from clarion.portal import places, service
 from clarion.tenancy import people, preferences
 from clarion.web.pages import Form, Pages, needs
@@ -124,6 +124,5 @@ def _plugins() -> list[tuple[Plugin, str, bool]]:
 
 
 def _about(name: str) -> str:
-    about = plugins().found[name].about
-    text = about.partition(":")[2].strip() or about
-    return text[:1].upper() + text[1:]
+    said = about(plugins().found[name].about)
+    return _(said) if said else ""  # of nothing, gettext says the catalogue's own header

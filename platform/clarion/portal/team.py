@@ -17,7 +17,7 @@ from flask_babel import lazy_gettext as lazy
 from wtforms import EmailField, RadioField
 from wtforms.validators import InputRequired, Length
 
-from clarion.portal import service
+from clarion.portal import places, service
 from clarion.tenancy import team
 from clarion.tenancy.access import ROLES
 from clarion.tenancy.scope import current_actor
@@ -63,7 +63,7 @@ def invite() -> Any:
     form = InviteForm()
     if form.validate_on_submit():
         with form.attempt():
-            service.invite(form.email.data, form.role.data)
+            service.invite(form.email.data, form.role.data, places.spoken())
             flash(
                 _("The invitation is on its way to %(email)s.", email=form.email.data),
                 "success",

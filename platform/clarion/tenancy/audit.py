@@ -14,6 +14,7 @@ from sqlalchemy.orm import ORMExecuteState, Session
 
 from clarion.base import clock, crypto, db
 from clarion.base.errors import ClarionError
+from clarion.base.words import gettext
 from clarion.tenancy.models import (
     Account,
     AuditEntry,
@@ -57,8 +58,9 @@ def label(name: str, words: str) -> None:
 
 
 def words(name: str) -> str:
-    """Return the words for an audit name; the name itself when it has none."""
-    return _labels.get(name) or name.replace(".", " · ").replace("_", " ")
+    """Return the words for an audit name, translated; the name itself when it has none."""
+    known = _labels.get(name)
+    return gettext(known) if known else name.replace(".", " · ").replace("_", " ")
 
 
 def watch(model: type, *, skip: Iterable[str] = (), mask: Iterable[str] = ()) -> None:

@@ -5,6 +5,7 @@ at once, so that a burst of sign-ins cannot take the memory.
 """
 
 import datetime as dt
+import gzip
 import secrets
 import threading
 import unicodedata
@@ -37,6 +38,7 @@ RUNS = (
 )
 PRODUCT = "clarion"
 COMMON = Path(__file__).parent / "common_passwords.txt"
+LEAKED = Path(__file__).parent / "leaked_passwords.txt.gz"  # see dev/passwords.py
 
 _hasher = PasswordHasher(
     time_cost=2,
@@ -70,12 +72,12 @@ def check(password: str, *, own: tuple[str, ...] = (), field: str = "password") 
     if len(text) > LONGEST:
         sentence = _("Use at most %(count)s characters.", count=LONGEST)
         raise Invalid("password_long", sentence, field=field)
-    if _is_common(text):
-        sentence = _("This password is on lists that attackers try first. Choose another.")
-        raise Invalid("password_common", sentence, field=field)
     if _is_own(text, own):
         sentence = _("Leave your name, your e-mail address and “Clarion” out of it.")
         raise Invalid("password_own", sentence, field=field)
+    if _is_common(text):
+        sentence = _("This password is on lists that attackers try first. Choose another.")
+        raise Invalid("password_common", sentence, field=field)
 
 
 def hashed(password: str) -> str:
@@ -128,9 +130,9 @@ def _normal(password: str) -> str:
 def _is_common(text: str) -> bool:
     """Say whether a password is made of what attackers try first.
 
-    Lists of leaked passwords, cut to those of 12 and more characters, are nearly all one
-    or two of a few hundred words, runs along the keyboard, and some digits: so are the
-    words kept, and every way of putting them together is refused.
+    Leaked passwords of 12 and more characters are nearly all one or two shorter ones,
+    runs along the keyboard, and some digits: so the shorter ones are kept, 38,000 of them
+    besides some hundred words, and every way of putting two together is refused.
     """
     plain = text.casefold()
     if len(set(plain)) <= 4 or _is_repeated(plain):
@@ -188,7 +190,9 @@ def _is_own(text: str, own: tuple[str, ...]) -> bool:
 
 @cache
 def _common() -> frozenset[str]:
-    return frozenset(COMMON.read_text(encoding="utf-8").split("\n")) - {""}
+    chosen = COMMON.read_text(encoding="utf-8").split("\n")
+    leaked = gzip.decompress(LEAKED.read_bytes()).decode().split("\n")
+    return frozenset(chosen).union(leaked) - {""}
 
 
 # --- tokens: random, kept as a hash, good once

@@ -111,11 +111,11 @@ def nav_items() -> list[dict[str, Any]]:
             continue
         out.append(
             {
-                "title": str(item.title),
+                "title": _(str(item.title)),
                 "icon": item.icon,
                 "url": url_for(item.to),
                 "keys": item.keys,
-                "section": str(item.section),
+                "section": _(str(item.section)) if item.section else "",
                 "current": item.to.partition(".")[0] == here,
             }
         )

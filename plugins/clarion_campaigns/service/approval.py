@@ -11,8 +11,7 @@ from sqlalchemy import func, select
 
 from clarion.base import db
 from clarion.base.errors import Conflict, NotFound
-from clarion.base.words import Lazy, _
-from clarion.base.words import lazy as later
+from clarion.base.words import Lazy, _, lazy
 from clarion.messaging import hours, snapshot
 from clarion.tenancy import access, audit
 from clarion.tenancy.scope import current_account, current_actor
@@ -27,12 +26,12 @@ audit.label("campaigns.approval.voided", "The approval is void: something change
 
 VERSION = 1
 PIECES: Mapping[str, Lazy] = {
-    "audience": later("Who gets it"),
-    "template": later("The template and its words"),
-    "variables": later("What fills the variables"),
-    "sender": later("The number it is sent from"),
-    "window": later("When it is sent"),
-    "attestations": later("What the people's consent rests on"),
+    "audience": lazy("Who gets it"),
+    "template": lazy("The template and its words"),
+    "variables": lazy("What fills the variables"),
+    "sender": lazy("The number it is sent from"),
+    "window": lazy("When it is sent"),
+    "attestations": lazy("What the people's consent rests on"),
 }
 """What an approval is bound to. Billing adds the ceiling of the price; old approvals lack
 it then, and are void."""

@@ -4,30 +4,29 @@ import datetime as dt
 
 from clarion.base import clock
 from clarion.base.errors import Invalid
-from clarion.base.words import Lazy, _
-from clarion.base.words import lazy as later
+from clarion.base.words import Lazy, _, lazy
 from clarion.tenancy.scope import current_actor
 
 SOURCES: dict[str, tuple[Lazy, Lazy]] = {
-    "web_form": (later("A form on our web site"), later("Name the page or its address.")),
-    "shop": (later("In our shop or by phone"), later("Name the shop or the counter.")),
-    "paper": (later("On paper"), later("Say where the papers are kept.")),
+    "web_form": (lazy("A form on our web site"), lazy("Name the page or its address.")),
+    "shop": (lazy("In our shop or by phone"), lazy("Name the shop or the counter.")),
+    "paper": (lazy("On paper"), lazy("Say where the papers are kept.")),
     "existing": (
-        later("Our customers, who agreed when they bought"),
-        later("Say in which step of buying they were asked."),
+        lazy("Our customers, who agreed when they bought"),
+        lazy("Say in which step of buying they were asked."),
     ),
-    "other": (later("Another way"), later("Describe it in one sentence.")),
+    "other": (lazy("Another way"), lazy("Describe it in one sentence.")),
     "none": (
-        later("They did not agree, or I do not know"),
-        later("They are imported without consent and get no marketing."),
+        lazy("They did not agree, or I do not know"),
+        lazy("They are imported without consent and get no marketing."),
     ),
     "bought": (
-        later("The list was bought, rented or collected"),
-        later("Such a list cannot be imported."),
+        lazy("The list was bought, rented or collected"),
+        lazy("Such a list cannot be imported."),
     ),
 }
 ATTESTATION_VERSION = "2026-11"
-ATTESTATION = later(
+ATTESTATION = lazy(
     "I confirm that the people in this list agreed to get messages from my business, that"
     " I can show where, when and with which words, and that the list was not bought,"
     " rented or collected without asking them."

@@ -33,16 +33,13 @@ from clarion_contacts.service.tags import key_of
 KEPT = dt.timedelta(hours=24)
 OPEN = ("uploaded", "matched", "attested", "checked", "failed")
 
-for _name, _words in {
-    "uploaded": "Uploaded a list of contacts",
-    "attested": "Confirmed where the people of a list agreed",
-    "started": "Imported a list of contacts",
-    "finished": "A list of contacts was taken in",
-    "cancelled": "Threw an uploaded list away",
-    "undo_started": "Took an import back",
-    "undone": "An import was taken back",
-}.items():
-    audit.label(f"contacts.import.{_name}", _words)
+audit.label("contacts.import.uploaded", "Uploaded a list of contacts")
+audit.label("contacts.import.attested", "Confirmed where the people of a list agreed")
+audit.label("contacts.import.started", "Imported a list of contacts")
+audit.label("contacts.import.finished", "A list of contacts was taken in")
+audit.label("contacts.import.cancelled", "Threw an uploaded list away")
+audit.label("contacts.import.undo_started", "Took an import back")
+audit.label("contacts.import.undone", "An import was taken back")
 
 
 def upload(file_name: str, raw: bytes) -> Import:

@@ -517,6 +517,7 @@ def _messages(contact_id: UUID) -> list[MessageLine]:
             Message.state_since,
             Message.reason,
             func.coalesce(Attempt.code, ""),
+            Campaign.purpose,
         )
         .outerjoin(
             Campaign,
@@ -543,7 +544,7 @@ def _messages(contact_id: UUID) -> list[MessageLine]:
         lines.append(
             MessageLine(
                 id=row.id,
-                campaign_id=row.campaign_id,
+                campaign_id=row.campaign_id if row.purpose != "service" else None,
                 campaign=row[2] or "",
                 state=row.state,
                 since=row.state_since,

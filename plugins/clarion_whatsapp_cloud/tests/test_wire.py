@@ -86,6 +86,13 @@ def test_a_text_is_written_like_the_recorded_one():
     assert wire.encode(message(text=golden["text"]["body"])) == golden
 
 
+def test_a_template_without_a_name_is_free_text():
+    golden = wire.encode(message(text="Good bye."))
+    use = TemplateUse("", "", (Part("body", {"text": "Good bye."}),))
+
+    assert wire.encode(message(template=use)) == golden
+
+
 def test_a_positional_template_is_written_like_the_recorded_one():
     template = TemplateUse(
         "number_confirmation",

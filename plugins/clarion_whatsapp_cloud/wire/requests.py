@@ -29,10 +29,11 @@ def encode(message: Message) -> dict[str, Json]:
         "recipient_type": "individual",
         **_recipient(message),
     }
-    if message.template is not None:
+    if message.template is not None and message.template.name:
         body |= {"type": "template", "template": _template(message.template)}
     else:
-        body |= {"type": "text", "text": {"body": message.text, "preview_url": False}}
+        text = {"body": message.free_text, "preview_url": False}
+        body |= {"type": "text", "text": text}
     if message.reference:
         body["biz_opaque_callback_data"] = message.reference
     return body

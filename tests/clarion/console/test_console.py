@@ -103,6 +103,16 @@ def test_the_door_is_ours(web):
     assert "unsafe" not in answer.headers["Content-Security-Policy"]
 
 
+def test_the_console_speaks_the_browsers_language(desk):
+    """Its menu, and what a plugin is, come from manifests."""
+    page = desk.get("/console/plugins/", **{"Accept-Language": "de"})
+
+    assert '<html lang="de"' in page.text
+    assert "Warteschlangen" in page.text
+    assert "Die Menschen, an die ein Konto schreiben darf" in page.text
+    assert "Queues" in desk.get("/console/plugins/").text
+
+
 def test_tabs_of_an_account(desk, tenant):
     path = f"/console/accounts/{tenant.id}"
 

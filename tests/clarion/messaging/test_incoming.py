@@ -299,3 +299,96 @@ def test_a_halting_failure_pauses_once_however_often_it_is_told(account, sent):
     with db.transaction() as orm:
         assert orm.scalar(select(Sender.state)) == "active"
         assert orm.scalar(select(Campaign.state)) == "running"
+
+
+# --- the one answer to a STOP
+
+
+@pytest.fixture
+def today():
+    """The provider's time of what is written now."""
+    with db.transaction():
+        return int(db.session().scalar(select(func.extract("epoch", func.clarion_now()))))
+
+
+def answers(simulator):
+    return [
+        (one["to"], one["text"]) for one in simulator.receipts() if one["type"] == "text"
+    ]
+
+
+@pytest.mark.parametrize("words", ["STOP", "stop please"])
+def test_a_stop_is_answered_once(account, sent, run_jobs, simulator, today, words):
+    _, _, number, *_ = sent
+
+    for n in range(3):
+        deliver(account, reply(words, number, wamid=f"wamid.in.{n}", at=today + n))
+        run_jobs()
+
+    [(to, text)] = answers(simulator)
+    assert to.lstrip("+") == number.lstrip("+")
+    assert text.startswith("You will get no more offers from")
+    assert "START" in text
+
+
+def test_the_answer_is_in_the_language_of_the_word(
+    account, sent, run_jobs, simulator, today
+):
+    _, _, number, *_ = sent
+
+    deliver(account, reply("Abmelden", number, at=today))
+    run_jobs()
+
+    assert [text[:10] for _to, text in answers(simulator)] == ["Sie bekomm"]
+
+
+@pytest.mark.parametrize(
+    ("words", "from_now"),
+    [("I never stop reading this", 0), ("START", 0), ("STOP", -90_000)],
+    ids=["doubtful", "start", "yesterday's"],
+)
+def test_nothing_else_is_answered(
+    account, sent, run_jobs, simulator, today, words, from_now
+):
+    _, _, number, *_ = sent
+
+    deliver(account, reply(words, number, at=today + from_now))
+    run_jobs()
+
+    assert len(simulator.receipts()) == 1
+    assert answers(simulator) == []
+
+
+def test_a_stop_of_a_stranger_is_not_answered(account, sent, run_jobs, simulator, today):
+    deliver(account, reply("STOP", "+5511977777777", at=today))
+    run_jobs()
+
+    assert answers(simulator) == []
+
+
+def test_who_comes_back_and_stops_again_gets_one_a_day(
+    account, sent, run_jobs, simulator, today
+):
+    _, _, number, *_ = sent
+    words = ["STOP", "START", "STOP"]
+    for n, said in enumerate(words):
+        deliver(account, reply(said, number, wamid=f"wamid.in.{n}", at=today + n))
+        run_jobs()
+    assert len(answers(simulator)) == 1
+
+
+def test_an_answer_is_nobodys_campaign(account, sent, run_jobs, today):
+    order, contact, number, *_ = sent
+
+    deliver(account, reply("STOP", number, at=today))
+    run_jobs()
+
+    with db.transaction():
+        told = db.session().execute(
+            select(Message.state, Message.purpose, Message.lane, Campaign.name)
+            .join(Campaign, Campaign.id == Message.campaign_id)
+            .where(Message.contact_id == contact, Message.campaign_id != order)
+        )
+        assert [tuple(row) for row in told] == [
+            ("accepted", "service", 2, "Answers to STOP")
+        ]

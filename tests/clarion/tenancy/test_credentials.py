@@ -1,5 +1,9 @@
 """Passwords: what is refused, how they are kept, how many are checked at once."""
 
+import contextlib
+import gzip
+import random
+import string
 import threading
 import time
 
@@ -25,6 +29,10 @@ OWN = ("marina@casaverde.example", "Marina Lopes", "Casa Verde")
         ("1qaz2wsx3edc4rfv", "password_common"),
         ("abcabcabcabc", "password_common"),
         ("aaaaaaaaaaaab", "password_common"),
+        ("zaq1xsw2cde3", "password_common"),
+        ("ticketmaster", "password_common"),
+        ("Mercury12345678", "password_common"),
+        ("chickenwing101", "password_common"),
         ("clarion-2026!!", "password_own"),
         ("marina@casaverde", "password_own"),
         ("casaverde-9931", "password_own"),
@@ -44,6 +52,28 @@ def test_rules(password, code):
         credentials.check(password, own=OWN)
     assert refused.value.code == code
     assert refused.value.field == "password"
+
+
+def test_every_long_password_of_the_leaked_ones_is_refused():
+    text = gzip.decompress(credentials.LEAKED.read_bytes()).decode()
+    leaked = [one for one in text.split() if len(one) >= credentials.SHORTEST]
+    assert len(leaked) > 300
+
+    let_in = []
+    for one in leaked:
+        with contextlib.suppress(Invalid):
+            credentials.check(one)
+            let_in.append(one)
+
+    assert let_in == []
+
+
+def test_passwords_made_by_a_machine_are_taken():
+    signs = string.ascii_letters + string.digits
+    source = random.Random(7)
+
+    for _ in range(300):
+        credentials.check("".join(source.choices(signs, k=credentials.SHORTEST)))
 
 
 def test_a_refusal_is_quick_however_long_the_password():
