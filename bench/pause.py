@@ -166,7 +166,9 @@ class Trial:
         return max(0.0, max(one["at"] for one in self.simulator.receipts()) - moment)
 
     def _arrived(self) -> dict[str, float]:
-        return {f"+{one['to'].lstrip('+')}": one["at"] for one in self.simulator.receipts()}
+        """When each person got an offer; the answer to a STOP is none."""
+        offers = (one for one in self.simulator.receipts() if one["template"])
+        return {f"+{one['to'].lstrip('+')}": one["at"] for one in offers}
 
     def _count(self) -> int:
         return int(self.simulator.get("stats")["receipts"])
