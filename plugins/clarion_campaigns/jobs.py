@@ -36,7 +36,9 @@ def tally(campaign_id: UUID) -> None:
 def start_late() -> None:
     """Ring for campaigns whose time has come, and for those whose start was not heard."""
     unheard = and_(Draft.state == "starting", Draft.updated_at < func.clarion_now() - LATE)
-    due = and_(Draft.state == "scheduled", Draft.starts_at <= func.clarion_now())
+    due = and_(
+        Draft.state.in_(("scheduled", "submitted")), Draft.starts_at <= func.clarion_now()
+    )
     waiting = select(Draft.account_id, Draft.id).where(or_(unheard, due))
     with db.transaction():
         found = [tuple(row) for row in db.session().execute(waiting)]

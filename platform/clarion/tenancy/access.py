@@ -34,6 +34,12 @@ def require(permission: str) -> None:
         )
 
 
+def roles(permission: str) -> tuple[str, ...]:
+    """Name the portal roles that have a permission; none for one nobody knows."""
+    wanted = _known().get(permission)
+    return wanted.roles if wanted else ()
+
+
 @cache
 def _known() -> dict[str, Permission]:
     return plugins().permissions("portal")

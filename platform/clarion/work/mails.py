@@ -147,6 +147,10 @@ def _stopped(link: str, account: str, what: str, why: str, todo: str) -> Text:
     ]
 
 
+def _notice(link: str, subject: str, text: str) -> Text:
+    return subject, [*text.split("\n\n"), link]
+
+
 KINDS: Final[dict[str, Callable[..., Text]]] = {
     "confirm": _confirm,
     "known": _known,
@@ -155,4 +159,5 @@ KINDS: Final[dict[str, Callable[..., Text]]] = {
     "password_changed": _password_changed,
     "new_device": _new_device,
     "stopped": _stopped,
+    "notice": _notice,
 }

@@ -445,6 +445,7 @@ def _step(draft_id: UUID, name: str, error: ClarionError | None = None) -> str:
         blocked=any(p.level == "bad" for p in problems),
         error=error,
         saved=False,
+        whys=service.WHYS,
         may_edit=access.allowed("campaigns.edit"),
         **shown,
         **_choices(found, name),

@@ -56,6 +56,7 @@ from clarion_campaigns.service.sending import (
     take_back,
 )
 from clarion_campaigns.service.story import Story, story
+from clarion_campaigns.service.telling import WHYS
 
 __all__ = [
     "FIXED",
@@ -65,6 +66,7 @@ __all__ = [
     "STEPS",
     "TEXT_MAX",
     "TYPE_ABOVE",
+    "WHYS",
     "Asked",
     "Day",
     "Deed",

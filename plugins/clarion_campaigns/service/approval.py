@@ -16,6 +16,7 @@ from clarion.messaging import hours, snapshot
 from clarion.tenancy import access, audit
 from clarion.tenancy.scope import current_account, current_actor
 from clarion_campaigns.models import Approval, Draft
+from clarion_campaigns.service import telling
 from clarion_campaigns.service.drafts import fillings, locked, view
 from clarion_contacts import service as contacts
 from clarion_templates import service as templates
@@ -106,6 +107,7 @@ def ask(row: Draft) -> None:
         )
     )
     audit.record("campaigns.campaign.submitted", row, people=row.people)
+    telling.approval_wanted(row, str(who.id), who.name)
     db.session().flush()
 
 

@@ -17,7 +17,7 @@ from clarion.tenancy.scope import current_account, current_actor
 from clarion.work import outbox
 from clarion_campaigns.events import CampaignLaunched, CampaignNotStarted
 from clarion_campaigns.models import Draft, Occurrence
-from clarion_campaigns.service import approval, planning, restoring, review
+from clarion_campaigns.service import approval, planning, restoring, review, telling
 from clarion_campaigns.service.drafts import (
     DraftView,
     changed,
@@ -126,10 +126,13 @@ def start(draft_id: UUID) -> dt.timedelta | None:
     was approved makes the campaign a draft again, and says why.
     """
     row = locked(draft_id)
-    if row.state not in ("starting", "scheduled"):
+    if row.state not in ("starting", "scheduled", "submitted"):
         return None
     draft, now = view(row), timing.now()
     planned = planning.first_instant(draft, row.purpose)
+    if row.state == "submitted":
+        _lapse(row, draft, planned, now)
+        return None
     if planned is not None and planned > now:
         row.starts_at = planned
         return planned - now
@@ -297,6 +300,15 @@ def _not_approved(row: Draft, order: Campaign) -> str:
     return ""
 
 
+def _lapse(
+    row: Draft, draft: DraftView, planned: dt.datetime | None, now: dt.datetime
+) -> None:
+    """Give back what nobody approved before it was too late to begin."""
+    late = planned is not None and draft.schedule.start_by(planned) < now
+    if late and planned is not None and _mine(row, planned):
+        _refuse_start(row, planned, "approval_late", "missed")
+
+
 def _refuse_start(row: Draft, planned: dt.datetime, why: str, outcome: str) -> None:
     query = update(Occurrence).where(
         Occurrence.account_id == current_account(),
@@ -306,6 +318,7 @@ def _refuse_start(row: Draft, planned: dt.datetime, why: str, outcome: str) -> N
     db.session().execute(query.values(outcome=outcome))
     audit.record("campaigns.campaign.not_started", row, why=why)
     outbox.publish(CampaignNotStarted(draft_id=row.id, reason=why))
+    telling.not_started(row, why)
     _back_to_draft(row, why)
 
 
