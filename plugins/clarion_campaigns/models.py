@@ -5,6 +5,7 @@ from typing import Any
 from uuid import UUID
 
 from sqlalchemy import (
+    BigInteger,
     CheckConstraint,
     DateTime,
     ForeignKeyConstraint,
@@ -23,6 +24,7 @@ from clarion.base.db import Wall, column
 from clarion.tenancy.models import NOW, AccountBase, Time
 
 STATES = ("draft", "submitted", "scheduled", "starting", "launched", "cancelled")
+FOLLOW_UPS = ("", "proposed", "declined")
 OUTCOMES = ("started", "missed", "refused")
 
 
@@ -42,13 +44,19 @@ class Draft(AccountBase):
         Index("ix_campaigns_draft_due", "state", "starts_at"),
         CheckConstraint(f"state IN {STATES!r}", name="state"),
         CheckConstraint("purpose IN ('', 'marketing', 'utility')", name="purpose"),
+        CheckConstraint(f"follow_up IN {FOLLOW_UPS!r}", name="follow_up"),
         CheckConstraint(
             "(state = 'launched') = (campaign_id IS NOT NULL)", name="campaign_id"
         ),
     )
     wall = Wall(
         kind="content",
-        system=("SELECT (id, account_id, state, starts_at, updated_at)",),
+        system=(
+            (
+                "SELECT (id, account_id, state, purpose, starts_at, launched_at, follow_up,"
+                " updated_at)"
+            ),
+        ),
     )
 
     name: Mapped[str] = column(String(120), pd="account.content", log="ok")
@@ -78,6 +86,13 @@ class Draft(AccountBase):
     launched_by: Mapped[str] = column(
         String(120), pd="person.name", retention="account", server_default="", log="mask"
     )
+    # the most it may cost, as it was launched; None: no price was known
+    ceiling_micros: Mapped[int | None] = column(BigInteger, pd=None)
+    currency: Mapped[str] = column(String(3), pd=None, server_default="")
+    # whether a follow-up was proposed to the team, to how many people, and not wanted
+    follow_up: Mapped[str] = column(String(10), pd=None, server_default="")
+    follow_up_people: Mapped[int] = column(pd=None, server_default="0")
+    follow_up_at: Mapped[dt.datetime | None] = column(Time, pd=None)
     vouched_at: Mapped[dt.datetime | None] = column(Time, pd=None)
     finished_at: Mapped[dt.datetime | None] = column(Time, pd=None)
     revision: Mapped[int] = column(pd=None, server_default="1")

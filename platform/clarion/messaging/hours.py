@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from sqlalchemy import (
+    BigInteger,
     CheckConstraint,
     ColumnElement,
     Date,
@@ -53,6 +54,7 @@ class SendingRules(AccountBase):
         CheckConstraint("weekdays BETWEEN 1 AND 127", name="weekdays"),
         CheckConstraint("1 <= per_day AND per_day <= per_week", name="caps"),
         CheckConstraint("approve_above >= 0", name="approve_above"),
+        CheckConstraint("approve_above_price >= 0", name="approve_above_price"),
     )
     wall = Wall(kind="operational", staff=("SELECT",))
 
@@ -62,6 +64,7 @@ class SendingRules(AccountBase):
     per_day: Mapped[int] = column(SmallInteger, pd=None, server_default="1")
     per_week: Mapped[int] = column(SmallInteger, pd=None, server_default="3")
     approve_above: Mapped[int | None] = column(pd=None)
+    approve_above_price: Mapped[int | None] = column(BigInteger, pd=None)  # millionths
     updated_at: Mapped[dt.datetime] = column(Time, pd=None, server_default=NOW)
 
 

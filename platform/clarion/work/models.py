@@ -91,6 +91,11 @@ class WebhookInbox(AccountBase):
             "seq",
             postgresql_where=text("applied_at IS NULL"),
         ),
+        Index(
+            "ix_webhook_inbox_done",
+            "applied_at",
+            postgresql_where=text("applied_at IS NOT NULL"),
+        ),
     )
     wall = Wall(
         kind="content",
