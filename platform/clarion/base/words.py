@@ -75,6 +75,20 @@ def lazy(message: str, /, **values: Any) -> Lazy:
     return Lazy(message, values)
 
 
+def country(code: str) -> str:
+    """Name a country, given as two letters, in the language that is spoken."""
+    from babel.core import Locale, UnknownLocaleError  # noqa: PLC0415 -- slow import
+
+    babel = _babel()
+    spoken = babel.get_locale() if babel is not None else None
+    tag = str(spoken or _language.get() or "en").partition("_")[0]
+    try:
+        found = Locale.parse(tag).territories.get(code)
+    except (ValueError, UnknownLocaleError):
+        found = None
+    return str(found or code)
+
+
 _ = gettext
 
 

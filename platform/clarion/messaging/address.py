@@ -137,6 +137,13 @@ def region_of(e164: str) -> str:
     return phonenumbers.region_code_for_number(number) or plan.region
 
 
+def prefix_of(region: str) -> tuple[str, bool]:
+    """How numbers of a country begin (`+55`), and whether they alone begin so."""
+    code = phonenumbers.country_code_for_region(region)
+    shared = len(phonenumbers.region_codes_for_country_code(code)) > 1
+    return (f"+{code}", not shared) if code else ("", False)
+
+
 def regions() -> frozenset[str]:
     """Every country `parse_phone` knows, as two letters."""
     return frozenset(phonenumbers.SUPPORTED_REGIONS)

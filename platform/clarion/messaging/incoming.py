@@ -12,6 +12,7 @@ from clarion.base.telemetry import counter, logger
 from clarion.messaging import (
     breakers,
     channels,
+    countries,
     farewell,
     gauges,
     identifiers,
@@ -94,6 +95,7 @@ def _statuses(channel: Channel, read: Sequence[StatusUpdate]) -> None:
     told = [(rows[n], read[n]) for n in sorted(done.failed | done.unknown)]
     _silence([(row, update) for row, update in told if _silences(update)])
     _pause(channel, [(row, update) for row, update in told if _halts(update)])
+    _bar(channel, [row for row, _update in told if row.reason == countries.REASON])
     failed = [row for row, update in told if update.status == "failed"]
     gauges.reported(channel.transport, failed)
     log.info("statuses.applied", events=len(rows), moved=done.moved)
@@ -187,6 +189,14 @@ def _silence(told: Sequence[tuple[Advance, StatusUpdate]]) -> None:
         suppression.suppress(
             addresses, scope=scope, reason="provider_stop", contact_id=contact_id
         )
+
+
+def _bar(channel: Channel, told: Sequence[Advance]) -> None:
+    """Leave out the countries of those the provider does not let us write to."""
+    messages = _messages(told).values()
+    numbers = {one.address for one in messages if one.address_kind == "phone"}
+    if numbers:
+        countries.refused(channel.id, numbers)
 
 
 def _pause(channel: Channel, told: Sequence[tuple[Advance, StatusUpdate]]) -> None:

@@ -12,6 +12,7 @@ from clarion.base import crash, db
 from clarion.base.errors import Conflict, Invalid, NotFound
 from clarion.base.words import _
 from clarion.messaging import (
+    countries,
     counts,
     doubts,
     lanes,
@@ -169,6 +170,7 @@ def start(campaign_id: UUID, audience: Select[Any]) -> int:
     if order.start_by is not None and order.start_by < timing.now():
         raise Conflict("start_missed", _("It is too late to begin this campaign."))
     rows = snapshot.freeze(campaign_id, audience)
+    countries.after_freeze(order)
     if order.wave:
         from clarion.messaging import launches  # it releases by the verbs of this module
 

@@ -181,6 +181,12 @@ REASONS: Mapping[tuple[str, str], _Row] = {
         _("Send to them in a later campaign, or change the limit in Settings."),
         retry=True,
     ),
+    ("suppressed", "country_restricted"): _Row(
+        _("Country not allowed"),
+        _("The provider does not let your business write to people in this country."),
+        _("Once the provider allows it, open Senders and let the country be tried again."),
+        retry=True,
+    ),
     ("suppressed", "no_sending_hours"): _Row(
         _("No hour suits their country"),
         _("Their country has several time zones, and no moment is allowed in all of them."),
@@ -312,7 +318,7 @@ CAUSES: Mapping[str, _Row] = {
     "country_restricted": _Row(
         _("Country not allowed"),
         _("The provider does not let your business write to this country."),
-        _("Leave this country out of the segment."),
+        _("Nothing: the other people of this country are left out from now on."),
     ),
     "stopped_marketing": _Row(
         _("Said stop in WhatsApp"),

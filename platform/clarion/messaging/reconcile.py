@@ -13,6 +13,7 @@ from clarion.base.telemetry import logger
 from clarion.messaging import (
     ageing,
     breakers,
+    countries,
     counts,
     gauges,
     incoming,
@@ -31,6 +32,7 @@ from clarion.work.jobs import job
 
 log = logger(__name__)
 IDLE = dt.timedelta(seconds=3)
+JUST_NOW = dt.timedelta(minutes=1)
 
 
 @job(queue="default", idempotent=True, alone=True, system=True)
@@ -62,6 +64,7 @@ def mend() -> None:
             late=len(late),
         )
     with db.transaction():
+        countries.look()
         gauges.weigh_opt_outs()
         breakers.tick()
         launches.tick()
@@ -104,6 +107,7 @@ def _accounts() -> list[UUID]:
         or_(
             Campaign.state.in_(("running", "pausing")),
             (Campaign.state == "paused") & (Campaign.finish_by <= func.clarion_now()),
+            Campaign.finished_at > func.clarion_now() - JUST_NOW,  # its last answers
         ),
     )
     orphaned = select(Orphan.id).where(Orphan.account_id == Account.id)

@@ -22,7 +22,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import aggregate_order_by, insert
 
 from clarion.base import db
-from clarion.messaging import counts, hours, timing
+from clarion.messaging import counts, countries, hours, timing
 from clarion.messaging.models import Campaign, Message, Suppression
 from clarion.tenancy.scope import current_account
 
@@ -44,7 +44,8 @@ def freeze(campaign_id: UUID, audience: Select[Any]) -> int:
     a = audience.subquery("audience")
     order = db.session().scalars(select(Campaign).where(Campaign.id == campaign_id)).one()
     slot, here = _slots(order, a)
-    refused = _refused(a, Campaign.purpose)
+    barred = countries.among(a, order.sender_id)
+    refused = _refused(a, Campaign.purpose, barred)
     reason = case((refused != "", refused), else_=slot.c.refused)
     state = case(
         (reason == "", "queued"), (reason == timing.LATE, "expired"), else_="suppressed"
@@ -89,10 +90,26 @@ FROZEN = (
 )  # fmt: skip
 
 
+def counted(audience: Select[Any], sender_id: UUID | None) -> dict[str, int]:
+    """Count an audience by why its people get nothing from a number; empty: they do.
+
+    What `freeze` would leave out, apart from what changes until then.
+    """
+    a = audience.subquery("audience")
+    reason: ColumnElement[Any] = a.c.reason
+    if sender_id is not None:
+        barred = countries.among(a, sender_id)
+        reason = case((and_(a.c.reason == "", barred), countries.REASON), else_=reason)
+    query = select(reason.label("why"), func.count()).group_by("why")
+    found = {why: number for why, number in db.session().execute(query)}  # noqa: C416
+    return found
+
+
 def digest_of(audience: Select[Any], purpose: str) -> str:
     """Sum up who an audience is, whose message would leave or was stopped by a STOP.
 
-    A STOP changes nothing: it only takes away. SHA-256, in hexadecimal.
+    A STOP changes nothing, nor does a country that is left out: they only take away.
+    SHA-256, in hexadecimal.
     """
     a = audience.subquery("audience")
     kept = _refused(a, literal(purpose)).in_(("", "opted_out"))
@@ -106,7 +123,7 @@ def digest_frozen(campaign_id: UUID) -> str:
         Message.campaign_id == campaign_id,
         or_(
             Message.state != "suppressed",
-            Message.reason.in_(("opted_out", timing.NEVER)),
+            Message.reason.in_(("opted_out", countries.REASON, timing.NEVER)),
         ),
     )
     return _digest(select(_summed(Message.contact_id, Message.address_idx)).where(kept))
@@ -115,15 +132,23 @@ def digest_frozen(campaign_id: UUID) -> str:
 # --- private
 
 
-def _refused(a: FromClause, purpose: Any) -> ColumnElement[Any]:
-    """Say why somebody gets nothing: on the do-not-contact list, or the audience's reason."""
+def _refused(
+    a: FromClause, purpose: Any, barred: ColumnElement[bool] | None = None
+) -> ColumnElement[Any]:
+    """Say why somebody gets nothing: on the do-not-contact list, or the audience's reason.
+
+    Else, whoever lives in a country that is barred.
+    """
     listed = exists().where(
         Suppression.account_id == current_account(),
         or_(Suppression.idx == a.c.address_idx, Suppression.contact_id == a.c.contact_id),
         or_(Suppression.scope == "all", purpose == "marketing"),
         or_(Suppression.until.is_(None), Suppression.until > func.clarion_now()),
     )
-    return case((listed, "opted_out"), else_=a.c.reason)
+    if barred is None:
+        return case((listed, "opted_out"), else_=a.c.reason)
+    there = and_(a.c.reason == "", barred)
+    return case((listed, "opted_out"), (there, countries.REASON), else_=a.c.reason)
 
 
 def _slots(order: Campaign, a: FromClause) -> tuple[Any, ColumnElement[bool]]:

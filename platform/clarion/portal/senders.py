@@ -10,7 +10,8 @@ from wtforms import IntegerField, PasswordField, SelectField, StringField
 from wtforms.validators import InputRequired, Length, NumberRange, Optional
 
 from clarion.base.errors import NotFound
-from clarion.messaging import channels, limits, paces
+from clarion.base.words import country as country_name
+from clarion.messaging import channels, countries, limits, paces
 from clarion.portal import service
 from clarion.web.pages import Form, Pages, needs
 
@@ -155,6 +156,20 @@ def resume(sender_id: UUID) -> Response:
     return make_response(redirect(url_for(".index")))
 
 
+@pages.post("/<uuid:channel_id>/country/<code>")
+@needs("portal.senders")
+def lift(channel_id: UUID, code: str) -> Response:
+    """Write to people of a country again that the provider had refused."""
+    if countries.lift(channel_id, code):
+        said = _(
+            "From the next campaign on, people in %(where)s are written to again. If the"
+            " provider still refuses, they are left out again.",
+            where=country_name(code),
+        )
+        flash(said, "success")
+    return make_response(redirect(url_for(".show", channel_id=channel_id)))
+
+
 def _shown(
     channel_id: UUID, form: SecretsForm, refused: RateForm | None = None
 ) -> Response:
@@ -167,6 +182,8 @@ def _shown(
         form=form,
         refused=refused,
         paces=paces.of_channel(channel_id),
+        barred=countries.standing(channel_id),
+        country=country_name,
         verify_token=service.verify_token(channel_id),
     )
     return make_response(page, 422 if form.errors or refused else 200)

@@ -7,7 +7,7 @@ from uuid import UUID
 
 from clarion.base.errors import NotFound
 from clarion.base.words import _, ngettext
-from clarion.messaging import channels, launches, outcomes, timing
+from clarion.messaging import channels, launches, outcomes, snapshot, timing
 from clarion.tenancy import access
 from clarion_campaigns.service import planning, restoring
 from clarion_campaigns.service.drafts import FIXED, DraftView, get
@@ -88,7 +88,9 @@ def rail(draft_id: UUID, at: int = 0) -> Rail:
     template, sender = _template(draft), _sender(draft)
     purpose = template.category if template else "marketing"
     fillings = draft.fillings
-    counted = contacts.count(draft.segment, fillings, purpose)
+    audience = contacts.audience(draft.segment, fillings, purpose)
+    counts = snapshot.counted(audience, sender.id if sender else None)
+    reached, total = counts.pop("", 0), sum(counts.values())
     samples = contacts.sample(draft.segment, fillings, purpose, limit=PEOPLE)
     at = min(max(at, 0), max(len(samples) - 1, 0))
     shown = samples[at] if samples else None
@@ -96,9 +98,9 @@ def rail(draft_id: UUID, at: int = 0) -> Rail:
         draft=draft,
         template=template,
         sender=sender,
-        total=counted.total,
-        reached=counted.reached,
-        left_out=left_out(counted.left_out),
+        total=reached + total,
+        reached=reached,
+        left_out=left_out(counts),
         missing=_missing(draft, purpose) if draft.variables else {},
         message=_message(template, shown.variables if shown else {}),
         person=(shown.name or shown.phone) if shown else "",

@@ -244,8 +244,11 @@ def test_one_in_ten_refused_for_its_content_stops_it_too(make_order, simulator, 
     assert tally(order)["queued"] > 100
 
 
-def test_people_who_cannot_be_reached_stop_nobody_else(make_order, simulator, run_jobs):
-    rule(simulator, {"answer": "refuse", "code": 131026})
+@pytest.mark.parametrize("code", [131026, 130497])
+def test_people_who_cannot_be_reached_stop_nobody_else(
+    make_order, simulator, run_jobs, code
+):
+    rule(simulator, {"answer": "refuse", "code": code})
     order, _ = make_order.start(250)
     run_jobs()
 

@@ -1,0 +1,249 @@
+"""Countries a provider does not let a connection write to: their people wait for nobody.
+
+The first refusal speaks for the whole country (code 130497 of WhatsApp). From then on its
+people are left out, with that reason, before anything is asked of the provider; everybody
+else of the campaign is sent to as before. A person says when to try again.
+"""
+
+import datetime as dt
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import ColumnElement, FromClause, and_, false, func, or_, select, update
+from sqlalchemy.dialects.postgresql import insert
+
+from clarion.base import db
+from clarion.base.telemetry import logger
+from clarion.base.words import _, country
+from clarion.messaging import address
+from clarion.messaging.models import Campaign, CountryStop, Message, Sender
+from clarion.tenancy import access, audit
+from clarion.tenancy.scope import current_account
+from clarion.work import notices
+from clarion.work.jobs import job
+from clarion.work.notices import Notice
+
+audit.label("messaging.country.stopped", "The provider refuses people of a country")
+audit.label("messaging.country.resumed", "Let people of a country be written to again")
+
+log = logger(__name__)
+REASON = "country_restricted"
+LOOK_BACK = dt.timedelta(minutes=10)
+NEWEST = 1_000  # refusals looked at
+PAGE = 5_000
+UNDER_WAY = ("starting", "running", "pausing", "paused")
+
+
+@dataclass(frozen=True, slots=True)
+class Stop:
+    """A country that is left out, and since when."""
+
+    country: str
+    since: dt.datetime
+
+
+def refused(channel_id: UUID, numbers: Iterable[str]) -> int:
+    """Leave out the countries of numbers the provider has refused for their country.
+
+    Safe to call for every refusal: the row is the guard. Returns how many are news.
+    """
+    news = 0
+    for found in sorted({address.region_of(number) for number in numbers} - {""}):
+        row = insert(CountryStop).values(
+            id=db.new_id(), channel_id=channel_id, country=found
+        )
+        row = row.on_conflict_do_update(
+            index_elements=["account_id", "channel_id", "country"],
+            set_={"opened_at": func.clarion_now(), "closed_at": None},
+            where=CountryStop.closed_at.is_not(None),
+        )
+        if db.session().execute(row.returning(CountryStop.id)).first() is None:
+            continue
+        news += 1
+        audit.record("messaging.country.stopped", None, country=found)
+        log.warning("country.stopped", country=found)
+        _tell(channel_id, found)
+        leave_out.later(channel_id, found)
+    return news
+
+
+def look() -> int:
+    """Notice what answers to calls have refused lately; return how many countries are news.
+
+    Looks at refusals only that came after somebody said to try again.
+    """
+    open_ = and_(
+        CountryStop.account_id == Sender.account_id,
+        CountryStop.channel_id == Sender.channel_id,
+    )
+    lifted = (
+        select(func.max(CountryStop.closed_at)).where(open_).correlate(Sender)
+    ).scalar_subquery()
+    query = (
+        select(Sender.channel_id, Message.address)
+        .join(
+            Sender,
+            and_(Sender.account_id == Message.account_id, Sender.id == Message.sender_id),
+        )
+        .where(
+            Message.account_id == current_account(),
+            Message.campaign_id.in_(_under_way()),
+            Message.state == "failed",
+            Message.reason == REASON,
+            Message.address_kind == "phone",
+            Message.state_since > func.clarion_now() - LOOK_BACK,
+            Message.state_since > func.coalesce(lifted, func.clarion_now() - LOOK_BACK),
+        )
+        .limit(NEWEST)
+    )
+    numbers: dict[UUID, set[str]] = {}
+    for channel_id, number in db.session().execute(query):
+        numbers.setdefault(channel_id, set()).add(number)
+    return sum(refused(channel_id, some) for channel_id, some in sorted(numbers.items()))
+
+
+def standing(channel_id: UUID) -> list[Stop]:
+    """List the countries that are left out on a connection, by their codes."""
+    query = select(CountryStop.country, CountryStop.opened_at).where(_open(channel_id))
+    rows = db.session().execute(query.order_by(CountryStop.country))
+    return [Stop(found, since) for found, since in rows]
+
+
+def lift(channel_id: UUID, found: str) -> bool:
+    """Write to a country again, from the next campaign on; say whether it was left out."""
+    access.require("portal.senders")
+    lifted = (
+        update(CountryStop)
+        .where(_open(channel_id), CountryStop.country == found)
+        .values(closed_at=func.clarion_now())
+        .returning(CountryStop.id)
+        .execution_options(synchronize_session=False)
+    )
+    was = db.session().execute(lifted).first() is not None
+    if was:
+        audit.record("messaging.country.resumed", None, country=found)
+    return was
+
+
+def among(a: FromClause, sender_id: UUID) -> ColumnElement[bool]:
+    """Say who of an audience lives in a country that is left out for a number.
+
+    By how their number begins; where several countries begin alike, by the country that
+    is known of them.
+    """
+    channel_id = db.session().scalar(
+        select(Sender.channel_id).where(
+            Sender.account_id == current_account(), Sender.id == sender_id
+        )
+    )
+    rules: list[ColumnElement[bool]] = []
+    for stop in standing(channel_id) if channel_id else ():
+        begin, alone = address.prefix_of(stop.country)
+        if not begin:
+            continue
+        rule = a.c.address.startswith(begin, autoescape=True)
+        if alone:
+            rules.append(rule)
+        elif "country" in a.c:
+            rules.append(and_(rule, a.c.country == stop.country))
+    return or_(false(), *rules)
+
+
+def after_freeze(order: Campaign) -> None:
+    """Have those looked for whom `among` could not tell; nothing to do mostly."""
+    channel_id = db.session().scalar(
+        select(Sender.channel_id).where(Sender.id == order.sender_id)
+    )
+    for stop in standing(channel_id) if channel_id else ():
+        if not address.prefix_of(stop.country)[1]:
+            leave_out.later(channel_id, stop.country)
+
+
+@job(queue="bulk", idempotent=True)
+def leave_out(channel_id: UUID, found: str, after: UUID | None = None) -> None:
+    """Leave out the people of a country who wait, a page of messages at a time."""
+    begin, _alone = address.prefix_of(found)
+    waiting = (
+        select(Message.id, Message.address)
+        .where(
+            Message.account_id == current_account(),
+            Message.campaign_id.in_(_under_way(channel_id)),
+            Message.state == "queued",
+            Message.address_kind == "phone",
+            Message.address.startswith(begin, autoescape=True),
+        )
+        .order_by(Message.id)
+        .limit(PAGE)
+    )
+    if after is not None:
+        waiting = waiting.where(Message.id > after)
+    if not begin or not _still(channel_id, found):
+        return
+    rows = db.session().execute(waiting).tuples().all()
+    theirs = [row for row, number in rows if address.region_of(number) == found]
+    _left_out(theirs)
+    if len(rows) == PAGE:
+        leave_out.later(channel_id, found, rows[-1][0])
+
+
+# --- private
+
+
+def _left_out(ids: list[UUID]) -> None:
+    if ids:
+        db.session().execute(
+            update(Message)
+            .where(
+                Message.account_id == current_account(),
+                Message.id.in_(ids),
+                Message.state == "queued",
+            )
+            .values(state="suppressed", reason=REASON, state_since=func.clarion_now())
+            .execution_options(synchronize_session=False)
+        )
+
+
+def _under_way(channel_id: UUID | None = None) -> Any:  # Any: SQLAlchemy's Select
+    query = select(Campaign.id).where(Campaign.account_id == current_account())
+    if channel_id is None:
+        lately = Campaign.finished_at > func.clarion_now() - LOOK_BACK
+        return query.where(or_(Campaign.state.in_(UNDER_WAY), lately))
+    query = query.where(Campaign.state.in_(UNDER_WAY))
+    senders = select(Sender.id).where(
+        Sender.account_id == current_account(), Sender.channel_id == channel_id
+    )
+    return query.where(Campaign.sender_id.in_(senders))
+
+
+def _open(channel_id: UUID) -> ColumnElement[bool]:
+    return and_(
+        CountryStop.account_id == current_account(),
+        CountryStop.channel_id == channel_id,
+        CountryStop.closed_at.is_(None),
+    )
+
+
+def _still(channel_id: UUID, found: str) -> bool:
+    return any(stop.country == found for stop in standing(channel_id))
+
+
+def _tell(channel_id: UUID, found: str) -> None:
+    def write(account: str) -> Notice:
+        where = country(found)
+        return Notice(
+            _("%(account)s: no messages to %(where)s", account=account, where=where),
+            (
+                _(
+                    "The provider does not let your business write to people in %(where)s.",
+                    where=where,
+                ),
+                _(
+                    "They are left out; everybody else is sent to as before. When the"
+                    " provider allows it again, say so here:"
+                ),
+            ),
+        )
+
+    notices.tell(write, needs="portal.senders", link=f"/senders/{channel_id}")
