@@ -1,4 +1,4 @@
-"""Circuit breakers: what stops a template, campaign, number or connection, and lets it on.
+"""Circuit breakers: what stops a template, campaign, number, connection or business.
 
 A breaker is opened once, by whoever notices first; it pauses what the gate reads anyway,
 so that sending pays nothing for it. It half-opens at a stated end or by the provider's
@@ -12,13 +12,24 @@ from dataclasses import dataclass
 from typing import Literal
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Select, and_, case, func, or_, select, update
+from sqlalchemy import (
+    ColumnElement,
+    Select,
+    Text,
+    and_,
+    case,
+    cast,
+    func,
+    or_,
+    select,
+    update,
+)
 from sqlalchemy.dialects.postgresql import insert
 
 from clarion.base import db
 from clarion.base.telemetry import counter, logger
 from clarion.base.words import speaking
-from clarion.messaging import channels, contract, orders, outcomes, pacing
+from clarion.messaging import businesses, channels, contract, orders, outcomes, pacing
 from clarion.messaging.contract import Halted
 from clarion.messaging.events import BreakerOpened
 from clarion.messaging.models import Breaker, Campaign, Channel, Sender
@@ -32,7 +43,7 @@ audit.label("messaging.breaker.closed", "What had stopped sending is over")
 audit.label("messaging.breaker.resumed", "Let stopped sending go on, at half speed")
 
 log = logger(__name__)
-Kind = Literal["template", "campaign", "sender", "channel"]
+Kind = Literal["template", "campaign", "sender", "channel", "portfolio"]
 TRIAL = dt.timedelta(seconds=60)
 """How long the one message of a half-open breaker may take; then another may try."""
 IN_A_ROW = dt.timedelta(minutes=30)
@@ -109,7 +120,21 @@ def open_(
     outbox.publish(BreakerOpened(kind=kind, subject=subject, reason=reason))
     if found.times == 1 or reason not in WAITS:  # a trial that fails is no news
         _tell_owners(reason)
+    if kind == "portfolio":
+        businesses.stop.later(UUID(subject), reason, until.isoformat() if until else "")
+    elif kind == "sender" and reason in businesses.OF_ITS_NUMBERS:
+        business = businesses.of_sender(UUID(subject))
+        if business and businesses.troubled(business, but=UUID(subject)):
+            open_("portfolio", str(business), reason)
     return True
+
+
+def open_channel(channel_id: UUID, reason: str, until: dt.datetime | None = None) -> bool:
+    """Stop a connection; or its whole business, if that is what the provider means."""
+    business = businesses.of_channel(channel_id)
+    if business is not None and reason in businesses.ALL_OF_IT:
+        return open_("portfolio", str(business), reason, until=until)
+    return open_("channel", str(channel_id), reason, until=until)
 
 
 def halted(channel_id: UUID, sender_id: UUID, campaign_id: UUID, halt: Halted) -> None:
@@ -121,7 +146,7 @@ def halted(channel_id: UUID, sender_id: UUID, campaign_id: UUID, halt: Halted) -
     elif halt.scope == "sender":
         open_("sender", str(sender_id), halt.reason)
     else:
-        open_("channel", str(channel_id), halt.reason)
+        open_channel(channel_id, halt.reason)
     orders.halt(campaign_id, halt.reason)
 
 
@@ -149,10 +174,15 @@ def heard(channel_id: UUID, said: contract.Health) -> None:
     elif said.scope == "sender":
         subjects = _numbers(channel_id, said)
     for subject in subjects:
-        if said.stops:
+        if said.stops and said.scope == "channel":
+            open_channel(channel_id, said.stops, said.until)
+        elif said.stops:
             open_(said.scope, subject, said.stops, until=said.until)
         elif said.ends:
             cleared(said.scope, subject, said.ends)
+    business = businesses.of_channel(channel_id) if said.scope == "channel" else None
+    if business is not None and said.ends:
+        cleared("portfolio", str(business), said.ends)
 
 
 def cleared(kind: Kind, subject: str, reasons: frozenset[str]) -> bool:
@@ -165,6 +195,8 @@ def cleared(kind: Kind, subject: str, reasons: frozenset[str]) -> bool:
     if row is None or row.state != "open" or row.reason not in reasons:
         return False
     _half_open(row)
+    if kind == "portfolio":
+        businesses.end.later(UUID(subject), sorted(reasons))
     return True
 
 
@@ -252,11 +284,14 @@ def resumed(kind: Kind, subject: str) -> None:
     if row is None or row.state == "closed":
         return
     audit.record("messaging.breaker.resumed", None, kind=row.kind, why=row.reason)
+    if kind == "portfolio":
+        _lift(row)  # its other connections too
     row.state, row.closed_at, row.trial_until = "closed", func.clarion_now(), None
     db.session().flush()
-    which = Sender.id if kind == "sender" else Sender.channel_id
-    senders = select(Sender.channel_id, Sender.id).where(
-        Sender.account_id == current_account(), which == UUID(subject)
+    senders = (
+        select(Sender.channel_id, Sender.id)
+        .join(Channel, _its_channel())
+        .where(Sender.account_id == current_account(), _of(kind, UUID(subject)))
     )
     for channel_id, sender_id in db.session().execute(senders).tuples().all():
         _slow_down(channel_id, sender_id)
@@ -368,20 +403,27 @@ def _enforce(kind: Kind, subject: str, reason: str) -> None:
         sender = db.session().scalar(select(Sender).where(Sender.id == UUID(subject)))
         if sender is not None:
             channels.halt(sender.channel_id, sender.id, "sender", reason)
-    else:
+    elif kind == "channel":
         channels.halt(UUID(subject), UUID(subject), "channel", reason)
+    else:
+        mine = select(Channel.id).where(
+            Channel.account_id == current_account(), Channel.portfolio_id == UUID(subject)
+        )
+        for channel_id in list(db.session().scalars(mine.order_by(Channel.id))):
+            channels.halt(channel_id, channel_id, "channel", reason)
 
 
 def _lift(row: Breaker) -> None:
     """Take back what the breaker itself has paused, and nothing that a person has."""
     kind = _kind(row)
-    if kind in ("sender", "channel"):
+    if kind in ("sender", "channel", "portfolio"):
         model = Sender if kind == "sender" else Channel
+        key = Channel.portfolio_id if kind == "portfolio" else model.id
         db.session().execute(
             update(model)
             .where(
                 model.account_id == current_account(),
-                model.id == UUID(row.subject),
+                key == UUID(row.subject),
                 model.state == "paused",
                 model.state_reason == row.reason,
             )
@@ -406,6 +448,7 @@ def _orders(
             Sender,
             and_(Sender.account_id == Campaign.account_id, Sender.id == Campaign.sender_id),
         )
+        .join(Channel, _its_channel())
         .where(Campaign.account_id == current_account(), Campaign.state.in_(states))
         .order_by(Campaign.id)
     )
@@ -413,10 +456,8 @@ def _orders(
         query = query.where(Campaign.state_reason == reason)
     if kind == "campaign":
         query = query.where(Campaign.id == UUID(subject))
-    elif kind == "sender":
-        query = query.where(Campaign.sender_id == UUID(subject))
-    elif kind == "channel":
-        query = query.where(Sender.channel_id == UUID(subject))
+    elif kind != "template":
+        query = query.where(_of(kind, UUID(subject)))
     else:
         channel_id, _, rest = subject.partition(":")
         name, _, language = rest.rpartition(":")
@@ -426,6 +467,17 @@ def _orders(
             func.replace(Campaign.template["language"].astext, "-", "_") == language,
         )
     return list(db.session().scalars(query))
+
+
+def _its_channel() -> ColumnElement[bool]:
+    return and_(Channel.account_id == Sender.account_id, Channel.id == Sender.channel_id)
+
+
+def _of(kind: Kind, subject: UUID) -> ColumnElement[bool]:
+    """Say which numbers a breaker stops, joined with their connections."""
+    if kind == "sender":
+        return Sender.id == subject
+    return (Channel.portfolio_id if kind == "portfolio" else Channel.id) == subject
 
 
 def _order(campaign_id: UUID) -> Select[tuple[Campaign, Sender]]:
@@ -458,11 +510,16 @@ def _keys(campaign: Campaign, sender: Sender) -> list[tuple[str, str]]:
         ("template", _template_of(campaign, sender.channel_id)),
         ("sender", str(campaign.sender_id)),
         ("channel", str(sender.channel_id)),
+        ("portfolio", str(businesses.of_channel(sender.channel_id))),
     ]
 
 
 def _about(campaign: Campaign, channel_id: UUID) -> ColumnElement[bool]:
+    business = select(cast(Channel.portfolio_id, Text)).where(
+        Channel.account_id == current_account(), Channel.id == channel_id
+    )
     return or_(
+        and_(Breaker.kind == "portfolio", Breaker.subject == business.scalar_subquery()),
         and_(Breaker.kind == "campaign", Breaker.subject == str(campaign.id)),
         and_(
             Breaker.kind == "template",

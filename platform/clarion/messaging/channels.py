@@ -214,6 +214,8 @@ def resume_sender(sender_id: UUID) -> None:
     channel = _locked(row.channel_id)
     breakers.resumed("sender", str(sender_id))
     breakers.resumed("channel", str(channel.id))
+    if channel.portfolio_id is not None:
+        breakers.resumed("portfolio", str(channel.portfolio_id))
     row.state, row.state_reason, row.slow_until = "active", "", None
     if channel.state == "paused":
         channel.state, channel.state_reason = "active", ""
@@ -290,8 +292,10 @@ def _note(channel_id: UUID, sender_id: UUID, answer: Any) -> None:
 
     row = _sender(sender_id)
     if isinstance(answer, contract.Halted) and answer.scope != "template":
-        subject = sender_id if answer.scope == "sender" else channel_id
-        breakers.open_(answer.scope, str(subject), answer.reason)
+        if answer.scope == "sender":
+            breakers.open_("sender", str(sender_id), answer.reason)
+        else:
+            breakers.open_channel(channel_id, answer.reason)
     elif isinstance(answer, Mapping):
         row.name = str(answer.get("name") or row.name)[:120]
         row.quality = str(answer.get("quality") or row.quality)[:12]

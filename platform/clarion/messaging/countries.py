@@ -156,7 +156,9 @@ def after_freeze(order: Campaign) -> None:
     channel_id = db.session().scalar(
         select(Sender.channel_id).where(Sender.id == order.sender_id)
     )
-    for stop in standing(channel_id) if channel_id else ():
+    if channel_id is None:
+        return
+    for stop in standing(channel_id):
         if not address.prefix_of(stop.country)[1]:
             leave_out.later(channel_id, stop.country)
 
