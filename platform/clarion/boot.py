@@ -11,10 +11,10 @@ from sqlalchemy.orm import configure_mappers
 
 from clarion.base import db, limits, telemetry, words
 from clarion.base.settings import settings
-from clarion.messaging import incoming, reconcile, restored
+from clarion.messaging import incoming, journal, reconcile, restored
 from clarion.plugging.manager import Plugins, plugins
 from clarion.tenancy import audit, guards, sessions
-from clarion.work import events, schedule, webhooks
+from clarion.work import events, purging, schedule, webhooks
 from clarion.work.jobs import job
 
 HERE = Path(__file__).parent
@@ -69,6 +69,7 @@ def seal() -> None:
 @job(queue="default", idempotent=True, alone=True, system=True)
 def tidy() -> None:
     """Forget what nobody needs: old limits and slots, dead sessions; seal what was late."""
+    journal.compact()
     limits.purge()
     schedule.purge()
     sessions.purge()
@@ -81,4 +82,5 @@ OURS = (
     ("messaging.restored", "* * * * *", restored.tend),
     ("audit.seal", "* * * * * */10", seal),
     ("tidy", "17 3 * * *", tidy),
+    ("webhooks.forget", "41 3 * * *", purging.forget_webhooks),
 )

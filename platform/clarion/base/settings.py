@@ -161,6 +161,13 @@ class Settings(BaseSettings):
         default=(),
         description="Files that keep suppressions and erasures outside the database.",
     )
+    raw_event_days: int = Field(
+        default=14,
+        ge=8,
+        le=90,
+        description="Days for which raw webhooks are kept once they are applied. Providers"
+        " repeat them for 7.",
+    )
     plugins_off: Words = Field(
         default=(), description="Plugins that are not loaded, by commas."
     )

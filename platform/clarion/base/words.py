@@ -77,7 +77,7 @@ def lazy(message: str, /, **values: Any) -> Lazy:
 
 def country(code: str) -> str:
     """Name a country, given as two letters, in the language that is spoken."""
-    from babel.core import Locale, UnknownLocaleError  # noqa: PLC0415 -- slow import
+    from babel.core import Locale, UnknownLocaleError
 
     babel = _babel()
     spoken = babel.get_locale() if babel is not None else None

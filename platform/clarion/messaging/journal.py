@@ -6,9 +6,13 @@ one that was then rolled back silences too much after a restore, never too littl
 somebody may be written to again is written after its commit, for the same reason.
 """
 
+import fcntl
+import hashlib
 import json
 import os
+import secrets
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -25,6 +29,7 @@ from clarion.tenancy.scope import current_account
 log = logger(__name__)
 _STOPS, _LIFTS = "journal_stops", "journal_lifts"
 lost = counter("journal_failures_total", "Lines the side journal could not take")
+SMALL = 256 * 1024  # bytes: below this a journal is left as it is
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +87,30 @@ def standing(entries: Iterable[Entry]) -> list[Entry]:
     return list(left.values())
 
 
+def compact() -> int:
+    """Write journals anew that have doubled, without what was lifted or said twice.
+
+    What stands is the same before and after, and after every line that follows. Nobody
+    appends meanwhile: who is about to waits for the lock, and finds the new file.
+
+    Returns:
+        how many lines are gone.
+    """
+    paths = [path for path in settings().journal_paths if path.exists()]
+    if not any(_has_doubled(path) for path in paths):
+        return 0
+    with ExitStack() as stack:
+        for path in sorted(paths):
+            stack.callback(os.close, _opened(path, fcntl.LOCK_EX))
+        before = sum(1 for path in paths for _line_ in _lines(path))
+        kept = _standing_lines(paths)
+        for path in paths:
+            _replace(path, kept)
+    gone = before - len(kept) * len(paths)
+    log.info("journal.compacted", lines=len(kept), gone=gone)
+    return gone
+
+
 # --- writing
 
 
@@ -119,7 +148,7 @@ def _append(lines: Sequence[str]) -> None:
     for path in settings().journal_paths:
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            handle = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+            handle = _opened(path, fcntl.LOCK_SH)
             try:
                 os.write(handle, ("\n".join(lines) + "\n").encode())
                 os.fsync(handle)
@@ -128,6 +157,76 @@ def _append(lines: Sequence[str]) -> None:
         except OSError as error:
             lost.inc(len(lines))
             log.critical("journal.not_written", lines=len(lines), error=error.strerror)
+
+
+def _opened(path: Path, lock: int) -> int:
+    """Open a journal to append to it, locked; the one that has the name now."""
+    while True:
+        handle = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o600)
+        try:
+            fcntl.flock(handle, lock)
+            if os.path.samestat(os.fstat(handle), path.stat()):
+                return handle
+        except FileNotFoundError:
+            pass  # taken away while we waited; made anew
+        except BaseException:
+            os.close(handle)
+            raise
+        os.close(handle)
+
+
+# --- making it smaller
+
+
+def _has_doubled(path: Path) -> bool:
+    """Say whether a journal is twice as long as it was when it was written anew."""
+    size = path.stat().st_size
+    with path.open() as file:
+        first = file.readline()
+    try:
+        before = int(json.loads(first)["compacted"])
+    except (KeyError, TypeError, ValueError):
+        before = 0
+    return size > SMALL and size > 2 * before
+
+
+def _standing_lines(paths: Iterable[Path]) -> list[str]:
+    """Fold all journals as `read` and `standing` do, and keep the lines that are left."""
+    left: dict[tuple[UUID, bytes], dict[str, tuple[str, str]]] = {}
+    seen = set[bytes]()  # the same line stands in every journal
+    for path in paths:
+        for line in _lines(path):
+            entry = _parsed(line)
+            digest = hashlib.blake2b(line.encode(), digest_size=16).digest()
+            if entry is None or digest in seen:
+                continue
+            seen.add(digest)
+            theirs = left.setdefault((entry.account_id, entry.idx), {})
+            if not entry.lifts:
+                theirs[entry.scope] = (entry.reason, line.rstrip("\n") + "\n")
+            for scope in [s for s, (why, _l) in theirs.items() if why in entry.lifts]:
+                del theirs[scope]
+    return [line for theirs in left.values() for _why, line in theirs.values()]
+
+
+def _replace(path: Path, lines: Sequence[str]) -> None:
+    part = path.with_name(f"{path.name}.{secrets.token_hex(4)}.part")
+    size = sum(map(len, lines))
+    try:
+        with part.open("x") as file:
+            part.chmod(0o600)
+            file.write(json.dumps({"compacted": size}) + "\n")
+            file.writelines(lines)
+            file.flush()
+            os.fsync(file.fileno())
+        part.replace(path)
+    finally:
+        part.unlink(missing_ok=True)
+    folder = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
 
 
 def _lines(path: Path) -> Iterator[str]:

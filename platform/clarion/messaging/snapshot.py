@@ -22,7 +22,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import aggregate_order_by, insert
 
 from clarion.base import db
-from clarion.messaging import counts, countries, hours, timing
+from clarion.messaging import countries, counts, hours, timing
 from clarion.messaging.models import Campaign, Message, Suppression
 from clarion.tenancy.scope import current_account
 
@@ -101,8 +101,7 @@ def counted(audience: Select[Any], sender_id: UUID | None) -> dict[str, int]:
         barred = countries.among(a, sender_id)
         reason = case((and_(a.c.reason == "", barred), countries.REASON), else_=reason)
     query = select(reason.label("why"), func.count()).group_by("why")
-    found = {why: number for why, number in db.session().execute(query)}  # noqa: C416
-    return found
+    return {why: number for why, number in db.session().execute(query)}  # noqa: C416
 
 
 def digest_of(audience: Select[Any], purpose: str) -> str:

@@ -65,9 +65,7 @@ def test_the_first_refusal_speaks_for_the_country(refused, make_order, simulator
     assert words == {"country_restricted": 19}
 
 
-def test_those_who_wait_are_left_out_too(
-    account, make_order, simulator, run_jobs, channel
-):
+def test_those_who_wait_are_left_out_too(account, make_order, simulator, run_jobs, channel):
     first, _ = make_order.start(people([CUBA[0]]))
     run_jobs()
     waiting, _ = make_order.start(people([*CUBA[1:], *BRAZIL]))
@@ -119,7 +117,9 @@ def test_it_is_told_once_and_a_person_says_when_to_try_again(
     assert "Cuba" in visitor.get(f"/senders/{channel}").text
     simulator.post("rules", rules=[], replace=True)
     visitor.post(f"/senders/{channel}/country/CU")
-    assert "Cuba" not in visitor.get(f"/senders/{channel}").text.replace("people in Cuba", "")
+    assert "Cuba" not in visitor.get(f"/senders/{channel}").text.replace(
+        "people in Cuba", ""
+    )
     reconcile.mend()  # the old refusal does not close it again
     order, _ = make_order.start(people(CUBA[5:]))
     run_jobs()
