@@ -1,5 +1,6 @@
 """Panels about the machine: today, senders, queues, webhooks, plugins."""
 
+import datetime as dt
 from collections.abc import Sequence
 from typing import Any
 from uuid import UUID
@@ -8,9 +9,9 @@ from flask import flash, redirect, request, url_for
 from flask_babel import lazy_gettext
 
 from clarion.base.errors import Invalid, NotFound
-from clarion.base.words import _
+from clarion.base.words import _, country
 from clarion.console import backups, machine, service
-from clarion.messaging import limits, portfolio
+from clarion.messaging import channels, limits, portfolio, prices
 from clarion.messaging.models import Sender
 from clarion.plugging.manager import Found, plugins
 from clarion.plugging.manifest import about
@@ -108,6 +109,58 @@ class ConsoleLimitPanel(Panel):
         limits.set_own_people(business, int(given) if given else None)
         flash(_("The limit holds from now on."), "success")
         return redirect(url_for(".index"))
+
+
+class ConsolePricePanel(Panel):
+    """What providers take for a message, as staff have entered it."""
+
+    route_base = "/prices"
+    title = lazy_gettext("Prices")
+
+    @expose("/")
+    @needs("console.prices")
+    def index(self) -> Any:
+        """Show every list, and a form for the next one."""
+        titles = {name: one.title for name, one in channels.transports().items()}
+        words = {"marketing": _("Marketing"), "utility": _("Utility"), "auth": _("Codes")}
+        return self.render(
+            "console/prices.html",
+            rows=prices.lists(),
+            titles=titles,
+            words=words,
+            country=country,
+        )
+
+    @expose("/enter", methods=["POST"])
+    @needs("console.prices_edit")
+    def enter(self) -> Any:
+        """Enter a list, in place of one from the same day."""
+        given = request.form
+        prices.enter(
+            given.get("transport", ""),
+            _day(given.get("valid_from", "")),
+            given.get("currency", ""),
+            given.get("lines", ""),
+        )
+        flash(_("The prices are entered."), "success")
+        return redirect(url_for(".index"))
+
+    @expose("/remove", methods=["POST"])
+    @needs("console.prices_edit")
+    def remove(self) -> Any:
+        """Remove a list; the one before it holds again."""
+        given = request.form
+        prices.remove(given.get("transport", ""), _day(given.get("valid_from", "")))
+        flash(_("The list is removed."), "success")
+        return redirect(url_for(".index"))
+
+
+def _day(text: str) -> dt.date:
+    try:
+        return dt.date.fromisoformat(text)
+    except ValueError:
+        said = _("Choose the day from which it holds.")
+        raise Invalid("day_invalid", said, field="valid_from") from None
 
 
 class ConsoleQueuePanel(Panel):
@@ -217,6 +270,7 @@ VIEWS: tuple[type, ...] = (
     ConsoleBackupPanel,
     ConsoleTodayPanel,
     ConsoleLimitPanel,
+    ConsolePricePanel,
     ConsoleSenderScreen,
     ConsoleQueuePanel,
     ConsoleWebhookPanel,

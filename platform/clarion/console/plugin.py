@@ -18,6 +18,7 @@ NAV = (  # title, icon, endpoint, permission, keys, section
     ("People", "users", "ConsolePersonScreen.list", "people", "g p", "Customers"),
     ("Senders", "phone", "ConsoleSenderScreen.list", "senders", "g s", "Service"),
     ("Daily limits", "users-group", "ConsoleLimitPanel.index", "limits", "g d", "Service"),
+    ("Prices", "credit-card", "ConsolePricePanel.index", "prices", "g m", "Service"),
     ("Queues", "stack-2", "ConsoleQueuePanel.index", "queues", "g q", "Service"),
     ("Webhooks", "webhook", "ConsoleWebhookPanel.index", "webhooks", "g w", "Service"),
     ("Backups", "database", "ConsoleBackupPanel.index", "backups", "g b", "Service"),
@@ -49,6 +50,8 @@ plugin = Plugin(
         _may("senders", "See the health of numbers", ("owner", "support", "operations")),
         _may("limits", "See the daily limits of businesses", ("owner", "operations")),
         _may("limits_edit", "Lower a business's daily limit", ("owner", "operations")),
+        _may("prices", "See price lists", ("owner", "operations", "billing")),
+        _may("prices_edit", "Enter and remove price lists", ("owner", "billing")),
         _may("queues", "See queues and failed jobs", ("owner", "operations")),
         _may("webhooks", "See what providers report", ("owner", "operations")),
         _may(

@@ -88,6 +88,7 @@ class Rules:
         weekdays: days of the week on which it is sent, Monday is 0.
         per_day, per_week: how many messages one person gets, on their own calendar.
         approve_above: with more people than this a second person approves; None: never.
+        approve_above_price: above so many millionths of the price list's currency, too.
         zone: the account's own time zone.
         silent: dates without sending.
     """
@@ -100,6 +101,7 @@ class Rules:
     approve_above: int | None
     zone: str
     silent: frozenset[dt.date]
+    approve_above_price: int | None = None
 
     @property
     def hours(self) -> Hours:
@@ -131,7 +133,15 @@ def rules() -> Rules:
         opens, closes = first, last
     weekdays = frozenset(n for n in range(7) if row.weekdays >> n & 1)
     return Rules(
-        opens, closes, weekdays, row.per_day, row.per_week, row.approve_above, zone, days
+        opens,
+        closes,
+        weekdays,
+        row.per_day,
+        row.per_week,
+        row.approve_above,
+        zone,
+        days,
+        row.approve_above_price,
     )
 
 
@@ -143,6 +153,7 @@ def change(
     per_day: int,
     per_week: int,
     approve_above: int | None,
+    approve_above_price: int | None = None,
 ) -> None:
     """Change the account's rules. What waits takes them up when its window next opens.
 
@@ -151,6 +162,9 @@ def change(
     """
     access.require("portal.settings")
     days = frozenset(weekdays)
+    if approve_above_price is not None and not 0 <= approve_above_price < 2**62:
+        said = _("Give an amount of money, or leave it empty.")
+        raise Invalid("approve_price_invalid", said, field="price")
     _refuse(
         opens=opens,
         closes=closes,
@@ -166,6 +180,7 @@ def change(
         "per_day": per_day,
         "per_week": per_week,
         "approve_above": approve_above,
+        "approve_above_price": approve_above_price,
         "updated_at": func.clarion_now(),
     }
     row = insert(SendingRules).values(id=db.new_id(), **given)

@@ -1,6 +1,7 @@
 """When marketing may leave, how often one person gets some, and who approves: settings."""
 
 import datetime as dt
+from decimal import Decimal
 from typing import Any
 
 from babel.dates import get_day_names
@@ -9,12 +10,19 @@ from flask_babel import format_date, get_locale
 from flask_babel import gettext as _
 from flask_babel import lazy_gettext as lazy
 from werkzeug.wrappers import Response
-from wtforms import DateField, IntegerField, SelectField, SelectMultipleField, StringField
+from wtforms import (
+    DateField,
+    DecimalField,
+    IntegerField,
+    SelectField,
+    SelectMultipleField,
+    StringField,
+)
 from wtforms.validators import InputRequired, Length, NumberRange, Optional
 from wtforms.widgets import CheckboxInput, ListWidget
 
 from clarion.base import clock
-from clarion.messaging import hours
+from clarion.messaging import hours, prices
 from clarion.web.pages import Form, Pages, needs
 
 pages = Pages("sending", __name__, prefix="/settings/sending")
@@ -50,6 +58,11 @@ class RulesForm(Form):
     approve_above = IntegerField(
         lazy("Ask a second person above so many people"), [Optional(), NumberRange(0)]
     )
+    price = DecimalField(
+        lazy("Ask a second person above so much money"),
+        [Optional(), NumberRange(0, 10**12)],
+        places=None,
+    )
 
 
 class DayForm(Form):
@@ -67,6 +80,7 @@ def index() -> Any:
     form = RulesForm(obj=rules)
     if not form.is_submitted():
         form.weekdays.data = sorted(rules.weekdays)
+        form.price.data = _money(rules)
     if form.validate_on_submit():
         with form.attempt():
             hours.change(
@@ -76,6 +90,9 @@ def index() -> Any:
                 per_day=form.per_day.data or 0,
                 per_week=form.per_week.data or 0,
                 approve_above=form.approve_above.data,
+                approve_above_price=None
+                if form.price.data is None
+                else int(form.price.data * prices.MILLION),
             )
             flash(_("Saved."), "success")
             return redirect(url_for(".index"))
@@ -97,6 +114,7 @@ def add_day() -> Any:
             return redirect(url_for(".index"))
     rules = RulesForm(formdata=None, obj=hours.rules())
     rules.weekdays.data = sorted(hours.rules().weekdays)
+    rules.price.data = _money(hours.rules())
     return _page(rules, form)
 
 
@@ -113,6 +131,11 @@ def remove_day() -> Response:
     return redirect(url_for(".index"))
 
 
+def _money(rules: hours.Rules) -> Decimal | None:
+    limit = rules.approve_above_price
+    return None if limit is None else (Decimal(limit) / prices.MILLION).normalize()
+
+
 def _page(form: RulesForm, day: DayForm) -> Any:
     first, last = hours.legal()
     page = render_template(
@@ -123,6 +146,7 @@ def _page(form: RulesForm, day: DayForm) -> Any:
         first=hours.clock_text(first),
         last=hours.clock_text(last),
         zone=hours.rules().zone,
+        currency=prices.currency(),
         tab="sending",
     )
     return make_response(page, 422 if form.errors or day.errors else 200)

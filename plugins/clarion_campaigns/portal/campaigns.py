@@ -1,11 +1,12 @@
 """Campaigns on screen: the list, the wizard with its rail, and the page that watches."""
 
 from collections.abc import Iterable
+from decimal import ROUND_UP, Decimal
 from typing import Any
 from uuid import UUID, uuid4
 
 from flask import abort, flash, redirect, render_template, request, url_for
-from flask_babel import format_time, lazy_gettext, ngettext
+from flask_babel import format_currency, format_time, lazy_gettext, ngettext
 from flask_babel import gettext as _
 from werkzeug.wrappers import Response
 from wtforms import HiddenField, StringField
@@ -16,6 +17,7 @@ from clarion.base.errors import ClarionError
 from clarion.messaging import channels
 from clarion.messaging.decisions import Decided
 from clarion.messaging.models import STATES
+from clarion.messaging.prices import Quote
 from clarion.tenancy import access
 from clarion.tenancy.scope import current_actor
 from clarion.web.pages import Form, fragment, is_fragment, needs
@@ -474,7 +476,7 @@ def _choices(found: service.Rail, name: str) -> dict[str, Any]:
     return {
         "key": str(uuid4()),
         "type_above": service.TYPE_ABOVE,
-        "second": service.needs_approval(found.reached),
+        "second": service.needs_approval(found.reached, _price(found)),
         "soft": service.advised(found),
     }
 
@@ -483,12 +485,25 @@ def _rail(draft_id: UUID, at: int, name: str = "") -> dict[str, Any]:
     found = service.rail(draft_id, at)
     purpose = found.template.category if found.template else "marketing"
     timed = plans.shown(found.draft, purpose) if name in ("when", "review") else {}
+    if name == "review":
+        timed |= {"price": _price(found), "money": money}
     return {
         "rail": found,
         "draft": found.draft,
         "business": _business(found.sender),
         **timed,
     }
+
+
+def _price(found: service.Rail) -> Quote | None:
+    purpose = found.template.category if found.template else "marketing"
+    return service.price_of(found.draft, purpose)
+
+
+def money(price: Quote) -> str:
+    """Write an amount of money in the reader's way: at most, so never rounded down."""
+    cents = price.amount.quantize(Decimal("0.01"), rounding=ROUND_UP)
+    return str(format_currency(cents, price.currency))
 
 
 def _live(found: service.Results) -> dict[str, Any]:
@@ -507,6 +522,7 @@ def _live(found: service.Results) -> dict[str, Any]:
         "draft": found.draft,
         "begins": plans.begins(found.draft),
         "pieces": service.PIECES,
+        "money": money,
         "asked": service.asked(found.draft.id) if found.state == "submitted" else None,
         "p": found.progress,
         "risk": RISK,

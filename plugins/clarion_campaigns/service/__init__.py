@@ -20,6 +20,7 @@ from clarion_campaigns.service.drafts import (
 )
 from clarion_campaigns.service.following import Proposal, follow_up, proposal
 from clarion_campaigns.service.planning import Day, Wave, choose_time, month, waves
+from clarion_campaigns.service.pricing import shown as price_of
 from clarion_campaigns.service.restoring import confirm, propose, vouch, withdraw
 from clarion_campaigns.service.results import (
     Deed,
@@ -106,6 +107,7 @@ __all__ = [
     "needs_approval",
     "pause",
     "people",
+    "price_of",
     "prioritise",
     "problems",
     "proposal",

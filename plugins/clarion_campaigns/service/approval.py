@@ -13,10 +13,11 @@ from clarion.base import db
 from clarion.base.errors import Conflict, NotFound
 from clarion.base.words import Lazy, _, lazy
 from clarion.messaging import hours, snapshot
+from clarion.messaging.prices import Quote
 from clarion.tenancy import access, audit
 from clarion.tenancy.scope import current_account, current_actor
 from clarion_campaigns.models import Approval, Draft
-from clarion_campaigns.service import telling
+from clarion_campaigns.service import pricing, telling
 from clarion_campaigns.service.drafts import fillings, locked, view
 from clarion_contacts import service as contacts
 from clarion_templates import service as templates
@@ -32,10 +33,10 @@ PIECES: Mapping[str, Lazy] = {
     "variables": lazy("What fills the variables"),
     "sender": lazy("The number it is sent from"),
     "window": lazy("When it is sent"),
+    "price": lazy("The most it may cost"),
     "attestations": lazy("What the people's consent rests on"),
 }
-"""What an approval is bound to. Billing adds the ceiling of the price; old approvals lack
-it then, and are void."""
+"""What an approval is bound to. One from before a piece existed lacks it, and is void."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,10 +60,18 @@ def fingerprint(summed: Mapping[str, str]) -> bytes:
     return bytes.fromhex(_sha({"version": VERSION, "pieces": dict(summed)}))
 
 
-def needed(people: int) -> bool:
-    """Say whether so many people need a second person's approval."""
-    limit = hours.rules().approve_above
-    return limit is not None and people > limit
+def needed(people: int, price: Quote | None = None) -> bool:
+    """Say whether so many people, or so much money, need a second person's approval.
+
+    With a limit for the price, what cannot be priced wholly needs one as well.
+    """
+    rules = hours.rules()
+    if rules.approve_above is not None and people > rules.approve_above:
+        return True
+    dearest = rules.approve_above_price
+    if dearest is None:
+        return False
+    return price is None or price.unpriced > 0 or price.micros > dearest
 
 
 def pieces(row: Draft, audience: str) -> dict[str, Any]:
@@ -83,6 +92,7 @@ def pieces(row: Draft, audience: str) -> dict[str, Any]:
         "variables": row.variables,
         "sender": str(row.sender_id),
         "window": {**view(row).schedule.facts(), "soft": row.soft},
+        "price": pricing.ceiling(row),
         "attestations": contacts.attested(row.segment),
     }
 

@@ -13,6 +13,7 @@ from clarion.base import db
 from clarion.base.errors import Conflict, Invalid, NotFound
 from clarion.base.words import _
 from clarion.messaging import channels, hours
+from clarion.messaging.prices import Quote
 from clarion.tenancy import access, audit
 from clarion.tenancy.scope import current_account
 from clarion_campaigns.models import Draft
@@ -48,6 +49,7 @@ class DraftView:
     vouched_at: dt.datetime | None
     schedule: Schedule
     starts_at: dt.datetime | None
+    ceiling: Quote | None
     revision: int
     created_at: dt.datetime
     updated_at: dt.datetime
@@ -253,6 +255,9 @@ def view(row: Draft) -> DraftView:
             row.late_minutes,
         ),
         starts_at=row.starts_at,
+        ceiling=None
+        if row.ceiling_micros is None
+        else Quote(row.currency, row.ceiling_micros),
         revision=row.revision,
         created_at=row.created_at,
         updated_at=row.updated_at,
@@ -263,6 +268,7 @@ def changed(row: Draft) -> DraftView:
     """Count a change of a draft, and show it."""
     row.revision += 1
     row.state_reason = ""
+    row.ceiling_micros, row.currency = None, ""
     row.updated_at = func.clarion_now()
     db.session().flush()
     db.session().refresh(row)

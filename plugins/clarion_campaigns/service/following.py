@@ -17,9 +17,11 @@ from clarion.base import db
 from clarion.base.errors import Conflict
 from clarion.base.words import _
 from clarion.messaging.models import Campaign, Message
+from clarion.messaging.prices import Quote
 from clarion.tenancy import access
 from clarion.tenancy.scope import current_account
 from clarion_campaigns.models import Draft
+from clarion_campaigns.service import pricing
 from clarion_campaigns.service.drafts import (
     NAME_MAX,
     DraftView,
@@ -55,6 +57,8 @@ class Proposal:
             account; None while there are none to learn from.
         read_share: which share of those who got this campaign read it, in percent.
         draft_id: the follow-up that was prepared already.
+        price: what it costs at most; None while no price is known.
+        until: when the offer ends.
     """
 
     people: int
@@ -65,6 +69,8 @@ class Proposal:
     expected: int | None
     read_share: int | None
     draft_id: UUID | None
+    price: Quote | None
+    until: dt.datetime
 
 
 def proposal(draft: DraftView) -> Proposal | None:
@@ -104,6 +110,8 @@ def proposal(draft: DraftView) -> Proposal | None:
                 Draft.request_key == _key(draft.campaign_id),
             )
         ),
+        price=pricing.quoted(segment, draft.fillings, draft.purpose, draft.sender_id),
+        until=end,
     )
 
 

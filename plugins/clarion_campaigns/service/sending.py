@@ -17,7 +17,14 @@ from clarion.tenancy.scope import current_account, current_actor
 from clarion.work import outbox
 from clarion_campaigns.events import CampaignLaunched, CampaignNotStarted
 from clarion_campaigns.models import Draft, Occurrence
-from clarion_campaigns.service import approval, planning, restoring, review, telling
+from clarion_campaigns.service import (
+    approval,
+    planning,
+    pricing,
+    restoring,
+    review,
+    telling,
+)
 from clarion_campaigns.service.drafts import (
     DraftView,
     changed,
@@ -82,7 +89,7 @@ def launch(
     row.soft = soft
     row.launched_by = current_actor().name[:120]
     row.starts_at = planning.first_instant(rail.draft, row.purpose)
-    if approval.needed(rail.reached):
+    if approval.needed(rail.reached, pricing.note(row)):
         row.state, row.updated_at = "submitted", func.clarion_now()
         db.session().flush()
         approval.ask(row)
@@ -292,7 +299,7 @@ def _not_approved(row: Draft, order: Campaign) -> str:
     found = approval.open_of(row.id)
     if found is None or found.approved_by is None:
         going = orders.progress(order.id).audience
-        return "approval_missing" if approval.needed(going) else ""
+        return "approval_missing" if approval.needed(going, pricing.of(row)) else ""
     summed = approval.digests(approval.pieces(row, snapshot.digest_frozen(order.id)))
     if approval.changes(found, summed):
         return "changed_since_approved"

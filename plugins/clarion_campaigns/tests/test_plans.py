@@ -9,11 +9,11 @@ from sqlalchemy.exc import IntegrityError
 
 from clarion.base import db
 from clarion.base.errors import Conflict, Forbidden, Invalid
-from clarion.messaging import channels, hours
+from clarion.messaging import channels, hours, prices
 from clarion.messaging.models import Campaign, Message
 from clarion.tenancy.actor import COMMAND, Actor
 from clarion.tenancy.models import Membership, Person
-from clarion.tenancy.scope import account_scope, system_scope
+from clarion.tenancy.scope import account_scope, staff_scope, system_scope
 from clarion.testing.visitor import Visitor
 from clarion_campaigns import jobs, service
 from clarion_campaigns.models import Approval, Draft, Occurrence
@@ -79,7 +79,7 @@ def state(draft):
     return found.state, found.state_reason
 
 
-def four_eyes(above=1):
+def four_eyes(above=1, price=None):
     with db.transaction():
         hours.change(
             opens=0,
@@ -88,6 +88,7 @@ def four_eyes(above=1):
             per_day=9,
             per_week=9,
             approve_above=above,
+            approve_above_price=price,
         )
 
 
@@ -305,8 +306,24 @@ CHANGES = {
     ),
     "sender": lambda shop, draft: change(draft, sender_id=another_sender(shop)),
     "window": lambda shop, draft: change(draft, late_minutes=60),
+    "price": lambda shop, _draft: cost(shop, "0.0626"),
     "attestations": lambda shop, _draft: agree_again(shop),
 }
+
+
+def cost(shop, price):
+    """Let marketing to Brazil cost so much from now on."""
+    with staff_scope(COMMAND), db.transaction():
+        prices.enter("whatsapp_cloud", NOON.date(), "EUR", f"BR; marketing; {price}")
+
+
+@pytest.fixture
+def priced(shop):
+    """There is a price list; afterwards there is none again."""
+    cost(shop, "0.0625")
+    yield
+    with staff_scope(COMMAND), db.transaction():
+        prices.remove("whatsapp_cloud", NOON.date())
 
 
 def another_sender(shop):
@@ -327,7 +344,7 @@ def agree_again(shop):
 
 
 @pytest.mark.parametrize("piece", CHANGES)
-def test_a_change_of_any_piece_makes_the_approval_void(shop, second, at, piece):
+def test_a_change_of_any_piece_makes_the_approval_void(shop, second, at, priced, piece):
     four_eyes()
     draft = launch(planned(shop))
     approve(shop, second, draft)
@@ -344,7 +361,8 @@ def test_a_change_of_any_piece_makes_the_approval_void(shop, second, at, piece):
         assert found.void_reason == "changed_since_approved"
         row = orm.scalars(select(Draft)).one()
         row.state = "submitted"
-        assert approval.changes(found, approval.now(row)) == [piece]
+        others = ["price"] if piece == "audience" else []  # more people cost more
+        assert approval.changes(found, approval.now(row)) == [piece, *others]
         orm.rollback()
 
 
@@ -388,6 +406,73 @@ def test_a_change_before_the_approval_is_shown_and_refused(shop, second, at):
             service.approve(draft.id)
 
     assert refused.value.code == "changed_since_submitted"
+
+
+def test_what_costs_less_than_was_approved_goes(shop, second, at, priced):
+    four_eyes()
+    draft = launch(planned(shop))
+    assert draft.ceiling == prices.Quote("EUR", 3 * 62_500)
+    approve(shop, second, draft)
+    with db.transaction():
+        contacts.opt_out(ana(shop))
+    cost(shop, "0.05")
+
+    at(draft.starts_at)
+    begin(draft)
+
+    assert state(draft)[0] == "launched"
+
+
+def test_a_price_list_that_is_gone_makes_the_approval_void(shop, second, at, priced):
+    four_eyes()
+    draft = launch(planned(shop))
+    approve(shop, second, draft)
+    with staff_scope(COMMAND), db.transaction():
+        prices.remove("whatsapp_cloud", NOON.date())
+
+    at(draft.starts_at)
+    begin(draft)
+    cost(shop, "0.05")  # for the fixture to take away
+
+    assert state(draft) == ("draft", "changed_since_approved")
+
+
+@pytest.mark.parametrize(("limit", "waits"), [(187_500, False), (187_499, True)])
+def test_so_much_money_needs_a_second_person(shop, at, priced, limit, waits):
+    four_eyes(above=None, price=limit)
+
+    assert launch(planned(shop)).state == ("submitted" if waits else "scheduled")
+
+
+def test_what_nobody_can_price_needs_a_second_person_too(shop, at):
+    four_eyes(above=None, price=10**9)
+
+    assert launch(planned(shop)).state == "submitted"
+
+
+def test_dearer_since_it_was_planned_needs_the_second_person_then(shop, at, priced):
+    four_eyes(above=None, price=187_500)
+    draft = launch(planned(shop))
+    cost(shop, "0.07")
+
+    at(draft.starts_at)
+    begin(draft)
+
+    assert state(draft) == ("draft", "approval_missing")
+
+
+def test_the_price_is_on_the_pages(shop, second, at, priced):
+    four_eyes()
+    draft = planned(shop)
+    visitor = Visitor(shop.tenant)
+    review = visitor.get(f"/campaigns/{draft.id}/step/review").text
+    assert "€0.19" in review  # 3 × 0.0625, not rounded down
+    launch(draft)
+
+    page = visitor.get(f"/campaigns/{draft.id}").text
+
+    assert "The most it may cost" in page
+    assert "€0.19" in page
 
 
 def test_a_new_piece_makes_old_approvals_void():

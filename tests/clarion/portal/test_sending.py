@@ -20,7 +20,9 @@ def owner(account):
 def test_rules_are_shown_and_kept(owner):
     given = {"opens": 600, "closes": 1080, "weekdays": [0, 1, 2], "per_day": 2}
 
-    answer = owner.post("/settings/sending/", **given, per_week=4, approve_above=500)
+    answer = owner.post(
+        "/settings/sending/", **given, per_week=4, approve_above=500, price="99.5"
+    )
 
     assert answer.status_code == 302
     rules = hours.rules()
@@ -30,6 +32,8 @@ def test_rules_are_shown_and_kept(owner):
     assert '<option selected value="600">10:00</option>' in page
     assert page.count("checked") == 3
     assert 'value="500"' in page
+    assert rules.approve_above_price == 99_500_000
+    assert 'value="99.5"' in page
 
 
 @pytest.mark.parametrize(
@@ -39,6 +43,8 @@ def test_rules_are_shown_and_kept(owner):
         {"per_day": 5, "per_week": 4},
         {"per_day": ""},
         {"approve_above": -1},
+        {"price": -1},
+        {"price": "much"},
         {"weekdays": []},
         {"weekdays": [9]},
     ],
