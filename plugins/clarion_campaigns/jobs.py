@@ -33,6 +33,23 @@ def tally(campaign_id: UUID) -> None:
 
 
 @job(queue="default", idempotent=True, alone=True, system=True)
+def look_for_follow_ups() -> None:
+    """Find accounts with campaigns whose follow-up may make sense, and plan there."""
+    query = select(Draft.account_id).where(service.worth_a_follow_up()).distinct()
+    with db.transaction():
+        found = list(db.session().scalars(query))
+    for account_id in found:
+        with account_scope(account_id, SYSTEM_JOB), db.transaction():
+            plan_follow_ups.later()
+
+
+@job(queue="default", idempotent=True)
+def plan_follow_ups() -> None:
+    """Propose the follow-ups of one account; a second run finds them proposed."""
+    service.plan_follow_ups()
+
+
+@job(queue="default", idempotent=True, alone=True, system=True)
 def start_late() -> None:
     """Ring for campaigns whose time has come, and for those whose start was not heard."""
     unheard = and_(Draft.state == "starting", Draft.updated_at < func.clarion_now() - LATE)

@@ -59,17 +59,20 @@ def register_subscriptions() -> list[tuple[Any, Any]]:
 
 @hookimpl
 def register_schedule() -> list[tuple[str, str, Any]]:
-    """Start what was launched while nobody heard the bell."""
+    """Start what was launched while nobody heard the bell; propose follow-ups."""
     from clarion_campaigns import jobs
 
-    return [("start", "* * * * *", jobs.start_late)]
+    return [
+        ("start", "* * * * *", jobs.start_late),
+        ("follow_ups", "23 * * * *", jobs.look_for_follow_ups),
+    ]
 
 
 @hookimpl
 def render_slot(place: str, context: dict[str, Any]) -> str | None:
-    """Say on the overview what is left to do before the first campaign."""
-    if place == "ready":
-        from clarion_campaigns import portal
+    """Say on the overview what waits for somebody, and what is left before the first one."""
+    from clarion_campaigns import portal
 
+    if place == "ready":
         context["steps"].append(portal.ready())
-    return None
+    return portal.waiting() if place == "notices" else None

@@ -132,8 +132,9 @@ def before_sign_in(person: Any) -> "str | None":
 def render_slot(place: str, context: "dict[str, Any]") -> "str | None":
     """Draw something of one's own on a page of another.
 
-    When    while a page is drawn; places: `overview`, `contact`, `campaign`, and `ready`,
-            where one appends steps to `context["steps"]` and draws nothing
+    When    while a page is drawn; places: `overview`, `notices` (on top of the overview, for
+            what waits for somebody), `contact`, `campaign`, and `ready`, where one appends
+            steps to `context["steps"]` and draws nothing
     For     plugins the account has switched on
     Return  markup made by a template, or `None`
     Must    be quick; what raises draws nothing and is logged

@@ -323,6 +323,15 @@ def follow_up(draft_id: UUID) -> Response:
     return redirect(url_for(".show", draft_id=draft.id))
 
 
+@pages.post("/<uuid:draft_id>/follow-up/decline")
+@needs("campaigns.edit")
+def decline(draft_id: UUID) -> Response:
+    """Want no follow-up."""
+    service.decline_follow_up(draft_id)
+    flash(_("Noted. No follow-up of it is proposed any more."), "success")
+    return redirect(url_for(".show", draft_id=draft_id))
+
+
 @pages.post("/<uuid:draft_id>/release")
 @needs("campaigns.launch")
 def release(draft_id: UUID) -> Response:
@@ -580,3 +589,17 @@ def ready() -> dict[str, Any]:
         "url": url_for("campaigns.index"),
         "minutes": 5,
     }
+
+
+def waiting() -> str | None:
+    """Draw what waits for somebody: approvals, what did not begin, proposed follow-ups."""
+    if not access.allowed("campaigns.view"):
+        return None
+    found = {
+        "approvals": service.waiting_for_approval(),
+        "not_begun": service.not_begun(),
+        "proposals": service.open_proposals(),
+    }
+    if not any(found.values()):
+        return None
+    return render_template("campaigns/_waiting.html", whys=service.WHYS, **found)

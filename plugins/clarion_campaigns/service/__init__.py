@@ -16,9 +16,19 @@ from clarion_campaigns.service.drafts import (
     duplicate,
     fill_variables,
     get,
+    not_begun,
     rename,
+    waiting_for_approval,
 )
-from clarion_campaigns.service.following import Proposal, follow_up, proposal
+from clarion_campaigns.service.following import (
+    Proposal,
+    follow_up,
+    open_proposals,
+    proposal,
+)
+from clarion_campaigns.service.following import decline as decline_follow_up
+from clarion_campaigns.service.following import plan as plan_follow_ups
+from clarion_campaigns.service.following import worth_a_look as worth_a_follow_up
 from clarion_campaigns.service.planning import Day, Wave, choose_time, month, waves
 from clarion_campaigns.service.pricing import shown as price_of
 from clarion_campaigns.service.restoring import confirm, propose, vouch, withdraw
@@ -95,6 +105,7 @@ __all__ = [
     "confirm",
     "create",
     "decide",
+    "decline_follow_up",
     "delete",
     "draft_of",
     "duplicate",
@@ -105,8 +116,11 @@ __all__ = [
     "listing",
     "month",
     "needs_approval",
+    "not_begun",
+    "open_proposals",
     "pause",
     "people",
+    "plan_follow_ups",
     "price_of",
     "prioritise",
     "problems",
@@ -122,6 +136,8 @@ __all__ = [
     "story",
     "take_back",
     "vouch",
+    "waiting_for_approval",
     "waves",
     "withdraw",
+    "worth_a_follow_up",
 ]

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Select, func, select
+from sqlalchemy import Select, and_, func, select
 from sqlalchemy.exc import IntegrityError
 
 from clarion.base import db
@@ -50,6 +50,8 @@ class DraftView:
     schedule: Schedule
     starts_at: dt.datetime | None
     ceiling: Quote | None
+    follow_up: str
+    follow_up_people: int
     revision: int
     created_at: dt.datetime
     updated_at: dt.datetime
@@ -189,6 +191,24 @@ def delete(draft_id: UUID) -> None:
     db.session().delete(row)
 
 
+def waiting_for_approval(limit: int = 5) -> list[DraftView]:
+    """List campaigns that wait for a second person, the longest waiting first."""
+    mine = and_(Draft.account_id == current_account(), Draft.state == "submitted")
+    query = select(Draft).where(mine).order_by(Draft.updated_at).limit(limit)
+    return [view(row) for row in db.session().scalars(query)]
+
+
+def not_begun(limit: int = 5) -> list[DraftView]:
+    """List launched campaigns that did not begin and wait for somebody to look at them."""
+    mine = and_(
+        Draft.account_id == current_account(),
+        Draft.state == "draft",
+        Draft.state_reason != "",
+    )
+    query = select(Draft).where(mine).order_by(Draft.updated_at.desc()).limit(limit)
+    return [view(row) for row in db.session().scalars(query)]
+
+
 def draft_of(campaign_id: UUID) -> UUID:
     """Return the campaign that became a send order, or refuse."""
     query = select(Draft.id).where(Draft.campaign_id == campaign_id)
@@ -258,6 +278,8 @@ def view(row: Draft) -> DraftView:
         ceiling=None
         if row.ceiling_micros is None
         else Quote(row.currency, row.ceiling_micros),
+        follow_up=row.follow_up,
+        follow_up_people=row.follow_up_people,
         revision=row.revision,
         created_at=row.created_at,
         updated_at=row.updated_at,

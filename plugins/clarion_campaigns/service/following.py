@@ -2,7 +2,8 @@
 
 WhatsApp limits how much marketing one person gets from everybody (code 131049). Repeating
 it at once gets a sender blocked for that person; after a day it may get through. So nothing
-is repeated by a machine: a follow-up is proposed, and a person starts it like any campaign.
+is repeated by a machine: a planner looks every hour and proposes a follow-up, once, and a
+person starts it like any campaign.
 """
 
 import datetime as dt
@@ -11,23 +12,25 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, and_, func, select
+from sqlalchemy import ColumnElement, Text, and_, cast, exists, func, select
+from sqlalchemy.orm import aliased
 
 from clarion.base import db
 from clarion.base.errors import Conflict
 from clarion.base.words import _
 from clarion.messaging.models import Campaign, Message
 from clarion.messaging.prices import Quote
-from clarion.tenancy import access
+from clarion.tenancy import access, audit
 from clarion.tenancy.scope import current_account
 from clarion_campaigns.models import Draft
-from clarion_campaigns.service import pricing
+from clarion_campaigns.service import pricing, telling
 from clarion_campaigns.service.drafts import (
     NAME_MAX,
     DraftView,
     begin,
     found,
     get,
+    locked,
     view,
 )
 from clarion_contacts import service as contacts
@@ -41,6 +44,13 @@ ROUNDS = 2
 FEWEST = 30
 """Tries that have to have an outcome before they say what to expect."""
 GOT = ("delivered", "read")
+LONGEST = dt.timedelta(days=60)
+"""Campaigns of longer ago are not looked at any more."""
+PREFIX = "follow-up/"
+SHOWN = 5
+
+audit.label("campaigns.follow_up.proposed", "A follow-up was proposed")
+audit.label("campaigns.follow_up.declined", "Wanted no follow-up")
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,6 +157,83 @@ def follow_up(draft_id: UUID) -> DraftView:
     return begin(name, _key(draft.campaign_id), same)
 
 
+def decline(draft_id: UUID) -> None:
+    """Want no follow-up: it is not proposed any more, but can still be prepared."""
+    access.require("campaigns.edit")
+    row = locked(draft_id)
+    if row.follow_up != "declined":
+        row.follow_up = "declined"
+        audit.record("campaigns.follow_up.declined", row)
+
+
+def plan() -> int:
+    """Propose the follow-ups that make sense now, each once; return how many.
+
+    Called by the clock for one account. Nothing is prepared and nothing sent: the team is
+    told, with what to expect and what it costs.
+    """
+    proposed = 0
+    kept_out = exists().where(
+        Message.account_id == Draft.account_id,
+        Message.campaign_id == Draft.campaign_id,
+        Message.state == "failed",
+        Message.reason == REASON,
+    )
+    candidates = select(Draft.id).where(
+        Draft.account_id == current_account(), worth_a_look(), kept_out
+    )
+    for draft_id in list(db.session().scalars(candidates.order_by(Draft.launched_at))):
+        row = locked(draft_id)
+        found = proposal(view(row)) if row.follow_up == "" else None
+        if found is None or found.over or not found.ready or not found.reached:
+            continue
+        row.follow_up = "proposed"
+        row.follow_up_people, row.follow_up_at = found.reached, func.clarion_now()
+        if found.draft_id is not None:
+            continue  # somebody was quicker
+        audit.record("campaigns.follow_up.proposed", row, people=found.reached)
+        telling.follow_up(row, found.reached, found.expected, found.price, found.until)
+        proposed += 1
+    return proposed
+
+
+def worth_a_look() -> ColumnElement[bool]:
+    """Say which campaigns a follow-up may be proposed for; a cheap first look."""
+    return and_(
+        Draft.state == "launched",
+        Draft.purpose == "marketing",
+        Draft.follow_up == "",
+        Draft.launched_at > func.clarion_now() - LONGEST,
+        Draft.launched_at < func.clarion_now() - WAIT,
+    )
+
+
+def open_proposals() -> list[DraftView]:
+    """List the campaigns with a proposed follow-up that nobody has prepared or declined."""
+    other = aliased(Draft)
+    prepared = exists().where(
+        other.account_id == Draft.account_id,
+        other.request_key == PREFIX + cast(Draft.campaign_id, Text),
+    )
+    end = func.coalesce(Campaign.finish_by, Campaign.started_at + VALID)
+    query = (
+        select(Draft)
+        .join(
+            Campaign,
+            and_(Campaign.account_id == Draft.account_id, Campaign.id == Draft.campaign_id),
+        )
+        .where(
+            Draft.account_id == current_account(),
+            Draft.follow_up == "proposed",
+            end > func.clarion_now(),
+            ~prepared,
+        )
+        .order_by(Draft.follow_up_at)
+        .limit(SHOWN)
+    )
+    return [view(row) for row in db.session().scalars(query)]
+
+
 def _segment(draft: DraftView) -> dict[str, Any]:
     """Choose the people a limit kept out; the round is one more than this campaign's."""
     before = int(draft.segment.get("round", 0))
@@ -159,14 +246,14 @@ def _segment(draft: DraftView) -> dict[str, Any]:
 
 
 def _key(order_id: UUID) -> str:
-    return f"follow-up/{order_id}"
+    return f"{PREFIX}{order_id}"
 
 
 def _share_before() -> float | None:
     """Say which share of this account's earlier follow-ups arrived, if it can be said."""
     earlier = select(Draft.campaign_id).where(
         Draft.account_id == current_account(),
-        Draft.request_key.startswith("follow-up/"),
+        Draft.request_key.startswith(PREFIX),
         Draft.campaign_id.is_not(None),
     )
     tried, got = (

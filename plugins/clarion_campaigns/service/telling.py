@@ -1,10 +1,12 @@
 """What the team is told about campaigns while nobody looks: by mail, each thing once."""
 
+import datetime as dt
 from collections.abc import Mapping
 from uuid import UUID
 
 from clarion.base.words import Lazy, _, ngettext
 from clarion.base.words import lazy as later
+from clarion.messaging.prices import Quote
 from clarion.work import notices
 from clarion.work.notices import Notice
 from clarion_campaigns.models import Draft
@@ -73,6 +75,48 @@ def approval_wanted(row: Draft, who: str, name: str) -> None:
         )
 
     notices.tell(write, needs="campaigns.approve", link=_page(row.id), but=who)
+
+
+def follow_up(
+    row: Draft,
+    people: int,
+    expected: int | None,
+    price: Quote | None,
+    until: dt.datetime,
+) -> None:
+    """Tell those who may launch it that a follow-up makes sense, and what to expect."""
+
+    def write(account: str) -> Notice:
+        some = ngettext(
+            "WhatsApp kept %(num)s person from “%(name)s”, because people get only so much"
+            " marketing. A day later it may get through.",
+            "WhatsApp kept %(num)s people from “%(name)s”, because people get only so much"
+            " marketing. A day later it may get through.",
+            people,
+            name=row.name,
+        )
+        gain = _("How many of them get it is not known yet: it is your first follow-up.")
+        if expected is not None:
+            gain = ngettext(
+                "By your earlier follow-ups, about %(num)s of them gets it.",
+                "By your earlier follow-ups, about %(num)s of them get it.",
+                expected,
+            )
+        cost = _("What it costs is not known: there is no price list.")
+        if price is not None:
+            amount = f"{price.currency} {price.amount:.2f}"
+            cost = _("It costs %(amount)s at most.", amount=amount)
+        end = _("The offer ends on %(day)s (UTC).", day=f"{until:%Y-%m-%d %H:%M}")
+        return Notice(
+            _("%(account)s: a follow-up of “%(name)s”?", account=account, name=row.name),
+            (
+                some,
+                f"{gain} {cost} {end}",
+                _("Nothing is sent by itself. Prepare it, or leave it, here:"),
+            ),
+        )
+
+    notices.tell(write, needs="campaigns.launch", link=_page(row.id, "#follow-up"))
 
 
 def _page(draft_id: UUID, rest: str = "") -> str:
