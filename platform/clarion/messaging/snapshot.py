@@ -1,5 +1,6 @@
 """The snapshot: who gets a campaign, frozen at its start, the excluded with their reason."""
 
+import datetime as dt
 from typing import Any
 from uuid import UUID
 
@@ -104,6 +105,46 @@ def counted(audience: Select[Any], sender_id: UUID | None) -> dict[str, int]:
     return {why: number for why, number in db.session().execute(query)}  # noqa: C416
 
 
+def had_enough(order: Campaign, audience: Select[Any]) -> int:
+    """Count the people of an audience whose message would wait, because they had enough.
+
+    Of those who would get it: they get it on their next day or week, if the order does not
+    end before. `order` may be one that is not written yet.
+    """
+    a = audience.subquery("audience")
+    if order.purpose != "marketing":
+        return 0
+    rules = hours.rules()
+    rows = [row for row in _windows(order, a) if row["week_from"]]
+    weeks = (dt.datetime.fromisoformat(row["week_from"]) for row in rows)
+    since = min(weeks, default=None)
+    lately = select(Campaign.id).where(
+        Campaign.account_id == current_account(),
+        Campaign.purpose == order.purpose,
+        Campaign.drained_at >= since,
+    )
+    if since is None or db.session().scalar(lately.limit(1)) is None:
+        return 0  # nobody got anything: the usual case, and cheap
+    slot = timing.table(rows)
+    got = and_(
+        Message.account_id == current_account(),
+        Message.contact_id == a.c.contact_id,
+        Message.campaign_id.in_(lately),
+        Message.purpose == order.purpose,
+        Message.intent_at >= slot.c.week_from,
+        or_(Message.state != "failed", Message.reason == "outcome_unknown"),
+    )
+    today = func.count().filter(Message.intent_at >= slot.c.day_from)
+    capped = (
+        select(a.c.contact_id)
+        .select_from(a.join(slot, _here(a, slot)).join(Message, got))
+        .where(a.c.reason == "")
+        .group_by(a.c.contact_id)
+        .having(or_(today >= rules.per_day, func.count() >= rules.per_week))
+    )
+    return db.session().scalar(select(func.count()).select_from(capped.subquery())) or 0
+
+
 def digest_of(audience: Select[Any], purpose: str) -> str:
     """Sum up who an audience is, whose message would leave or was stopped by a STOP.
 
@@ -152,26 +193,33 @@ def _refused(
 
 def _slots(order: Campaign, a: FromClause) -> tuple[Any, ColumnElement[bool]]:
     """Make the table of windows, and say which of its rows belongs to a person."""
-    zone = a.c.zone if "zone" in a.c else literal("")
-    country = a.c.country if "country" in a.c else literal("")
-    pairs = (
-        db.session().execute(select(zone, country).distinct()) if _told(a) else [("", "")]
-    )
-    people = [(z or "", c or "") for z, c in pairs]
-    slot = timing.table(
-        timing.slots(order, sorted(set(people)), hours.rules(), timing.now())
-    )
-    here = and_(
-        slot.c.zone == func.coalesce(zone, ""), slot.c.country == func.coalesce(country, "")
-    )
+    slot = timing.table(_windows(order, a))
+    here = _here(a, slot)
     if order.spread_until:
         place = _place(a)
         here = and_(here, place >= slot.c.since, place < slot.c.upto)
     return slot, here
 
 
-def _told(a: FromClause) -> bool:
-    return "zone" in a.c or "country" in a.c
+def _windows(order: Campaign, a: FromClause) -> list[timing.Slot]:
+    """Cut the windows of each calendar that the people of an audience live by."""
+    zone, country = _clock(a)
+    told = "zone" in a.c or "country" in a.c
+    pairs = db.session().execute(select(zone, country).distinct()) if told else [("", "")]
+    people = {(z or "", c or "") for z, c in pairs}
+    return timing.slots(order, sorted(people), hours.rules(), timing.now())
+
+
+def _here(a: FromClause, slot: Any) -> ColumnElement[bool]:
+    zone, country = _clock(a)
+    return and_(
+        slot.c.zone == func.coalesce(zone, ""), slot.c.country == func.coalesce(country, "")
+    )
+
+
+def _clock(a: FromClause) -> tuple[ColumnElement[Any], ColumnElement[Any]]:
+    zone = a.c.zone if "zone" in a.c else literal("")
+    return zone, a.c.country if "country" in a.c else literal("")
 
 
 def _place(a: FromClause) -> ColumnElement[Any]:

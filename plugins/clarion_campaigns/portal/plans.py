@@ -124,6 +124,7 @@ def shown(draft: DraftView, purpose: str) -> dict[str, Any]:
     """Say in words and instants when a draft's people get it."""
     return {
         "waves": service.waves(draft.id, purpose),
+        "had_enough": service.had_enough(draft, purpose),
         "moment": moment,
         "begins": begins(draft),
         "country": lambda code: Locale.parse(str(get_locale() or "en")).territories.get(

@@ -29,7 +29,14 @@ from clarion_campaigns.service.following import (
 from clarion_campaigns.service.following import decline as decline_follow_up
 from clarion_campaigns.service.following import plan as plan_follow_ups
 from clarion_campaigns.service.following import worth_a_look as worth_a_follow_up
-from clarion_campaigns.service.planning import Day, Wave, choose_time, month, waves
+from clarion_campaigns.service.planning import (
+    Day,
+    Wave,
+    choose_time,
+    had_enough,
+    month,
+    waves,
+)
 from clarion_campaigns.service.pricing import shown as price_of
 from clarion_campaigns.service.restoring import confirm, propose, vouch, withdraw
 from clarion_campaigns.service.results import (
@@ -112,6 +119,7 @@ __all__ = [
     "fill_variables",
     "follow_up",
     "get",
+    "had_enough",
     "launch",
     "listing",
     "month",

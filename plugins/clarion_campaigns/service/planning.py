@@ -12,7 +12,7 @@ from sqlalchemy import func, or_, select
 from clarion.base import db
 from clarion.base.errors import Invalid
 from clarion.base.words import _
-from clarion.messaging import hours, timing, windows
+from clarion.messaging import hours, snapshot, timing, windows
 from clarion.messaging.models import Campaign
 from clarion.tenancy import access
 from clarion.tenancy.scope import current_account
@@ -112,13 +112,7 @@ def waves(draft_id: UUID, purpose: str) -> list[Wave]:
         key = windows.key_of(zone, country, rules.zone)
         people[key] = people.get(key, 0) + number
     begins = first_instant(draft, purpose) or now
-    order = Campaign(
-        purpose=purpose,
-        starts_at=None if draft.schedule.own_time else draft.schedule.starts_at(),
-        local_start=draft.schedule.local if draft.schedule.own_time else None,
-        finish_by=draft.schedule.finish_by,
-        spread_until=draft.schedule.spread_until,
-    )
+    order = _order(draft, purpose)
     found = []
     for key, number in sorted(people.items(), key=lambda pair: (-pair[1], pair[0])):
         first = timing.first_slot(order, key, rules, now)
@@ -136,6 +130,15 @@ def waves(draft_id: UUID, purpose: str) -> list[Wave]:
             )
         )
     return found
+
+
+def had_enough(draft: DraftView, purpose: str) -> int:
+    """Count the people of a draft who would get it later, because they had enough."""
+    order = _order(draft, purpose)
+    order.spread_until = None  # as early as each of them may
+    return snapshot.had_enough(
+        order, contacts.audience(draft.segment, draft.fillings, purpose)
+    )
 
 
 def month(year: int, number: int) -> list[Day]:
@@ -171,6 +174,17 @@ def month(year: int, number: int) -> list[Day]:
         )
         for day in days
     ]
+
+
+def _order(draft: DraftView, purpose: str) -> Campaign:
+    """Write down what a draft would become, to see when its people get it."""
+    return Campaign(
+        purpose=purpose,
+        starts_at=None if draft.schedule.own_time else draft.schedule.starts_at(),
+        local_start=draft.schedule.local if draft.schedule.own_time else None,
+        finish_by=draft.schedule.finish_by,
+        spread_until=draft.schedule.spread_until,
+    )
 
 
 def _by_day(rows: list[DraftView], zone: ZoneInfo) -> dict[dt.date, list[DraftView]]:
