@@ -35,13 +35,16 @@ SYSTEM = db.Entry("clarion_system", None, "web:console")
 RUNNING = ("starting", "running", "pausing", "paused")
 SHOWN = 20
 DEAD_SHOWN = 50
-DONE = ("sent", "delivered", "read")
-WAITING = ("queued", "claimed", "dispatching", "accepted", "held", "unknown")
+WAITING = ("queued", "claimed", "dispatching")
 
 
 @dataclass(frozen=True, slots=True)
 class RunningView:
-    """A campaign on its way: how far, not what or to whom."""
+    """A campaign on its way: how far, not what or to whom.
+
+    Counted as its own page in the portal counts: of the audience, which is everybody but
+    those left out, so many are handled.
+    """
 
     account_id: UUID
     account_name: str
@@ -49,10 +52,9 @@ class RunningView:
     state: str
     state_reason: str
     started_at: dt.datetime | None
-    total: int
-    done: int
+    audience: int
+    handled: int
     failed: int
-    waiting: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -214,6 +216,7 @@ def _running() -> tuple[list[RunningView], int]:
     out = []
     for campaign_id, account_id, account, name, state, why, started_at in rows:
         states = tally.get(campaign_id, {})
+        audience = sum(states.values()) - states.get("suppressed", 0)
         view = RunningView(
             account_id=account_id,
             account_name=account,
@@ -221,10 +224,9 @@ def _running() -> tuple[list[RunningView], int]:
             state=state,
             state_reason=why,
             started_at=started_at,
-            total=sum(states.values()),
-            done=sum(states.get(s, 0) for s in DONE),
+            audience=audience,
+            handled=audience - sum(states.get(s, 0) for s in WAITING),
             failed=states.get("failed", 0),
-            waiting=sum(states.get(s, 0) for s in WAITING),
         )
         out.append(view)
     return out, all_of_them - len(out)

@@ -218,7 +218,7 @@ def test_least_privilege():
     }  # fmt: skip
     assert by_role["operations"] == {
         "overview", "accounts", "accounts_suspend", "senders", "queues", "webhooks", "plugins",
-        "limits", "limits_edit", "backups", "backups_release",
+        "limits", "limits_edit", "prices", "backups", "backups_release",
     }  # fmt: skip
     assert by_role["compliance"] == {
         "overview", "accounts", "accounts_suspend", "people", "staff", "roles", "audit",
