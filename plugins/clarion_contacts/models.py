@@ -316,6 +316,7 @@ class ImportRow(AccountBase):
     )
     language: Mapped[str] = column(String(20), pd=None, server_default="")
     country: Mapped[str] = column(String(2), pd=None, server_default="")
+    timezone: Mapped[str] = column(String(60), pd=None, server_default="")
     tags: Mapped[list[str]] = column(
         JSONB, pd="account.content", retention="upload", server_default=text("'[]'")
     )

@@ -18,7 +18,7 @@ from clarion_contacts.importing.headers import (
     meaning,
     plain,
 )
-from clarion_contacts.importing.places import language_named, region_named
+from clarion_contacts.importing.places import language_named, region_named, zone_named
 from clarion_contacts.importing.tables import Column, Table
 
 State = Literal["sure", "check", "none", "clash"]
@@ -206,6 +206,7 @@ def _by_content(table: Table, column: Column) -> tuple[Field | None, int]:
         ("email", looks_like_email),
         ("phone", looks_like_phone),
         ("consent", looks_like_date),
+        ("timezone", _is_zone),
         ("language", _is_language),
         ("country", _is_country),
         ("name", _is_name),
@@ -223,6 +224,7 @@ _CEILING: dict[Field, int] = {
     "name": 60,
     "language": 75,
     "country": 75,
+    "timezone": 80,
 }
 
 
@@ -250,6 +252,10 @@ def _is_language(cell: str) -> bool:
 
 def _is_country(cell: str) -> bool:
     return bool(region_named(cell))
+
+
+def _is_zone(cell: str) -> bool:
+    return "/" in cell and bool(zone_named(cell))
 
 
 def _is_name(cell: str) -> bool:

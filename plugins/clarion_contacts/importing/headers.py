@@ -17,6 +17,7 @@ Field = Literal[
     "email",
     "language",
     "country",
+    "timezone",
     "tags",
     "consent",
     "custom",
@@ -82,6 +83,11 @@ _WORDS: dict[Field, str] = {
         country|country code|country name|nation|pais|codigo do pais|codigo de pais|
         land|landercode|laendercode|landeskennung|pays|code pays|desh|देश|国家|国|국가|
         страна|الدولة|البلد|ulke|paese""",
+    "timezone": """
+        time zone|timezone|tz|zone|local time zone|iana zone|iana time zone|
+        fuso|fuso horario|zona horaria|huso horario|huso|
+        zeitzone|fuseau|fuseau horaire|samay kshetra|समय क्षेत्र|时区|時區|タイムゾーン|시간대|
+        часовой пояс|المنطقة الزمنية|saat dilimi|fuso orario|strefa czasowa|tijdzone""",
     "tags": """
         tags|tag|labels|label|groups|group|segments|segment|categories|category|list|lists|
         etiqueta|etiquetas|grupo|grupos|segmento|segmentos|categoria|categorias|lista|

@@ -1,9 +1,10 @@
-"""Countries and languages as people write them: codes and names in six languages."""
+"""Countries, languages and time zones as people write them: codes and names."""
 
 from functools import cache, lru_cache
 
 from babel import Locale, UnknownLocaleError
 
+from clarion.messaging import windows
 from clarion.messaging.address import regions
 from clarion_contacts.importing.headers import plain
 
@@ -47,6 +48,15 @@ def language_named(text: str) -> str:
     return _languages().get(plain(said), "")
 
 
+@lru_cache(maxsize=4096)
+def zone_named(text: str) -> str:
+    """A time zone by its name (`America/Sao_Paulo`), or by its city; empty when unknown.
+
+    A bare offset is none: it does not say when clocks change.
+    """
+    return _zones().get(plain(text.replace("/", " ")), "")
+
+
 @cache
 def _regions() -> dict[str, str]:
     names = {
@@ -56,6 +66,17 @@ def _regions() -> dict[str, str]:
         if code in regions()
     }
     return names | _USUAL
+
+
+@cache
+def _zones() -> dict[str, str]:
+    """Every way to write a zone: its whole name, and its city where only one has it."""
+    names = [name for name, _title in windows.choices()]
+    cities: dict[str, set[str]] = {}
+    for name in names:
+        cities.setdefault(plain(name.rpartition("/")[2]), set()).add(name)
+    alone = {city: found.pop() for city, found in cities.items() if len(found) == 1}
+    return alone | {plain(name.replace("/", " ")): name for name in names}
 
 
 @cache

@@ -14,7 +14,7 @@ from clarion.base.errors import Invalid
 from clarion.base.words import _
 from clarion.messaging.address import BadPhone, normalise, parse_phone
 from clarion_contacts.importing.columns import Matching
-from clarion_contacts.importing.places import language_named, region_named
+from clarion_contacts.importing.places import language_named, region_named, zone_named
 
 State = Literal["ok", "invalid", "duplicate_in_file"]
 MAX_NAME = 200
@@ -49,6 +49,7 @@ class RowVerdict:
     attributes: dict[str, str] = field(default_factory=dict)
     language: str = ""
     country: str = ""
+    timezone: str = ""
     consent: Literal["yes", "no", ""] = ""
     consent_on: dt.date | None = None
     notes: tuple[tuple[str, str], ...] = ()
@@ -103,6 +104,7 @@ class _Reader:
         self.email = places.get("email")
         self.language = places.get("language")
         self.country = places.get("country")
+        self.timezone = places.get("timezone")
         self.consent = places.get("consent")
         self.tags = [at for at, one in mapping.fields.items() if one == "tags"]
         self.keys = list(mapping.keys.items())
@@ -168,6 +170,8 @@ class _Reader:
                 self._note(verdict, self.email, refused.code, refused.text)
         if self.country is not None and (cell := cells[self.country].strip()):
             self._country(verdict, self.country, cell)
+        if self.timezone is not None and (cell := cells[self.timezone].strip()):
+            self._zone(verdict, self.timezone, cell)
         if self.language is not None and (cell := cells[self.language].strip()):
             verdict.language = language_named(cell)
         if self.tags:
@@ -195,6 +199,19 @@ class _Reader:
                 place,
                 "country_unknown",
                 _("“%(text)s” is no country we know.", text=cell[:40]),
+            )
+
+    def _zone(self, verdict: RowVerdict, place: int, cell: str) -> None:
+        verdict.timezone = zone_named(cell)
+        if not verdict.timezone:
+            self._note(
+                verdict,
+                place,
+                "timezone_unknown",
+                _(
+                    "“%(text)s” is no time zone we know; write it like America/Sao_Paulo.",
+                    text=cell[:40],
+                ),
             )
 
     def _consent(self, verdict: RowVerdict, place: int, cell: str) -> None:

@@ -258,6 +258,7 @@ def _groups() -> list[tuple[str, list[tuple[str, str]]]]:
                 ("email", _("E-mail")),
                 ("language", _("Language")),
                 ("country", _("Country")),
+                ("timezone", _("Time zone")),
             ],
         ),
         (_("Sorting and consent"), [("tags", _("Tags")), ("consent", _("Agreed on"))]),

@@ -136,6 +136,8 @@ def _staged(one: RowVerdict, key: bytes, tags: dict[str, str]) -> dict[str, Any]
         row["email_idx"] = address.index(key, "email", one.email).hex()
     if one.language:
         row["language"] = one.language
+    if one.timezone:
+        row["timezone"] = one.timezone
     if one.consent_on:
         row["said_on"] = one.consent_on.isoformat()
     if attributes:
@@ -166,6 +168,7 @@ _COLUMNS: tuple[tuple[str, Any], ...] = (
     ("email_idx", Text),
     ("language", Text),
     ("country", Text),
+    ("timezone", Text),
     ("tags", JSONB),
     ("attributes", JSONB),
     ("said", Text),

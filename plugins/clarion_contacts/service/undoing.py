@@ -64,7 +64,9 @@ def _untouched(row: Import) -> ColumnElement[bool]:
 def _restore(row: Import) -> int:
     """Give changed contacts back what they were."""
     values: dict[str, Any] = {
-        name: ImportRow.before[name].astext for name in verdicts.PLAIN
+        # what an earlier release did not change, it did not write down
+        name: func.coalesce(ImportRow.before[name].astext, getattr(Contact, name))
+        for name in verdicts.PLAIN
     }
     result: Any = db.session().execute(
         update(Contact)

@@ -246,6 +246,7 @@ def _preview(row: Import, chosen: Matching) -> list[tuple[str, str]]:
         (_("E-mail"), said.email),
         (_("Language"), said.language),
         (_("Country"), said.country),
+        (_("Time zone"), said.timezone.replace("_", " ")),
         (_("Tags"), ", ".join(said.tags)),
         (_("Agreed on"), str(said.consent_on) if said.consent_on else said.consent),
     ]

@@ -26,7 +26,9 @@ from clarion_contacts.models import Contact, Import, ImportRow, Tag, Tagging
 from clarion_contacts.service import uploads
 from clarion_contacts.service.tags import key_of
 
-PLAIN = ("name", "first_name", "last_name", "language", "country", "email")
+PLAIN = (
+    "name", "first_name", "last_name", "language", "country", "timezone", "email",
+)  # fmt: skip
 
 
 def settle(import_id: UUID) -> None:

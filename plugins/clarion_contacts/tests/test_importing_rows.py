@@ -379,3 +379,47 @@ def test_the_demo_list_becomes_what_its_generator_planned():
     codes = {"+55": "BR", "+91": "IN", "+49": "DE"}
     countries = Counter(codes[one.phone[:3]] for one in people)
     assert dict(sorted(countries.items())) == expected["contacts_by_country"]
+
+
+# --- time zones
+
+
+@pytest.mark.parametrize("header", ["Time zone", "Fuso horário", "Zeitzone", "tz", "时区"])
+def test_a_column_of_time_zones_is_known_by_its_header(header):
+    table = open_table(f"phone;{header}\n+5511912340001;America/Sao_Paulo\n".encode())
+
+    assert fields(table) == ["phone", "timezone"]
+
+
+def test_a_column_of_time_zones_is_known_by_its_cells():
+    rows = "".join(f"+55119123400{n:02d};America/Recife\n" for n in range(5))
+
+    assert fields(open_table(rows.encode())) == ["phone", "timezone"]
+
+
+@pytest.mark.parametrize(
+    ("cell", "zone"),
+    [
+        ("America/Sao_Paulo", "America/Sao_Paulo"),
+        ("america/sao paulo", "America/Sao_Paulo"),
+        ("São Paulo", "America/Sao_Paulo"),
+        ("Europe/Berlin", "Europe/Berlin"),
+        ("UTC", "UTC"),
+        ("America/Argentina/Buenos_Aires", "America/Argentina/Buenos_Aires"),
+        ("", ""),
+    ],
+)
+def test_a_zone_is_read_as_people_write_it(cell, zone):
+    one = verdicts(f"phone;time zone\n+5511912340001;{cell}\n+5511912340002;UTC\n")[0]
+
+    assert (one.state, one.timezone, one.notes) == ("ok", zone, ())
+
+
+@pytest.mark.parametrize("cell", ["UTC-3", "-03:00", "Brasília time", "Mars/Olympus"])
+def test_what_is_no_zone_is_left_out_and_said(cell):
+    one = verdicts(f"phone;time zone\n+5511912340001;{cell}\n+5511912340002;UTC\n")[0]
+
+    assert (one.state, one.timezone) == ("ok", "")
+    ((code, sentence),) = one.notes
+    assert code == "timezone_unknown"
+    assert "Row 2, column “time zone”" in sentence

@@ -396,3 +396,45 @@ def test_twice_is_once_and_undo_is_never(take_in, run_jobs, state_of, first, sec
         service.undo(import_id)
     run_jobs()
     assert snapshot() == before
+
+
+ZONES = """phone;name;time zone
++5511912340001;Ana Lima;America/Sao_Paulo
++5511912340002;Bob;America/Manaus
++5511912340003;Caí;
+"""
+
+
+def zones():
+    db.session().expire_all()
+    return list(db.session().scalars(select(Contact.timezone).order_by(Contact.phone)))
+
+
+def test_a_persons_time_zone_is_taken_in_changed_and_taken_back(
+    take_in, state_of, run_jobs
+):
+    take_in(ZONES.encode())
+    assert zones() == ["America/Sao_Paulo", "America/Manaus", ""]
+    filled = ZONES.replace("Caí;", "Caí;America/Recife").replace("Manaus", "Belem")
+
+    second = take_in(filled.encode())
+
+    assert state_of(second).counts["states"] == {"same": 1, "changed": 2}
+    assert zones() == ["America/Sao_Paulo", "America/Belem", "America/Recife"]
+    with db.transaction():
+        service.undo(second)
+    run_jobs()
+    assert zones() == ["America/Sao_Paulo", "America/Manaus", ""]
+
+
+def test_what_an_earlier_release_wrote_down_can_be_taken_back(take_in, run_jobs):
+    take_in(ZONES.encode())
+    second = take_in(ZONES.replace("Ana Lima", "Ana Lopes").encode())
+    with db.transaction() as orm:
+        for row in orm.scalars(select(ImportRow).where(ImportRow.before.is_not(None))):
+            row.before = {k: v for k, v in row.before.items() if k != "timezone"}
+    with db.transaction():
+        service.undo(second)
+    run_jobs()
+
+    assert zones() == ["America/Sao_Paulo", "America/Manaus", ""]
