@@ -80,6 +80,7 @@ class Today:
     troubled: list[Found]
     broken_senders: int
     waiting_events: int
+    strange_codes: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,6 +190,7 @@ def today() -> Today:
         troubled=[one for one in plugins().found.values() if one.state == "failed"],
         broken_senders=sick or 0,
         waiting_events=_waiting_events(),
+        strange_codes=len(_codes()),
     )
 
 

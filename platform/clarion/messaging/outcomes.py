@@ -203,6 +203,16 @@ REASONS: Mapping[tuple[str, str], _Row] = {
         _("It is outside the hours for marketing where they are."),
         _NOTHING,
     ),
+    ("queued", "daily_limit"): _Row(
+        _("Waits for the daily limit"),
+        _("Your business has written to as many people today as the provider allows."),
+        _("Nothing: it leaves when the next places come free, within a day."),
+    ),
+    ("queued", "pair_limit"): _Row(
+        _("Waits a moment for this person"),
+        _("The provider allows one message in six seconds from a number to one person."),
+        _NOTHING,
+    ),
     # after launch
     ("expired", "not_started"): _Row(
         _("Not sent in time"),
@@ -405,6 +415,12 @@ CAUSES: Mapping[str, _Row] = {
         _("Template paused by WhatsApp"),
         _("Too many people blocked or reported it. The first pause lasts three hours."),
         _("Wait for the end of the pause, and write to fewer people first."),
+        retry=True,
+    ),
+    "template_recategorised": _Row(
+        _("Template is marketing now"),
+        _("WhatsApp changed its category from utility to marketing: it needs consent now."),
+        _("Stop this campaign; send a new one, which goes only to those who agreed."),
         retry=True,
     ),
     "template_disabled": _Row(

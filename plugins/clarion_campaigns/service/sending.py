@@ -251,6 +251,8 @@ def _begun(row: Draft, draft: DraftView, planned: dt.datetime) -> str:
         template = templates.snapshot(row.template_id) if row.template_id else None
     except (Conflict, NotFound):
         template = None
+    if row.purpose == "utility" and template is not None and _is_marketing(row):
+        return "category_changed"
     if restoring.doubted(row, row.launched_at):
         return "restored"
     if template is None or row.sender_id is None:
@@ -265,6 +267,14 @@ def _begun(row: Draft, draft: DraftView, planned: dt.datetime) -> str:
     row.state, row.campaign_id = "launched", order.id
     row.updated_at = func.clarion_now()
     return ""
+
+
+def _is_marketing(row: Draft) -> bool:
+    """Say whether the provider treats the template as marketing by now: that asks consent."""
+    return (
+        row.template_id is not None
+        and templates.get(row.template_id).category == "marketing"
+    )
 
 
 class _NotTheSame(Exception):

@@ -19,6 +19,11 @@ WHYS: Mapping[str, Lazy] = {
     "template_not_approved": later(
         "It was launched, but its template was not approved any more. Nothing was sent."
     ),
+    "category_changed": later(
+        "It did not begin: WhatsApp has changed its template's category, and it counts as"
+        " marketing now. That needs consent, and costs more. Nothing was sent. Look at who"
+        " gets it, then launch it again."
+    ),
     "start_missed": later(
         "It did not begin: something held it up until it was too late. Nothing was sent."
         " Choose another time if it still matters."

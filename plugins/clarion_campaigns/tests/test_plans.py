@@ -545,3 +545,25 @@ def test_a_waiting_person_is_told_when_and_in_which_zone(shop, at):
     page = Visitor(shop.tenant).get(f"/campaigns/message/{waiting}").text
 
     assert "Mar 10, 2027, 21:00 (Asia/Tokyo)" in page
+
+
+def test_what_became_marketing_since_is_not_sent_as_utility(shop, at):
+    """Consent was not asked for when it was utility; the provider says it is marketing."""
+    shop.template_id = shop.template("receipt", category="utility")
+    shop.people(2, consent=False)
+    draft = shop.draft()
+    with db.transaction():
+        service.choose_time(draft.id, local=HALF_PAST, zone=ZONE)
+    draft = launch(draft)
+    assert (draft.purpose, draft.people) == ("utility", 2)
+    with db.transaction() as orm:
+        orm.get_one(Template, shop.template_id).judged_category = "marketing"
+
+    at(draft.starts_at)
+    begin(draft)
+
+    assert state(draft) == ("draft", "category_changed")
+    with db.transaction():
+        assert db.session().scalar(select(func.count()).select_from(Message)) == 0
+    page = Visitor(shop.tenant).get(f"/campaigns/{draft.id}/step/review").text
+    assert "counts as marketing now" in page

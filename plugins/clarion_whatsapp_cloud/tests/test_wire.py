@@ -552,6 +552,9 @@ def test_recorded_notices_say_whether_sending_may_go_on(name, expected):
         ("message_template_quality_update", {"new_quality_score": "GREEN"}, "", True),
         ("phone_number_quality_update", {"event": "UNFLAGGED"}, "", True),
         ("account_update", {"event": "PARTNER_REMOVED"}, "permission_missing", False),
+        ("template_category_update",
+         {"previous_category": "UTILITY", "new_category": "MARKETING"},
+         "template_recategorised", False),
         ("account_update", {"event": "ACCOUNT_RECONNECTED"}, "", True),
     ],
 )  # fmt: skip
@@ -560,6 +563,25 @@ def test_a_notice_stops_or_ends_a_stop(field, value, stops, ends):
     _notice, health = updates(_webhook(field, named | value))
 
     assert (health.stops, bool(health.ends)) == (stops, ends)
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        {"previous_category": "MARKETING", "new_category": "UTILITY"},
+        {"new_category": "UTILITY", "correct_category": "MARKETING"},  # tomorrow
+        {"new_category": "NEWS"},
+    ],
+)
+def test_a_category_that_asks_for_no_more_consent_stops_nothing(value):
+    named = {"message_template_name": "offer", "message_template_language": "en-US"}
+
+    (notice,) = updates(_webhook("template_category_update", named | value))
+
+    assert (notice.field, notice.event) == (
+        "template_category_update",
+        value["new_category"],
+    )
 
 
 @pytest.mark.parametrize(

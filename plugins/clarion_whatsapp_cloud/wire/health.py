@@ -59,6 +59,8 @@ def health(field: str, value: Object) -> Iterator[Health]:
     if "new_quality_score" in value:
         score = as_text(value.get("new_quality_score"))
         yield from _template(SCORES.get(score), value, score.lower())
+    elif field == "template_category_update":
+        yield from _recategorised(value)
     elif field == "message_template_status_update":
         yield from _template(TEMPLATE.get(event), value)
     elif field == "phone_number_quality_update":
@@ -79,6 +81,17 @@ def _template(
         yield from _said(
             found, "template", subject=name, language=language, quality=quality
         )
+
+
+def _recategorised(value: Object) -> Iterator[Health]:
+    """A template that was utility and is marketing: what runs was not meant to be that.
+
+    With `correct_category` it is a notice of what will come, and nothing is stopped yet.
+    """
+    before = as_text(value.get("previous_category")).upper()
+    now = as_text(value.get("new_category")).upper()
+    if (before, now) == ("UTILITY", "MARKETING"):
+        yield from _template("template_recategorised", value)
 
 
 def _account(event: str, value: Object) -> Iterator[Health]:

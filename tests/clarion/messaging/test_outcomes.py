@@ -5,23 +5,20 @@ from pathlib import Path
 
 import pytest
 
-from clarion.messaging import (
-    ageing,
-    caps,
-    decisions,
-    doubts,
-    leases,
-    ledger,
-    outcomes,
-    restored,
-    suppression,
-)
+from clarion.messaging import outcomes
 from clarion.messaging.contract import Busy
 from clarion.messaging.models import STATES
 from clarion_whatsapp_cloud import answers
 
-SOURCES = (ledger, leases, ageing, caps, decisions, doubts, restored, suppression)
-LEDGER = "".join(Path(one.__file__).read_text() for one in SOURCES)
+ROOM = Path(outcomes.__file__).parent
+LEDGER = "".join(path.read_text() for path in ROOM.glob("*.py"))
+
+
+NO_OUTCOMES = {
+    "pause",
+    # of entries on the do-not-contact list, whose people are `opted_out`
+    "maybe", "provider_stop", "stop",
+}  # fmt: skip
 
 
 def reasons_of_answers():
@@ -33,8 +30,13 @@ def reasons_of_answers():
 
 
 def reasons_of_ledger():
+    """Every reason that this room writes: in SQL, as a value, or by a name of its own."""
     found = re.findall(r"(?:reason = |THEN |SELECT )'([a-z_]+)'", LEDGER)
-    return {each for each in found if each not in STATES and each != "pause"}
+    found += re.findall(r"\breason=\"([a-z_]+)\"", LEDGER)
+    found += re.findall(
+        r"^(?:REASON|RESTORED|NEVER|LATE) = \"([a-z_]+)\"", LEDGER, re.MULTILINE
+    )
+    return {each for each in found if each not in STATES and each not in NO_OUTCOMES}
 
 
 @pytest.mark.parametrize("state", STATES)
@@ -59,7 +61,17 @@ def test_each_reason_the_ledger_writes_has_words():
     known = {reason for _, reason in outcomes.REASONS} | set(outcomes.CAUSES)
 
     assert {"opted_out", "no_answer", "quarantined", "stopped", "not_started"} <= found
+    assert {"daily_limit", "pair_limit", "country_restricted"} <= found
     assert found - known == set()
+
+
+@pytest.mark.parametrize(
+    "reason",
+    ["daily_limit", "pair_limit", "frequency_cap", "quiet_hours", "not_sent", "not_begun"],
+)
+def test_each_reason_to_wait_has_words_of_its_own(reason):
+    assert outcomes.declared("queued", reason)
+    assert outcomes.explain("queued", reason).why != outcomes.explain("queued").why
 
 
 @pytest.mark.parametrize(
