@@ -8,6 +8,7 @@ from sqlalchemy import delete, exists, func, or_, select
 from sqlalchemy.dialects.postgresql import insert
 
 from clarion.base import crypto, db
+from clarion.base.settings import settings
 from clarion.base.telemetry import counter, logger
 from clarion.messaging import (
     breakers,
@@ -159,6 +160,17 @@ def adopt_orphans() -> int:
         ]
     )
     return len(found)
+
+
+def forget_orphans() -> int:
+    """Drop statuses nobody could match for as long as raw webhooks are kept; count them."""
+    age = dt.timedelta(days=settings().raw_event_days)
+    old = delete(Orphan).where(
+        Orphan.account_id == current_account(),
+        Orphan.created_at < func.clarion_now() - age,
+    )
+    gone = old.returning(Orphan.id).execution_options(synchronize_session=False)
+    return len(db.session().execute(gone).all())
 
 
 # --- what a failure asks for beyond its row

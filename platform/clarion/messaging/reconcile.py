@@ -48,6 +48,7 @@ def mend() -> None:
     with db.transaction():
         moved = leases.reclaim()
         adopted = incoming.adopt_orphans()
+        incoming.forget_orphans()
         again = ageing.send_again()
         asked = ageing.ask_people()
         late = ageing.expire_waiting()

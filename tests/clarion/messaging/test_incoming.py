@@ -12,6 +12,7 @@ from clarion.messaging import (
     counts,
     identifiers,
     incoming,
+    reconcile,
     references,
     suppression,
 )
@@ -134,6 +135,20 @@ def test_a_status_nobody_can_match_is_kept_aside(account, sent):
     assert state(order) == {"accepted": 1}
     with db.transaction():
         assert db.session().scalars(select(Orphan.provider_id)).all() == ["wamid.unknown"]
+
+
+def test_what_nobody_could_match_for_two_weeks_is_forgotten(account, sent, later):
+    deliver(account, status("wamid.of.nobody", "delivered"))
+    later.forward(days=13.9)
+    reconcile.mend()
+    with db.transaction():
+        assert db.session().scalar(select(func.count()).select_from(Orphan)) == 1
+
+    later.forward(days=0.2)
+    reconcile.mend()
+
+    with db.transaction():
+        assert db.session().scalar(select(func.count()).select_from(Orphan)) == 0
 
 
 def test_a_foreign_token_is_not_believed(account, sent):
