@@ -16,8 +16,10 @@ for module in (
     "tenancy.models",
     "work.models",
     "messaging.models",
+    "messaging.countries",
     "messaging.hours",
     "messaging.instance",
+    "messaging.prices",
 ):
     importlib.import_module(f"clarion.{module}")
 

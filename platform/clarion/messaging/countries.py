@@ -11,15 +11,31 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, FromClause, and_, false, func, or_, select, update
+from sqlalchemy import (
+    ColumnElement,
+    FromClause,
+    String,
+    UniqueConstraint,
+    Uuid,
+    and_,
+    false,
+    func,
+    or_,
+    select,
+    update,
+)
 from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.orm import Mapped
 
 from clarion.base import db
+from clarion.base.db import Wall, column
+from clarion.base.errors import NotFound
 from clarion.base.telemetry import logger
 from clarion.base.words import _, country
 from clarion.messaging import address
-from clarion.messaging.models import Campaign, CountryStop, Message, Sender
+from clarion.messaging.models import Campaign, Channel, Message, Sender
 from clarion.tenancy import access, audit
+from clarion.tenancy.models import NOW, AccountBase, Time
 from clarion.tenancy.scope import current_account
 from clarion.work import notices
 from clarion.work.jobs import job
@@ -34,6 +50,23 @@ LOOK_BACK = dt.timedelta(minutes=10)
 NEWEST = 1_000  # refusals looked at
 PAGE = 5_000
 UNDER_WAY = ("starting", "running", "pausing", "paused")
+
+
+class CountryStop(AccountBase):
+    """A country a provider does not let a connection write to: its people are left out.
+
+    Written when the provider refuses the first of them. `closed_at`: somebody said to try
+    again; the next refusal opens it anew.
+    """
+
+    __tablename__ = "country_stop"
+    __table_args__ = (UniqueConstraint("account_id", "channel_id", "country"),)
+    wall = Wall(kind="operational", staff=("SELECT",), system=("SELECT",))
+
+    channel_id: Mapped[UUID] = column(Uuid, pd=None, to="channel")
+    country: Mapped[str] = column(String(2), pd=None)
+    opened_at: Mapped[dt.datetime] = column(Time, pd=None, server_default=NOW)
+    closed_at: Mapped[dt.datetime | None] = column(Time, pd=None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,6 +147,8 @@ def standing(channel_id: UUID) -> list[Stop]:
 def lift(channel_id: UUID, found: str) -> bool:
     """Write to a country again, from the next campaign on; say whether it was left out."""
     access.require("portal.senders")
+    if db.session().scalar(select(Channel.id).where(Channel.id == channel_id)) is None:
+        raise NotFound("channel_unknown", _("There is no such connection."))
     lifted = (
         update(CountryStop)
         .where(_open(channel_id), CountryStop.country == found)

@@ -7,7 +7,6 @@ from uuid import UUID
 from sqlalchemy import (
     BigInteger,
     CheckConstraint,
-    Date,
     DateTime,
     Double,
     ForeignKey,
@@ -253,54 +252,6 @@ class Breaker(AccountBase):
     until: Mapped[dt.datetime | None] = column(Time, pd=None)
     trial_until: Mapped[dt.datetime | None] = column(Time, pd=None)
     closed_at: Mapped[dt.datetime | None] = column(Time, pd=None)
-
-
-class CountryStop(AccountBase):
-    """A country a provider does not let a connection write to: its people are left out.
-
-    Written when the provider refuses the first of them. `closed_at`: somebody said to try
-    again; the next refusal opens it anew.
-    """
-
-    __tablename__ = "country_stop"
-    __table_args__ = (UniqueConstraint("account_id", "channel_id", "country"),)
-    wall = Wall(kind="operational", staff=("SELECT",), system=("SELECT",))
-
-    channel_id: Mapped[UUID] = column(Uuid, pd=None, to="channel")
-    country: Mapped[str] = column(String(2), pd=None)
-    opened_at: Mapped[dt.datetime] = column(Time, pd=None, server_default=NOW)
-    closed_at: Mapped[dt.datetime | None] = column(Time, pd=None)
-
-
-class Price(Base):
-    """What a provider takes for one message, from a day on; given by the operator.
-
-    `market` is a country, or `*` for all that have no line of their own; `micros` are
-    millionths of one unit of the currency.
-    """
-
-    __tablename__ = "price"
-    __table_args__ = (
-        UniqueConstraint("transport", "category", "market", "valid_from"),
-        CheckConstraint("micros >= 0", name="micros"),
-        _one_of("category", ("marketing", "utility", "auth")),
-    )
-    wall = Wall(
-        kind="platform",
-        app=("SELECT",),
-        staff=("SELECT", "INSERT", "UPDATE", "DELETE"),
-        why="the provider's price list is the same for every account",
-    )
-
-    id: Mapped[UUID] = column(Uuid, pd=None, primary_key=True, default=new_id)
-    transport: Mapped[str] = column(String(40), pd=None)
-    category: Mapped[str] = column(String(12), pd=None)
-    market: Mapped[str] = column(String(2), pd=None)
-    valid_from: Mapped[dt.date] = column(Date, pd=None)
-    currency: Mapped[str] = column(String(3), pd=None)
-    micros: Mapped[int] = column(BigInteger, pd=None)
-    created_at: Mapped[dt.datetime] = column(Time, pd=None, server_default=NOW)
-    created_by: Mapped[str] = column(String(80), pd=None, server_default="")
 
 
 class ProviderCode(Base):

@@ -13,15 +13,30 @@ from decimal import Decimal, InvalidOperation
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Date, and_, cast, delete, func, select
+from sqlalchemy import (
+    BigInteger,
+    CheckConstraint,
+    Date,
+    String,
+    UniqueConstraint,
+    Uuid,
+    and_,
+    cast,
+    delete,
+    func,
+    select,
+)
 from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.orm import Mapped
 
 from clarion.base import db
+from clarion.base.db import Base, Wall, column, new_id
 from clarion.base.errors import Invalid, NotFound
 from clarion.base.words import _
 from clarion.messaging import address, channels
-from clarion.messaging.models import Channel, Price, Sender
+from clarion.messaging.models import Channel, Sender
 from clarion.tenancy import access, audit
+from clarion.tenancy.models import NOW, Time
 from clarion.tenancy.scope import current_account, current_actor
 
 audit.label("messaging.prices.set", "Entered a price list")
@@ -32,6 +47,37 @@ ELSEWHERE = "*"
 MILLION = 1_000_000
 MOST_LINES, DEAREST = 2_000, 10_000
 _CURRENCY = re.compile(r"[A-Z]{3}")
+
+
+class Price(Base):
+    """What a provider takes for one message, from a day on; given by the operator.
+
+    `market` is a country, or `*` for all that have no line of their own; `micros` are
+    millionths of one unit of the currency.
+    """
+
+    __tablename__ = "price"
+    __table_args__ = (
+        UniqueConstraint("transport", "category", "market", "valid_from"),
+        CheckConstraint("micros >= 0", name="micros"),
+        CheckConstraint(f"category IN {CATEGORIES!r}", name="category"),
+    )
+    wall = Wall(
+        kind="platform",
+        app=("SELECT",),
+        staff=("SELECT", "INSERT", "UPDATE", "DELETE"),
+        why="the provider's price list is the same for every account",
+    )
+
+    id: Mapped[UUID] = column(Uuid, pd=None, primary_key=True, default=new_id)
+    transport: Mapped[str] = column(String(40), pd=None)
+    category: Mapped[str] = column(String(12), pd=None)
+    market: Mapped[str] = column(String(2), pd=None)
+    valid_from: Mapped[dt.date] = column(Date, pd=None)
+    currency: Mapped[str] = column(String(3), pd=None)
+    micros: Mapped[int] = column(BigInteger, pd=None)
+    created_at: Mapped[dt.datetime] = column(Time, pd=None, server_default=NOW)
+    created_by: Mapped[str] = column(String(80), pd=None, server_default="")
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,15 @@
 from typing import Any
 from uuid import UUID
 
-from flask import Response, flash, make_response, redirect, render_template, url_for
+from flask import (
+    Response,
+    flash,
+    make_response,
+    redirect,
+    render_template,
+    request,
+    url_for,
+)
 from flask_babel import gettext as _
 from flask_babel import lazy_gettext as lazy
 from wtforms import IntegerField, PasswordField, SelectField, StringField
@@ -156,10 +164,11 @@ def resume(sender_id: UUID) -> Response:
     return make_response(redirect(url_for(".index")))
 
 
-@pages.post("/<uuid:channel_id>/country/<code>")
+@pages.post("/<uuid:channel_id>/country")
 @needs("portal.senders")
-def lift(channel_id: UUID, code: str) -> Response:
+def lift(channel_id: UUID) -> Response:
     """Write to people of a country again that the provider had refused."""
+    code = request.form.get("country", "")
     if countries.lift(channel_id, code):
         said = _(
             "From the next campaign on, people in %(where)s are written to again. If the"

@@ -116,7 +116,7 @@ def test_it_is_told_once_and_a_person_says_when_to_try_again(
     visitor = Visitor(account)
     assert "Cuba" in visitor.get(f"/senders/{channel}").text
     simulator.post("rules", rules=[], replace=True)
-    visitor.post(f"/senders/{channel}/country/CU")
+    visitor.post(f"/senders/{channel}/country", country="CU")
     assert "Cuba" not in visitor.get(f"/senders/{channel}").text.replace(
         "people in Cuba", ""
     )
