@@ -108,8 +108,12 @@ def _accounts() -> list[UUID]:
         or_(
             Campaign.state.in_(("running", "pausing")),
             (Campaign.state == "paused") & (Campaign.finish_by <= func.clarion_now()),
-            Campaign.finished_at > func.clarion_now() - JUST_NOW,  # its last answers
         ),
+    )
+    over = select(Campaign.id).where(  # whose last answers nobody has looked at
+        Campaign.account_id == Account.id,
+        Campaign.state == "finished",
+        Campaign.finished_at > func.clarion_now() - JUST_NOW,
     )
     orphaned = select(Orphan.id).where(Orphan.account_id == Account.id)
     stopped = select(Breaker.id).where(
@@ -117,7 +121,7 @@ def _accounts() -> list[UUID]:
         Breaker.state == "open",
         Breaker.until <= func.clarion_now(),
     )
-    found = (late, doubt, active, orphaned, stopped)
+    found = (late, doubt, active, over, orphaned, stopped)
     waits = or_(*(each.exists() for each in found))
     with db.apart(outbox.SYSTEM) as orm:
         return list(orm.scalars(select(Account.id).where(waits)))

@@ -2,6 +2,7 @@
 
 import pytest
 from sqlalchemy import select, update
+from tests.clarion.messaging.test_launches import notice
 
 from clarion.base import db
 from clarion.base.errors import Invalid
@@ -133,3 +134,32 @@ def test_a_check_learns_the_limits(account, simulator, run_jobs):
         made = orm.scalar(select(Channel.portfolio_id))
     found = portfolio.usage([made])[made]
     assert (found.per_day, found.name) == (10_000, "business:88009900")
+
+
+@pytest.mark.parametrize(
+    ("said", "per_day"),
+    [("TIER_2K", 2_000), (100_000, 100_000), (-1, None), ("TIER_NEW", 250)],
+)
+def test_a_webhook_changes_the_daily_limit_of_the_business(account, said, per_day):
+    channel = learn(make_sender(account), people_per_day=250)
+
+    notice(account, "business_capability_update", max_daily_conversations_per_business=said)
+
+    with db.transaction() as orm:
+        made = orm.scalar(select(Channel.portfolio_id).where(Channel.id == channel))
+    assert portfolio.usage([made])[made].per_day == per_day
+
+
+def test_a_webhook_changes_the_rate_of_its_number_only(account):
+    sender = make_sender(account, rate_per_s=80)
+    about = {"event": "THROUGHPUT_UPGRADE"}
+
+    notice(account, "phone_number_quality_update", display_phone_number="1555", **about)
+    assert rate(sender) == 80
+    notice(
+        account,
+        "phone_number_quality_update",
+        display_phone_number="5511955500147",
+        **about,
+    )
+    assert rate(sender) == 1000
