@@ -1,5 +1,6 @@
 """The console in a real browser: policy, accessibility, phone width, and a day's work."""
 
+import datetime as dt
 import threading
 from pathlib import Path
 
@@ -9,9 +10,11 @@ from playwright.sync_api import expect
 from werkzeug.serving import make_server
 
 from clarion.base import db
+from clarion.messaging import prices
 from clarion.messaging.models import Campaign
 from clarion.tenancy import audit
-from clarion.tenancy.scope import account_scope
+from clarion.tenancy.actor import COMMAND
+from clarion.tenancy.scope import account_scope, staff_scope
 from clarion.testing.console import PASSWORD
 from clarion.testing.factories import make_account, make_sender
 
@@ -26,7 +29,7 @@ QUIET = [
 ]
 PAGES = [
     "/console/", "/console/accounts/", "/console/accounts/new", "/console/people/",
-    "/console/senders/", "/console/queues/", "/console/webhooks/", "/console/backups/",
+    "/console/senders/", "/console/limits/", "/console/prices/", "/console/queues/", "/console/webhooks/", "/console/backups/",
     "/console/plugins/",
     "/console/plugins/contacts", "/console/staff/", "/console/staff/new", "/console/roles/",
     "/console/roles/new", "/console/log/",
@@ -73,7 +76,12 @@ def tenant(web, clean):
                 )
             )  # fmt: skip
     audit.seal()
-    return tenant
+    day = dt.date(2026, 10, 1)
+    with staff_scope(COMMAND), db.transaction():
+        prices.enter("whatsapp_cloud", day, "EUR", "BR; marketing; 0.0625")
+    yield tenant
+    with staff_scope(COMMAND), db.transaction():
+        prices.remove("whatsapp_cloud", day)
 
 
 @pytest.fixture
