@@ -118,12 +118,14 @@ def had_enough(order: Campaign, audience: Select[Any]) -> int:
     rows = [row for row in _windows(order, a) if row["week_from"]]
     weeks = (dt.datetime.fromisoformat(row["week_from"]) for row in rows)
     since = min(weeks, default=None)
+    if since is None:
+        return 0  # nobody is in it, or nobody's message has a window
     lately = select(Campaign.id).where(
         Campaign.account_id == current_account(),
         Campaign.purpose == order.purpose,
         Campaign.drained_at >= since,
     )
-    if since is None or db.session().scalar(lately.limit(1)) is None:
+    if db.session().scalar(lately.limit(1)) is None:
         return 0  # nobody got anything: the usual case, and cheap
     slot = timing.table(rows)
     got = and_(

@@ -101,3 +101,10 @@ def test_a_refused_country_is_counted_as_it_will_be_left_out(shop, run_jobs):
         service.start(launched.id)
         order = service.get(draft.id).campaign_id
         assert orders.left_out(order) == {"country_restricted": 1}
+
+
+def test_an_audience_of_nobody_had_enough_of_nothing(shop):
+    with db.transaction():
+        draft = service.create("Empty", "key")
+
+        assert service.had_enough(draft, "marketing") == 0
