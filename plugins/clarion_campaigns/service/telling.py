@@ -4,39 +4,38 @@ import datetime as dt
 from collections.abc import Mapping
 from uuid import UUID
 
-from clarion.base.words import Lazy, _, ngettext
-from clarion.base.words import lazy as later
+from clarion.base.words import Lazy, _, lazy, ngettext
 from clarion.messaging.prices import Quote
 from clarion.work import notices
 from clarion.work.notices import Notice
 from clarion_campaigns.models import Draft
 
 WHYS: Mapping[str, Lazy] = {
-    "restored": later(
+    "restored": lazy(
         "It was launched before the database was restored, and may have been sent since."
         " Nothing was sent from here."
     ),
-    "template_not_approved": later(
+    "template_not_approved": lazy(
         "It was launched, but its template was not approved any more. Nothing was sent."
     ),
-    "category_changed": later(
+    "category_changed": lazy(
         "It did not begin: WhatsApp has changed its template's category, and it counts as"
         " marketing now. That needs consent, and costs more. Nothing was sent. Look at who"
         " gets it, then launch it again."
     ),
-    "start_missed": later(
+    "start_missed": lazy(
         "It did not begin: something held it up until it was too late. Nothing was sent."
         " Choose another time if it still matters."
     ),
-    "approval_late": later(
+    "approval_late": lazy(
         "It did not begin: nobody approved it before it was too late. Nothing was sent."
         " Choose another time if it still matters."
     ),
-    "changed_since_approved": later(
+    "changed_since_approved": lazy(
         "It did not begin: it is not what was approved any more. Nothing was sent. Look at"
         " it and submit it again."
     ),
-    "approval_missing": later(
+    "approval_missing": lazy(
         "It did not begin: it has grown to so many people that a second person has to"
         " approve it. Nothing was sent."
     ),
