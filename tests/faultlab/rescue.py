@@ -118,10 +118,9 @@ class Rescue:
 
     def let_late_events_come(self, told) -> None:
         """Let the provider say what it had kept to itself: that settles what it can."""
-        before = self.lab.tally()["held"]
         self.stage.simulator.post("release")
         self.lab.until(told, what="late events", seconds=PATIENCE)
-        self.found["settled_late"] = before - self.lab.tally()["held"]
+        self.found["settled_late"] = self.found["held"] - self.lab.tally()["held"]
         assert self._receipts() == self._mark, "a restored database sent something"
 
     def open_again(self) -> None:
