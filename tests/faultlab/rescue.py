@@ -142,15 +142,15 @@ class Rescue:
         """
         from clarion.messaging import restored
 
-        reached = {m for m, n in self.lab.receipts().items() if n}
-        done = Counter()
+        receipts, done = self.lab.receipts(), Counter()
+        asked_about = [row for row in self.lab.rows() if row.state == "needs_decision"]
+        reached = {row.campaign_id for row in asked_about if receipts[row.id.hex]}
         for order in self.lab.orders:
             with db.transaction():
                 asked = restored.doubt(order).to_decide
             if not asked:
                 continue
-            some = {one.hex for one in self.lab.ids("needs_decision", order)} & reached
-            choice = "leave" if some else "resend"
+            choice = "leave" if order in reached else "resend"
             with self._person(), db.transaction():
                 restored.propose(order, choice)
             with self._person(), db.transaction():

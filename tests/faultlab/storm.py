@@ -29,7 +29,7 @@ from stage import LEASE, PATIENCE, Stage
 
 WORKERS = 3
 ORDER = 2_000
-LOOK = 0.1  # seconds between two looks at how far it is
+LOOK = 0.2  # seconds between two looks at how far it is
 HELD = {"hold": True}
 # a provider that loses more of its answers than this is sent to one by one
 FATES = [
