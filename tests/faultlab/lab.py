@@ -75,13 +75,9 @@ class Lab:
         with db.transaction() as orm:
             return orm.execute(query, {"account": self.account.id}).all()
 
-    def ids(self, state, order=None):
-        """The ids of all rows in a state, of one order or of all."""
-        return {
-            row.id
-            for row in self.rows()
-            if row.state == state and order in (None, row.campaign_id)
-        }
+    def ids(self, state):
+        """The ids of all rows in a state."""
+        return {row.id for row in self.rows() if row.state == state}
 
     def receipts(self):
         """Count what people really got, by message id."""

@@ -118,10 +118,9 @@ class Rescue:
 
     def let_late_events_come(self, told) -> None:
         """Let the provider say what it had kept to itself: that settles what it can."""
-        before = self.lab.tally()["held"]
         self.stage.simulator.post("release")
         self.lab.until(told, what="late events", seconds=PATIENCE)
-        self.found["settled_late"] = before - self.lab.tally()["held"]
+        self.found["settled_late"] = self.found["held"] - self.lab.tally()["held"]
         assert self._receipts() == self._mark, "a restored database sent something"
 
     def open_again(self) -> None:
@@ -143,15 +142,15 @@ class Rescue:
         """
         from clarion.messaging import restored
 
-        reached = {m for m, n in self.lab.receipts().items() if n}
-        done = Counter()
+        receipts, done = self.lab.receipts(), Counter()
+        asked_about = [row for row in self.lab.rows() if row.state == "needs_decision"]
+        reached = {row.campaign_id for row in asked_about if receipts[row.id.hex]}
         for order in self.lab.orders:
             with db.transaction():
                 asked = restored.doubt(order).to_decide
             if not asked:
                 continue
-            some = {one.hex for one in self.lab.ids("needs_decision", order)} & reached
-            choice = "leave" if some else "resend"
+            choice = "leave" if order in reached else "resend"
             with self._person(), db.transaction():
                 restored.propose(order, choice)
             with self._person(), db.transaction():

@@ -131,8 +131,11 @@ class Stage:
         )
 
     def kill_web(self) -> None:
-        """SIGKILL the web's processes."""
-        os.killpg(self.web, signal.SIGKILL)
+        """SIGKILL the web's processes; just born, it has no group of its own yet."""
+        try:
+            os.killpg(self.web, signal.SIGKILL)
+        except ProcessLookupError:
+            os.kill(self.web, signal.SIGKILL)
         self.lab.ended(self.web)
 
     def kill_workers(self) -> None:

@@ -169,3 +169,14 @@ def cut_off(database, seconds):
 def stopped(pid):
     words = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     return words[0] == "T"
+
+
+def test_messages_leave_while_the_broker_is_away(lab):
+    """Nobody can ring: the worker looks for itself."""
+    lab.order(200)
+    worker = lab.start(redis_url=f"unix://{lab.folder}/nowhere.sock")
+
+    lab.until(lab.settled, what="the messages")
+
+    lab.stop(worker)
+    assert lab.judge() == {"accepted": 200}

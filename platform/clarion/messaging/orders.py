@@ -25,7 +25,7 @@ from clarion.messaging.events import CampaignFinished, CampaignPaused
 from clarion.messaging.models import Attempt, Campaign, Message
 from clarion.tenancy import audit
 from clarion.tenancy.scope import current_account
-from clarion.work import outbox
+from clarion.work import jobs, outbox
 
 audit.label("messaging.campaign.started", "Sending began")
 audit.label("messaging.campaign.paused", "Sending was paused")
@@ -402,6 +402,14 @@ def ring(campaign_id: UUID, *, after: dt.timedelta | None = None) -> None:
         job.later(campaign_id)
     else:
         job.after(after, campaign_id)
+
+
+def bell(campaign_id: UUID) -> jobs.Bell:
+    """Return the bell of an order as the broker would hand it on."""
+    from clarion.messaging import dispatch  # slow import: the outbound client
+
+    lane = db.session().scalars(select(Campaign.lane).where(Campaign.id == campaign_id))
+    return dispatch.drain.on(lanes.queue(lane.one())).bell(campaign_id)
 
 
 def ring_sender(sender_id: UUID) -> None:

@@ -28,7 +28,7 @@ from clarion.tenancy.actor import SYSTEM_JOB
 from clarion.tenancy.models import Account
 from clarion.tenancy.scope import account_scope
 from clarion.work import outbox
-from clarion.work.jobs import job
+from clarion.work.jobs import Bell, job
 
 log = logger(__name__)
 IDLE = dt.timedelta(seconds=3)
@@ -77,6 +77,21 @@ def mend() -> None:
             orders.settle(campaign_id)
         for campaign_id in counts.standing(IDLE):
             orders.ring(campaign_id)
+
+
+def unrung() -> list[Bell]:
+    """List orders that stand still though they could go on, as bells.
+
+    What a worker asks while the broker is away: nobody can ring then.
+    """
+    running = select(Campaign.account_id).where(Campaign.state == "running").distinct()
+    with db.apart(outbox.SYSTEM) as orm:
+        accounts = list(orm.scalars(running))
+    found = []
+    for account_id in accounts:
+        with account_scope(account_id, SYSTEM_JOB), db.transaction():
+            found += [orders.bell(one) for one in counts.standing(IDLE)]
+    return found
 
 
 @job(queue="default", idempotent=True, alone=True, system=True)

@@ -15,10 +15,11 @@ from typing import Any
 from uuid import UUID
 
 import uvloop
+from sqlalchemy.exc import SQLAlchemyError
 
 from clarion.base import broker, telemetry
 from clarion.base.telemetry import logger
-from clarion.messaging import dispatch, lanes
+from clarion.messaging import dispatch, lanes, reconcile
 from clarion.messaging.lanes import Wish
 from clarion.tenancy.actor import Actor
 from clarion.tenancy.scope import account_scope
@@ -64,12 +65,22 @@ class Slots:
                 self._start()
             except broker.lost() as error:
                 log.warning("slots.broker_lost", error=type(error).__name__)
-                await asyncio.sleep(BACK_SECONDS)
+                await self._without_bells()
         if left := {*self.running, *self.lingering}:
             await asyncio.wait(left)
         for bell in self.waiting.values():
             with contextlib.suppress(*broker.lost()):  # the reconciler rings again
                 jobs.give_back(bell)
+
+    async def _without_bells(self) -> None:
+        """Look for work in the database: while the broker is away, nobody can ring."""
+        with contextlib.suppress(SQLAlchemyError):  # away as well; we come again
+            for bell in await asyncio.to_thread(reconcile.unrung):
+                wish = _wish(bell)
+                if wish and len(self.waiting) < AHEAD:
+                    self.waiting.setdefault(wish, bell)
+            self._start()
+        await asyncio.sleep(BACK_SECONDS)
 
     def crowded(self) -> bool:
         """Whether somebody waits for the slot of an order that has had its turn."""
@@ -129,11 +140,11 @@ class Slots:
 
     def _sort_in(self, bell: Bell, held: Counter[Any]) -> bool:
         """Keep a bell, unless there are enough of its account; says whether it is kept."""
-        account, campaign = bell.account_id, bell.payload["args"].get("campaign_id")
-        if account is None or campaign is None:
+        wish = _wish(bell)
+        if wish is None:
             log.error("slots.strange_bell", path=bell.path)
             return False
-        wish = Wish(UUID(campaign), account, bell.queue)
+        account = wish.account_id
         if any(one.campaign_id == wish.campaign_id for one in self.waiting):
             return False  # it is known that there is work
         if held[account] >= EACH and wish.bulk:
@@ -157,3 +168,10 @@ class Slots:
                 jobs.done.labels(bell.path, "failed").inc()
                 one = jobs.resolve(bell.path)
                 await asyncio.to_thread(jobs.again, one, bell.path, bell.payload, 1, error)
+
+
+def _wish(bell: Bell) -> Wish | None:
+    account, campaign = bell.account_id, bell.payload["args"].get("campaign_id")
+    if account is None or campaign is None:
+        return None
+    return Wish(UUID(campaign), account, bell.queue)

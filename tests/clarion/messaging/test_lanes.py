@@ -8,12 +8,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from clarion.base import db
-from clarion.messaging import counts, lanes, orders, slots
+from clarion.messaging import counts, lanes, orders, reconcile, slots
 from clarion.messaging.lanes import Wish
 from clarion.tenancy import preferences
 from clarion.tenancy.scope import account_scope
 from clarion.testing.factories import make_account, make_sender
-from clarion.work import outbox
+from clarion.work import jobs, outbox
 
 ACCOUNTS = [uuid4() for _ in range(5)]
 WISHES = st.builds(
@@ -150,3 +150,14 @@ def test_dead_slow_and_large_orders_do_not_hold_up_a_small_one(
     with db.transaction():
         assert counts.tally(small) == {"accepted": 20}
         assert orders.progress(big).state in ("running", "finished")
+
+
+def test_an_order_that_nobody_rang_is_found_without_the_broker(make_order, simulator):
+    order, _people = make_order.start(3)
+
+    args = {"campaign_id": str(order)}
+    (bell,) = [one for one in reconcile.unrung() if one.payload["args"] == args]
+    jobs.run(bell.path, bell.payload, raises=True)
+
+    assert len(simulator.receipts()) == 3
+    assert str(order) not in str(reconcile.unrung())
