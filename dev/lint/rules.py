@@ -126,7 +126,14 @@ def _commits(text: str) -> Found:
 def _sql_text(text: str) -> Found:
     for call, name in _calls(text):
         given = _literal(call.args[0]) if call.args else ""
-        if name in ("text", "sa.text", "sqlalchemy.text", "sql.text", "Direct", "db.Direct"):
+        if name in (
+            "text",
+            "sa.text",
+            "sqlalchemy.text",
+            "sql.text",
+            "Direct",
+            "db.Direct",
+        ):
             if call.args:
                 yield call.lineno, f"{name}({given[:40]!r})"
         elif name.endswith("exec_driver_sql"):
