@@ -7,6 +7,8 @@ from sqlalchemy import select
 
 from clarion.base import clock, db
 from clarion.base.errors import ClarionError
+from clarion.base.words import speaking
+from clarion.tenancy import people
 from clarion.tenancy.actor import SYSTEM_JOB
 from clarion.tenancy.scope import account_scope
 from clarion.work.jobs import job, stopping
@@ -19,6 +21,13 @@ STALE = dt.timedelta(minutes=2)
 @job(queue="bulk", idempotent=True, alone=True)
 def run_check(import_id: UUID) -> None:
     """Judge a list page by page, each in its own transaction; goes on after a crash."""
+    with db.transaction():
+        language = people.language_of(service.uploader(import_id))
+    with speaking(language):
+        _check(import_id)
+
+
+def _check(import_id: UUID) -> None:
     try:
         with db.transaction():
             pages = service.reader(import_id)

@@ -350,9 +350,13 @@ def say_stop(browser, simulator):
     return who
 
 
-def receipts(product, line):
-    """Return the numbers that got a message from this line, one for each message."""
-    return [r["to"] for r in product.simulator.receipts() if r["sender"] == line.id]
+def receipts(product, line, kind="template"):
+    """Return the numbers that got a message of this kind from this line, one for each."""
+    return [
+        r["to"]
+        for r in product.simulator.receipts()
+        if r["sender"] == line.id and r["type"] == kind
+    ]
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
@@ -397,6 +401,7 @@ def test_the_main_job(witness, product, browser, tmp_path, scheme):
     second = receipts(product, line)[len(first) :]
     assert stopped in first
     assert stopped not in second
+    assert receipts(product, line, "text") == [stopped]  # the answer to STOP
     assert len(second) == len(set(second))
     person.menu("Campaigns")
     expect(person.page.locator("main tbody tr")).to_have_count(2)  # hit twice, sent once

@@ -273,6 +273,19 @@ def change_profile(person_id: UUID, *, name: str, language: str) -> None:
         _keep(orm, person_id, name=name, language=language)
 
 
+def language_of(label: str) -> str:
+    """Answer what somebody of this account reads: their language, else the account's.
+
+    `label` names them as `created_by` of a row does; for a job's work, shown to them later.
+    """
+    kind, _sep, name = label.partition(":")
+    ours = select(Account.language).where(Account.id == current_account())
+    own = (
+        select(Person.language).where(Person.id == UUID(name)) if kind == "person" else ours
+    )
+    return db.session().scalar(own) or db.session().scalar(ours) or "en"
+
+
 def change_account(*, name: str, country: str, timezone: str, language: str) -> None:
     """Change how the account is called and where it is."""
     access.require("portal.settings")

@@ -69,6 +69,7 @@ from clarion_contacts.service.tags import (
     untag,
 )
 from clarion_contacts.service.undoing import take_back
+from clarion_contacts.service.uploads import uploader
 from clarion_contacts.service.verdicts import settle
 
 __all__ = [
@@ -136,6 +137,7 @@ __all__ = [
     "undo",
     "untag",
     "upload",
+    "uploader",
     "without_consent",
     "wording_of",
 ]

@@ -63,6 +63,14 @@ class Described:
         return {one.field for one in self.columns if one.field}
 
 
+def uploader(import_id: UUID) -> str:
+    """Name who uploaded a list, as `created_by` does; "" when the list is gone."""
+    query = select(Import.created_by).where(
+        Import.account_id == current_account(), Import.id == import_id
+    )
+    return db.session().scalar(query) or ""
+
+
 def get(import_id: UUID, *, lock: bool = False) -> Import:
     """Load one import of this account, or raise `NotFound`."""
     query = select(Import).where(

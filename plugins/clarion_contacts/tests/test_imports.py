@@ -12,6 +12,7 @@ from clarion.base import clock, db
 from clarion.base.errors import Conflict, NotFound
 from clarion.messaging import suppression
 from clarion.messaging.models import Identifier
+from clarion.tenancy import people
 from clarion.tenancy.scope import account_scope
 from clarion_contacts import jobs, service
 from clarion_contacts.models import Consent, Contact, Import, ImportRow, Tag, Tagging
@@ -170,6 +171,13 @@ def test_second_address_of_a_person_is_that_person(take_in, state_of):
 
     assert row.counts["states"] == {"same": 1, "duplicate": 1}
     assert count(Contact) == 1
+
+
+def test_reasons_are_in_the_language_of_who_uploaded(take_in, account):
+    people.change_profile(account.person_id, name="Marina Lopes", language="de")
+    import_id = take_in(LIST, until="checked")
+
+    assert "hat zu wenige Ziffern" in "".join(service.rejected_rows(import_id))
 
 
 def test_who_said_stop_stays_out_and_silent(take_in, state_of, run_jobs):
