@@ -46,8 +46,6 @@ audit.label("messaging.country.resumed", "Let people of a country be written to 
 
 log = logger(__name__)
 REASON = "country_restricted"
-LOOK_BACK = dt.timedelta(minutes=10)
-NEWEST = 1_000  # refusals looked at
 PAGE = 5_000
 UNDER_WAY = ("starting", "running", "pausing", "paused")
 
@@ -100,41 +98,6 @@ def refused(channel_id: UUID, numbers: Iterable[str]) -> int:
         _tell(channel_id, found)
         leave_out.later(channel_id, found)
     return news
-
-
-def look() -> int:
-    """Notice what answers to calls have refused lately; return how many countries are news.
-
-    Looks at refusals only that came after somebody said to try again.
-    """
-    open_ = and_(
-        CountryStop.account_id == Sender.account_id,
-        CountryStop.channel_id == Sender.channel_id,
-    )
-    lifted = (
-        select(func.max(CountryStop.closed_at)).where(open_).correlate(Sender)
-    ).scalar_subquery()
-    query = (
-        select(Sender.channel_id, Message.address)
-        .join(
-            Sender,
-            and_(Sender.account_id == Message.account_id, Sender.id == Message.sender_id),
-        )
-        .where(
-            Message.account_id == current_account(),
-            Message.campaign_id.in_(_under_way()),
-            Message.state == "failed",
-            Message.reason == REASON,
-            Message.address_kind == "phone",
-            Message.state_since > func.clarion_now() - LOOK_BACK,
-            Message.state_since > func.coalesce(lifted, func.clarion_now() - LOOK_BACK),
-        )
-        .limit(NEWEST)
-    )
-    numbers: dict[UUID, set[str]] = {}
-    for channel_id, number in db.session().execute(query):
-        numbers.setdefault(channel_id, set()).add(number)
-    return sum(refused(channel_id, some) for channel_id, some in sorted(numbers.items()))
 
 
 def standing(channel_id: UUID) -> list[Stop]:
@@ -242,16 +205,15 @@ def _left_out(ids: list[UUID]) -> None:
         )
 
 
-def _under_way(channel_id: UUID | None = None) -> Any:  # Any: SQLAlchemy's Select
-    query = select(Campaign.id).where(Campaign.account_id == current_account())
-    if channel_id is None:
-        lately = Campaign.finished_at > func.clarion_now() - LOOK_BACK
-        return query.where(or_(Campaign.state.in_(UNDER_WAY), lately))
-    query = query.where(Campaign.state.in_(UNDER_WAY))
+def _under_way(channel_id: UUID) -> Any:  # Any: SQLAlchemy's Select
     senders = select(Sender.id).where(
         Sender.account_id == current_account(), Sender.channel_id == channel_id
     )
-    return query.where(Campaign.sender_id.in_(senders))
+    return select(Campaign.id).where(
+        Campaign.account_id == current_account(),
+        Campaign.state.in_(UNDER_WAY),
+        Campaign.sender_id.in_(senders),
+    )
 
 
 def _open(channel_id: UUID) -> ColumnElement[bool]:

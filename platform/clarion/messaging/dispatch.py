@@ -28,6 +28,7 @@ from clarion.messaging import (
     budget,
     channels,
     contract,
+    countries,
     counts,
     epoch,
     gauges,
@@ -383,6 +384,9 @@ class _Drain:
         except Rejected as no:
             if no.suppress:
                 self._suppress(intent, no)
+            if no.reason == countries.REASON:
+                refused = [intent.address]
+                self.results.aside(partial(countries.refused, plan.channel_id, refused))
             return _outcome(intent, "failed", no.reason, no.code)
         except Busy as busy:
             return self._busy(intent, busy)

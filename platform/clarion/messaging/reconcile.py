@@ -13,7 +13,6 @@ from clarion.base.telemetry import logger
 from clarion.messaging import (
     ageing,
     breakers,
-    countries,
     counts,
     gauges,
     incoming,
@@ -65,7 +64,6 @@ def mend() -> None:
             late=len(late),
         )
     with db.transaction():
-        countries.look()
         gauges.weigh_opt_outs()
         breakers.tick()
         launches.tick()
