@@ -19,8 +19,26 @@ WAITING = ("queued", "claimed")
 def hold() -> int:
     """Hold what waits in this account, call unknown what was on the wire; count rows.
 
-    Orders that have such rows pause, so that none finishes over them.
+    Orders that have such rows pause, so that none finishes over them. An answer that waits
+    in a conversation is given up: it may have been given, and comes too late in any case.
     """
+    given_up = (
+        update(Message)
+        .where(
+            Message.account_id == current_account(),
+            Message.state.in_(WAITING),
+            Message.purpose == "service",
+        )
+        .values(
+            state="expired",
+            reason="not_started",
+            token=None,
+            lease_until=None,
+            state_since=func.clarion_now(),
+        )
+        .execution_options(synchronize_session=False)
+    )
+    db.session().execute(given_up)
     moved = (
         update(Message)
         .where(
@@ -29,7 +47,7 @@ def hold() -> int:
         )
         .values(
             state=case((Message.state == "dispatching", "unknown"), else_="held"),
-            reason=RESTORED,
+            reason=case((Message.purpose == "service", "no_answer"), else_=RESTORED),
             token=None,
             lease_until=None,
             state_since=func.clarion_now(),

@@ -10,6 +10,7 @@ from clarion.base import db
 from clarion.messaging import (
     channels,
     counts,
+    doubts,
     identifiers,
     incoming,
     reconcile,
@@ -407,3 +408,19 @@ def test_an_answer_is_nobodys_campaign(account, sent, run_jobs, today):
         assert [tuple(row) for row in told] == [
             ("accepted", "service", 2, "Answers to STOP")
         ]
+
+
+def test_after_a_restore_an_answer_that_waits_is_given_up(account, sent, today, simulator):
+    _, contact, number, *_ = sent
+    deliver(account, reply("STOP", number, at=today))  # nobody has heard the bell yet
+
+    with db.transaction():
+        doubts.hold()
+
+    waits = select(Message.state, Message.reason).where(
+        Message.contact_id == contact, Message.purpose == "service"
+    )
+    paused = select(Campaign.id).where(Campaign.state_reason == doubts.RESTORED)
+    with db.transaction() as orm:
+        assert [tuple(row) for row in orm.execute(waits)] == [("expired", "not_started")]
+        assert orm.scalars(paused).all() == []
