@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 from sqlalchemy import select, update
+from sqlalchemy.exc import IntegrityError
 
 from clarion.base import crypto, db
 from clarion.base.errors import Conflict, Invalid, NotFound, NotSent
@@ -103,6 +104,7 @@ def connect(
 
     Raises:
         Invalid: an unknown transport, a missing secret, or a number that is none.
+        Conflict: a number is connected already, or a connection has this name.
     """
     access.require("portal.senders")
     one = transports().get(transport)
@@ -123,8 +125,12 @@ def connect(
 
     row = Channel(id=db.new_id(), transport=transport, name=name, config=dict(config))
     row.secrets = _sealed(row.id, given)
-    db.session().add(row)
-    db.session().flush()
+    try:
+        with db.session().begin_nested():
+            db.session().add(row)
+    except IntegrityError as error:  # two forms at once meet here too
+        said = _("There is a connection of this name. Choose another one.")
+        raise Conflict("channel_name_taken", said, field="name") from error
     for sender, number in zip(senders, numbers, strict=True):
         _add_sender(row.id, sender, number)
     audit.record("messaging.channel.connected", row, senders=len(senders))

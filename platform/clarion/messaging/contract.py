@@ -271,12 +271,14 @@ class Limits:
         people_per_day: how many people may be written to in 24 hours, by all numbers of
             the business; `UNLIMITED` when there is no such limit.
         business: the provider's id of the business, when it proved that the number is its.
+        at: when the provider said so, for what may arrive late; None is now.
     """
 
     number: str = ""
     rate_per_s: int | None = None
     people_per_day: int | None = None
     business: str = ""
+    at: dt.datetime | None = None
 
 
 UNLIMITED = -1

@@ -169,7 +169,7 @@ class _Drain:
         self.coming = 0  # calls that are being prepared
         self.changed, self.few = asyncio.Event(), 0
         self.halted = False
-        self.late, self.rest = 0.0, 0.0
+        self.late, self.rest, self.paced = 0.0, 0.0, True
         self.misses, self.missed_before = 0, False
 
     async def run(self) -> float:
@@ -201,7 +201,7 @@ class _Drain:
                 size = await self._room()
                 if self._must_stop() or not await self._send_batch(hand, size, http):
                     break
-                if self.plan.trials:
+                if self.plan.trials or (hand is not self.hands[0] and not self._fast()):
                     break
                 if len(self.hands) < HANDS and self._fast():
                     self.hands.append(_Hand(self.plan))
@@ -221,10 +221,12 @@ class _Drain:
     def _fast(self) -> bool:
         """Say whether the next batch is worth preparing while this one is committed.
 
-        Not under a daily limit: who asks for its places one after the other gets them
-        in order.
+        Not where the number's rate is what limits us: one hand keeps its slices in time.
+        Nor under a daily limit: who asks for its places one after the other gets them in
+        order.
         """
-        return self.sure and self.plan.budget is None and self._limit() >= 2 * BATCH
+        free = self.sure and not self.paced and self.plan.budget is None
+        return free and self._limit() >= 2 * BATCH
 
     def _limit(self) -> int:
         """How many calls may be under way: one as a trial, a few until one is answered."""
@@ -300,6 +302,7 @@ class _Drain:
         try:
             found = await hand.thread.run(hand.prepare, size, late=late, suspect=suspect)
             grant = found.grant
+            self.paced = grant.count < size or grant.wait_seconds > 0
             self.missed_before = grant.misses > 0
             if found.leaving:
                 await asyncio.sleep(max(0.0, grant.begins - time.monotonic()))

@@ -1,5 +1,6 @@
 """What is allowed: learned from the provider, lowered by people, each with its date."""
 
+import datetime as dt
 from uuid import UUID
 
 from sqlalchemy import func, or_, select, update
@@ -39,15 +40,16 @@ def belong(channel_id: UUID, found: contract.Limits) -> None:
 
 
 def learn(channel_id: UUID, found: contract.Limits) -> None:
-    """Keep what a provider says it allows from now on."""
+    """Keep what a provider says it allows; nothing when it has said something newer."""
     channel = db.session().scalar(select(Channel).where(Channel.id == channel_id))
     if channel is None:
         return
     if found.rate_per_s and found.number:
-        _learn_rate(channel_id, found.number, min(found.rate_per_s, FASTEST))
+        rate = min(found.rate_per_s, FASTEST)
+        _learn_rate(channel_id, found.number, rate, found.at)
     if found.people_per_day is not None and channel.portfolio_id:
         people = None if found.people_per_day < 0 else found.people_per_day
-        _learn_people(channel.portfolio_id, people)
+        _learn_people(channel.portfolio_id, people, found.at)
 
 
 def set_own_rate(sender_id: UUID, rate_per_s: int | None) -> None:
@@ -99,30 +101,35 @@ def set_own_people(portfolio_id: UUID, per_day: int | None) -> None:
     wake.later(portfolio_id)
 
 
-def _learn_rate(channel_id: UUID, number: str, rate: int) -> None:
+def _learn_rate(channel_id: UUID, number: str, rate: int, at: dt.datetime | None) -> None:
     digits = "".join(each for each in number if each.isdigit())
+    said = at or func.clarion_now()
     row = db.session().scalar(
         select(Sender)
-        .where(Sender.channel_id == channel_id, Sender.rate_per_s != rate)
+        .where(Sender.channel_id == channel_id, Sender.rate_at <= said)
         .where(or_(Sender.provider_id == number, Sender.number == f"+{digits}"))
     )
     if row is None:
         return
-    before, row.rate_per_s, row.rate_at = row.rate_per_s, rate, func.clarion_now()
-    audit.record("messaging.sender.rate_learned", row, rate=[before, rate])
+    before, row.rate_per_s, row.rate_at = row.rate_per_s, rate, said
+    if before != rate:
+        audit.record("messaging.sender.rate_learned", row, rate=[before, rate])
 
 
-def _learn_people(portfolio_id: UUID, people: int | None) -> None:
-    changed = (
-        update(Portfolio)
-        .where(Portfolio.id == portfolio_id)
-        .where(Portfolio.people_per_day.is_distinct_from(people))
-        .values(people_per_day=people, limit_at=func.clarion_now())
-        .returning(Portfolio.id)
-        .execution_options(synchronize_session=False)
-    )
+def _learn_people(portfolio_id: UUID, people: int | None, at: dt.datetime | None) -> None:
+    said = at or func.clarion_now()
+    same = Portfolio.people_per_day.is_not_distinct_from(people)
     with db.apart(portfolio.SYSTEM) as orm:
-        news = orm.scalar(changed) is not None
+        # not FOR UPDATE: the caller's own transaction may refer to the row
+        kept = select(same).where(Portfolio.id == portfolio_id)
+        kept = kept.with_for_update(key_share=True)
+        news = orm.scalar(kept.where(Portfolio.limit_at <= said)) is False
+        orm.execute(
+            update(Portfolio)
+            .where(Portfolio.id == portfolio_id, Portfolio.limit_at <= said)
+            .values(people_per_day=people, limit_at=said)
+            .execution_options(synchronize_session=False)
+        )
     if news:
         log.info("portfolio.limit_learned", portfolio=str(portfolio_id), people=people)
         wake.later(portfolio_id)

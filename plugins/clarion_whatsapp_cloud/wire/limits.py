@@ -3,6 +3,7 @@
 The numbers are Meta's and change; `messaging` keeps the latest with its date.
 """
 
+import datetime as dt
 from collections.abc import Mapping
 
 from clarion.messaging.contract import UNLIMITED, Limits
@@ -35,8 +36,11 @@ def of_number(answer: Object, business: str = "") -> Limits:
     )
 
 
-def of_notice(field: str, value: Object) -> Limits | None:
-    """Read the limits out of a webhook's value; None when it says nothing about any."""
+def of_notice(field: str, value: Object, at: dt.datetime | None) -> Limits | None:
+    """Read the limits out of a webhook's value; None when it says nothing about any.
+
+    `at` is when it was said: webhooks come late, and twice.
+    """
     if field not in {"phone_number_quality_update", "business_capability_update"}:
         return None
     named = ("max_daily_conversations_per_business", "current_limit")
@@ -46,6 +50,7 @@ def of_notice(field: str, value: Object) -> Limits | None:
         number=as_text(value.get("display_phone_number")),
         rate_per_s=RATES["HIGH"] if faster else None,
         people_per_day=people(said),
+        at=at,
     )
     return found if found.rate_per_s or found.people_per_day else None
 

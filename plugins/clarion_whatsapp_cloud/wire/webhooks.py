@@ -302,7 +302,9 @@ def _notice(piece: Object, value: Object) -> Notice:
         ),
         "",
     )
-    return Notice(field, subject, event, dict(value), limits.of_notice(field, value))
+    at = _moment(piece.get("time"))
+    said = limits.of_notice(field, value, None if at == EPOCH else at)
+    return Notice(field, subject, event, dict(value), said)
 
 
 def _plus(wa_id: str) -> str:

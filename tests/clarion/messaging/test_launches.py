@@ -4,7 +4,7 @@ import datetime as dt
 import json
 
 import pytest
-from sqlalchemy import select, update
+from sqlalchemy import func, select, update
 from tests.clarion.messaging.conftest import TEMPLATE, audience, number
 
 from clarion.base import db
@@ -44,14 +44,14 @@ def soft(make_order):
     return start
 
 
-def notice(account, field, **value):
-    """Have the provider say something about a template, number or account."""
-    entry = [
-        {"id": "9900", "time": 1_790_000_000, "changes": [{"field": field, "value": value}]}
-    ]
-    body = json.dumps({"object": "whatsapp_business_account", "entry": entry}).encode()
+def notice(account, field, *, ago=-1, **value):
+    """Have the provider say something about a template, number or account, seconds ago."""
     with db.transaction():
         channel = db.session().scalar(select(Channel))
+        now = db.session().scalar(select(func.extract("epoch", func.clarion_now())))
+    change = {"field": field, "value": value}
+    entry = [{"id": "9900", "time": int(now) - ago, "changes": [change]}]
+    body = json.dumps({"object": "whatsapp_business_account", "entry": entry}).encode()
     pieces = list(channels.transports()["whatsapp_cloud"].split(RawWebhook(body, {})))
     webhooks.receive("messaging", account.id, channel.id, pieces)
     webhooks.apply_now(account.id)

@@ -163,3 +163,36 @@ def test_a_webhook_changes_the_rate_of_its_number_only(account):
         **about,
     )
     assert rate(sender) == 1000
+
+
+def test_what_comes_late_does_not_undo_what_was_said_since(account):
+    sender = make_sender(account, rate_per_s=80)
+    channel = learn(sender, people_per_day=250)
+    tell = {
+        "rate": lambda ago: notice(
+            account,
+            "phone_number_quality_update",
+            ago=ago,
+            display_phone_number="5511955500147",
+            event="THROUGHPUT_UPGRADE",
+            max_daily_conversations_per_business="TIER_2K",
+        ),
+        "day": lambda ago: notice(
+            account,
+            "business_capability_update",
+            ago=ago,
+            max_daily_conversations_per_business="TIER_10K",
+        ),
+    }
+
+    tell["rate"](3_600)  # from before it was connected: what was asked then is newer
+    tell["day"](3_600)
+
+    with db.transaction() as orm:
+        made = orm.scalar(select(Channel.portfolio_id).where(Channel.id == channel))
+    assert rate(sender) == 80
+    assert portfolio.usage([made])[made].per_day == 250
+    tell["day"](-10)
+    tell["rate"](-5)  # said before, come after
+    assert rate(sender) == 1000
+    assert portfolio.usage([made])[made].per_day == 10_000
