@@ -271,12 +271,12 @@ class _Drain:
             if grant.wait_seconds > PATIENCE_SECONDS:
                 self.rest = grant.wait_seconds
                 return False
-            await asyncio.sleep(grant.wait_seconds)
+            await _until(grant)
             return True
         if found.claimed == 0 or (self.plan.budget and self.plan.budget.stuck):
             return False
         if grant.count < size and grant.wait_seconds > 0 and found.claimed >= grant.count:
-            await asyncio.sleep(grant.wait_seconds)
+            await _until(grant)
         return True
 
     async def _suspect(self, hand: "_Hand", http: contract.Http) -> Prepared:
@@ -444,6 +444,12 @@ class _Hand:
 
     def __init__(self, plan: Plan) -> None:
         self.thread, self.prepare = LedgerThread(), Preparer(plan)
+
+
+async def _until(grant: pacing.Grant) -> None:
+    """Wait until it is worth asking for the next slice; some of it has passed already."""
+    if grant.wait_seconds > 0:
+        await asyncio.sleep(max(0.0, grant.again - time.monotonic()))
 
 
 def _queued(intent: Claimed, reason: str, wait: float, code: str = "") -> Outcome:

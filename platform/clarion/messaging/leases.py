@@ -48,9 +48,8 @@ def claim(
         account=current_account(),
         campaign=campaign_id,
         size=1 if suspect else size,
-        least=MAX_CLAIMS - 1 if suspect else 0,
-        most=2**15 - 1 if suspect else MAX_CLAIMS - 2,
         lease=settings().lease_seconds,
+        **_claims(suspect=suspect),
     )
     return token, [
         Claimed(UUID(message_id), number, token, address, kind, variables)
@@ -58,17 +57,34 @@ def claim(
     ]
 
 
+def any_due(campaign_id: UUID, *, suspect: bool = False) -> bool:
+    """Say whether there is anything to claim, before a share of the rate is taken for it."""
+    account, lost = current_account(), _claims(suspect=suspect)
+    return bool(_ANY_DUE(account=account, campaign=campaign_id, **lost)[0].any_due)
+
+
+def _claims(*, suspect: bool) -> dict[str, int]:
+    """How often rows may have been claimed in vain: the suspects' or everybody else's."""
+    if suspect:
+        return {"least": MAX_CLAIMS - 1, "most": 2**15 - 1}
+    return {"least": 0, "most": MAX_CLAIMS - 2}
+
+
+_DUE = """
+    account_id = :account AND campaign_id = :campaign
+    AND state = 'queued' AND not_before <= clarion_now()
+    AND claims BETWEEN :least AND :most
+"""
+_ANY_DUE = db.Direct(f"SELECT EXISTS (SELECT FROM message WHERE {_DUE}) AS any_due")  # noqa: S608 -- of constants
+
 # Rows are found by their ids alone, wherever they are known: the states change so fast
 # that statistics are always old, and a plan made by them reads every row there is
 # (measured). `state || ''` keeps indexes of states out of such plans.
 _CLAIM = db.Direct(
-    """
+    f"""
     WITH soon AS MATERIALIZED (SELECT set_config('synchronous_commit', 'off', true)),
     picked AS MATERIALIZED (
-      SELECT id FROM message
-      WHERE account_id = :account AND campaign_id = :campaign
-        AND state = 'queued' AND not_before <= clarion_now()
-        AND claims BETWEEN :least AND :most
+      SELECT id FROM message WHERE {_DUE}
       ORDER BY not_before LIMIT :size FOR UPDATE SKIP LOCKED),
     mine AS (
       UPDATE message m SET state = 'claimed', token = :token, claims = m.claims + 1,
@@ -78,7 +94,7 @@ _CLAIM = db.Direct(
       RETURNING m.id, m.attempt + 1 AS number, m.address, m.address_kind, m.variables)
     SELECT json_agg(json_build_array(id, number, address, address_kind, variables))
       AS claimed FROM mine, soon
-    """
+    """  # noqa: S608 -- of constants
 )
 
 

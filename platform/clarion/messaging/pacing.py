@@ -34,7 +34,8 @@ class Grant:
     Attributes:
         count: how many.
         begins: when they may leave, on this process's monotonic clock.
-        wait_seconds: until it is worth asking again.
+        wait_seconds: until it is worth asking again, from when this was given.
+        again: the same as a moment on this process's monotonic clock.
         pairs: whether some people have to be waited for.
         misses: how often in a row the provider could not be reached.
         why: what slows the sender down when it has to wait, as a code.
@@ -43,6 +44,7 @@ class Grant:
     count: int
     wait_seconds: float
     begins: float = 0.0
+    again: float = 0.0
     pairs: bool = False
     misses: int = 0
     why: str = ""
@@ -59,10 +61,10 @@ def take(sender_id: UUID, want: int, *, lane: int = BULK_LANE, late: float = 0.0
     """
     found = _LOOK(account=current_account(), sender=sender_id)
     if not found:
-        return Grant(0, 1.0)
+        return _nothing(1.0)
     row = found[0]
     if row.slow > 0:
-        return Grant(0, row.slow, misses=row.misses, why=row.why)
+        return _nothing(row.slow, row.misses, row.why)
     urgent = lane < BULK_LANE
     ask = Ask(want, bulk=not urgent, headroom=row.calm < URGENT_SECONDS, late=late)
     rate = max(1, int(row.rate * factor(row.factor, row.age)))
@@ -78,14 +80,20 @@ def take(sender_id: UUID, want: int, *, lane: int = BULK_LANE, late: float = 0.0
         bulk=after.used_bulk,
         urgent=urgent,
     )
-    now = kept.now
+    here = time.monotonic() - kept.now
     return Grant(
         given.count,
-        max(0.0, given.again_at - now),
-        begins=time.monotonic() + after.slice_at - now,
+        max(0.0, given.again_at - kept.now),
+        begins=here + after.slice_at,
+        again=here + given.again_at,
         pairs=row.pairs,
         misses=row.misses,
     )
+
+
+def _nothing(wait_seconds: float, misses: int = 0, why: str = "") -> Grant:
+    again = time.monotonic() + wait_seconds
+    return Grant(0, wait_seconds, again=again, misses=misses, why=why)
 
 
 def factor(left: float, age: float) -> float:

@@ -72,7 +72,7 @@ class Preparer:
 
     def __init__(self, plan: Plan) -> None:
         self.plan, self.compose = plan, _composer(plan)
-        self.looked = 0.0
+        self.looked, self.dry = 0.0, False
 
     def __call__(self, size: int, *, late: float = 0.0, suspect: bool = False) -> Prepared:
         """Prepare up to `size` messages, or the next row under suspicion.
@@ -82,11 +82,16 @@ class Preparer:
         plan = self.plan
         with db.transaction():
             self._look()
+            if (suspect or self.dry) and not leases.any_due(
+                plan.campaign_id, suspect=suspect
+            ):
+                return Prepared(pacing.Grant(size, 0.0))  # the slice is for the others
             grant = pacing.take(plan.sender_id, size, lane=plan.lane, late=late)
             if grant.count == 0:
                 return Prepared(grant)
             token, rows = leases.claim(plan.campaign_id, grant.count, suspect=suspect)
         crash.here("after_claim")
+        self.dry = len(rows) < grant.count
         if not rows:
             return Prepared(grant)
         composed = self._composed(token, rows)

@@ -1,10 +1,13 @@
 """From a frozen audience to receipts: the ledger and the simulator must agree."""
 
 import pytest
+from sqlalchemy import select
 
 from clarion.base import db
 from clarion.base.errors import Conflict
 from clarion.messaging import counts, dispatch, orders, suppression, window
+from clarion.messaging.models import SenderBucket
+from clarion.messaging.preparing import Preparer
 from clarion.work import outbox
 
 
@@ -189,3 +192,24 @@ def test_a_fast_number_prepares_two_batches_at_once(make_order, simulator, monke
     assert len(hands) == 2
     assert tally(order) == {"accepted": 1_500}
     assert sorted(r["to"] for r in simulator.receipts()) == sorted(n for _, n, _ in people)
+
+
+def test_an_order_with_nobody_left_takes_no_share_of_the_rate(make_order):
+    order, _ = make_order.start(3)
+    with db.transaction():
+        prepare = Preparer(dispatch._plan(order))
+
+    def taken():
+        with db.transaction() as orm:
+            columns = SenderBucket.slice_at, SenderBucket.slot, SenderBucket.used
+            return orm.execute(select(*columns)).one()
+
+    unused = taken()
+    assert prepare(100).claimed == 3
+    before = taken()
+    assert before != unused
+
+    found = [prepare(100), prepare(1, suspect=True)]
+
+    assert [one.claimed for one in found] == [0, 0]
+    assert taken() == before
