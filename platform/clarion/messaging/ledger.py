@@ -22,6 +22,7 @@ from clarion.tenancy.scope import current_account
 DONE = ("read", "delivered", "failed", "suppressed", "expired", "cancelled")
 OPEN = ("queued", "claimed", "dispatching")
 
+HELD_SECONDS = 5
 LATE = "accepted sent delivered read failed"
 MOVES: dict[str, str] = {
     "queued": f"claimed suppressed cancelled expired held {LATE}",
@@ -73,18 +74,23 @@ def lock_for_intent(campaign_id: UUID, ids: Sequence[UUID]) -> None:
 
     A statement of their own: a check in the same statement keeps the snapshot taken
     before it waited, and misses a STOP committed milliseconds earlier (measured).
+
+    Whoever then does nothing for `HELD_SECONDS` loses transaction and locks: a worker that
+    was suspended in here would keep every STOP waiting until it wakes.
     """
     _LOCK(
         account_key=str(current_account()),
         campaign_key=str(campaign_id),
         account=current_account(),
         ids=uuids(ids),
+        held=f"{HELD_SECONDS}s",
     )
 
 
 _LOCK = db.Direct(
     """
-    SELECT pg_advisory_xact_lock_shared(1, hashtext(:account_key)) AS account,
+    SELECT set_config('idle_in_transaction_session_timeout', :held, true) AS held,
+      pg_advisory_xact_lock_shared(1, hashtext(:account_key)) AS account,
       pg_advisory_xact_lock_shared(1, hashtext(:campaign_key)) AS campaign,
       (SELECT count(pg_advisory_xact_lock(2, k)) FROM (
         SELECT DISTINCT hashtext(x) AS k FROM message,

@@ -1,5 +1,6 @@
 """The state machine: every pair of states, every late answer."""
 
+import contextlib
 import datetime as dt
 import itertools
 import threading
@@ -8,10 +9,18 @@ from uuid import UUID
 
 import pytest
 from sqlalchemy import create_engine, select, text, update
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy.exc import IntegrityError, OperationalError
 
 from clarion.base import db
-from clarion.messaging import dispatch, leases, ledger, orders, outcomes, pacing
+from clarion.messaging import (
+    dispatch,
+    leases,
+    ledger,
+    orders,
+    outcomes,
+    pacing,
+    suppression,
+)
 from clarion.messaging.ledger import Outcome
 from clarion.messaging.models import STATES, Attempt, Message, MessageEvent
 from clarion.tenancy.scope import account_scope
@@ -316,3 +325,36 @@ def test_a_drain_takes_no_more_than_its_pace(make_order, simulator):
     stamps = sorted(receipt["at"] for receipt in simulator.receipts())
     assert len(stamps) == 60
     assert stamps[-1] - stamps[0] >= 0.9
+
+
+def test_a_worker_suspended_at_the_gate_does_not_keep_a_stop_waiting(
+    make_order, account, monkeypatch
+):
+    monkeypatch.setattr(ledger, "HELD_SECONDS", 1)
+    order, [(_, number, _)] = make_order.start(1)
+    with db.transaction():
+        token, (row,) = leases.claim(order, 1)
+    locked, awake, came_of = threading.Event(), threading.Event(), []
+
+    def suspended():
+        with (
+            account_scope(account.id, account.actor),
+            contextlib.suppress(OperationalError),
+            db.transaction(),
+        ):
+            ledger.lock_for_intent(order, [row.id])
+            locked.set()
+            awake.wait(30)
+            came_of.extend(ledger.intend(token, [row.id]))
+
+    worker = threading.Thread(target=suspended)
+    worker.start()
+    assert locked.wait(30)
+    with db.transaction():
+        suppression.suppress([("phone", number)], reason="stop")
+    awake.set()
+    worker.join()
+
+    assert came_of == []
+    with db.transaction() as orm:
+        assert orm.scalar(select(Message.state)) == "suppressed"
