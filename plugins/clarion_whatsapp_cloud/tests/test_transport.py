@@ -138,7 +138,7 @@ def test_when_nobody_can_know_it_is_neither_a_verdict_nor_not_sent(
     simulator.rule(fate)
 
     with pytest.raises(Exception) as unknown:
-        send(offer(TO), timeout=0.5)
+        send(offer(TO), timeout=2.0)  # half of it for the connection, on a busy machine
 
     assert not isinstance(unknown.value, NotSent | Rejected | Busy | Halted)
     assert len(simulator.receipts()) == arrived
