@@ -247,10 +247,8 @@ class Direct:
     def __init__(self, sql: str) -> None:
         self._sql = _driver_style(sql)
 
-    def __call__(
-        self, **given: Any
-    ) -> list[Any]:  # Any: what the driver adapts; named rows
-        """Run it with its values; returns its rows, which have names."""
+    def __call__(self, **given: Any) -> list[Any]:
+        """Run it with its values, whatever the driver adapts; returns its rows, named."""
         cursor = _tell(session().connection(), self._sql, given)
         cursor.row_factory = namedtuple_row
         return cursor.fetchall() if cursor.description else []
@@ -261,9 +259,8 @@ def _tell(connection: Connection, sql: str, given: Mapping[str, Any]) -> Any:  #
     try:
         return driver.execute(sql, given)
     except psycopg.Error as error:
-        if (
-            driver.closed
-        ):  # let SQLAlchemy find out, so that its pool forgets the others too
+        if driver.closed:
+            # let SQLAlchemy find out, so that its pool forgets the others too
             connection.exec_driver_sql("SELECT 1")
         raise DBAPIError.instance(
             sql, None, error, psycopg.Error, hide_parameters=True

@@ -303,7 +303,8 @@ class _Drain:
             found = await hand.thread.run(hand.prepare, size, late=late, suspect=suspect)
             grant = found.grant
             self.paced = grant.count < size or grant.wait_seconds > 0
-            self.missed_before = grant.misses > 0
+            # until it was reached: a look that took no slice knows of no misses
+            self.missed_before = self.missed_before or grant.misses > 0
             if found.leaving:
                 await asyncio.sleep(max(0.0, grant.begins - time.monotonic()))
                 self.late = max(0.0, time.monotonic() - grant.begins - LATE_SECONDS)
