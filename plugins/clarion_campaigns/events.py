@@ -24,3 +24,19 @@ class CampaignNotStarted(Event):
     public: ClassVar[bool] = True
     draft_id: UUID
     reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class CheckWanted(Event):
+    """Somebody wants to see what becomes of each person of a draft; a worker looks."""
+
+    name: ClassVar[str] = "campaigns.check.wanted"
+    check_id: UUID
+
+
+@dataclass(frozen=True, slots=True)
+class ListForgotten(Event):
+    """The list of a dry run is not needed any more; its rows are deleted."""
+
+    name: ClassVar[str] = "campaigns.list.forgotten"
+    check_id: UUID

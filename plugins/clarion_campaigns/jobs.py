@@ -10,7 +10,7 @@ from clarion.tenancy.actor import SYSTEM_JOB
 from clarion.tenancy.scope import account_scope
 from clarion.work.jobs import job
 from clarion_campaigns import service
-from clarion_campaigns.models import Draft
+from clarion_campaigns.models import Check, Draft
 
 LATE = dt.timedelta(minutes=1)
 LONGEST = dt.timedelta(days=1)
@@ -47,6 +47,32 @@ def look_for_follow_ups() -> None:
 def plan_follow_ups() -> None:
     """Propose the follow-ups of one account; a second run finds them proposed."""
     service.plan_follow_ups()
+
+
+@job(queue="bulk", idempotent=True)
+def look_at_everybody(check_id: UUID) -> None:
+    """Make a dry run of a big audience; a second run finds it made."""
+    service.fill_check(check_id)
+
+
+@job(queue="bulk", idempotent=True)
+def forget_list(check_id: UUID) -> None:
+    """Delete a page of a list nobody needs, and ring for the next; safe to repeat."""
+    if service.forget_page(check_id):
+        forget_list.later(check_id)
+
+
+@job(queue="default", idempotent=True, alone=True, system=True)
+def forget_lists() -> None:
+    """Find accounts with dry runs that are old, and forget their lists there."""
+    old = select(Check.account_id).where(
+        Check.state != "gone", Check.created_at < func.clarion_now() - service.KEPT
+    )
+    with db.transaction():
+        found = list(db.session().scalars(old.distinct()))
+    for account_id in found:
+        with account_scope(account_id, SYSTEM_JOB), db.transaction():
+            service.forget_old()
 
 
 @job(queue="default", idempotent=True, alone=True, system=True)

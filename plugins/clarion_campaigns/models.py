@@ -45,6 +45,8 @@ class Draft(AccountBase):
         CheckConstraint(f"state IN {STATES!r}", name="state"),
         CheckConstraint("purpose IN ('', 'marketing', 'utility')", name="purpose"),
         CheckConstraint(f"follow_up IN {FOLLOW_UPS!r}", name="follow_up"),
+        CheckConstraint("control_percent BETWEEN 0 AND 50", name="control_percent"),
+        CheckConstraint("budget_micros > 0", name="budget_micros"),
         CheckConstraint(
             "(state = 'launched') = (campaign_id IS NOT NULL)", name="campaign_id"
         ),
@@ -93,6 +95,11 @@ class Draft(AccountBase):
     follow_up: Mapped[str] = column(String(10), pd=None, server_default="")
     follow_up_people: Mapped[int] = column(pd=None, server_default="0")
     follow_up_at: Mapped[dt.datetime | None] = column(Time, pd=None)
+    # so many of a hundred get nothing, to compare with; the most it may spend, if bounded
+    control_percent: Mapped[int] = column(SmallInteger, pd=None, server_default="0")
+    budget_micros: Mapped[int | None] = column(BigInteger, pd=None)
+    # the dry run whose list it was launched with: these people and nobody else
+    check_id: Mapped[UUID | None] = column(Uuid, pd=None)
     vouched_at: Mapped[dt.datetime | None] = column(Time, pd=None)
     finished_at: Mapped[dt.datetime | None] = column(Time, pd=None)
     revision: Mapped[int] = column(pd=None, server_default="1")
@@ -166,3 +173,66 @@ class Occurrence(AccountBase):
     draft_id: Mapped[UUID] = column(Uuid, pd=None)
     planned_at: Mapped[dt.datetime] = column(Time, pd=None)
     outcome: Mapped[str] = column(String(12), pd=None)
+
+
+class Check(AccountBase):
+    """A dry run: the list of a draft's people at one moment, each with what becomes of them.
+
+    `revision` is the draft's it was made of. `counts` has a group for each reason and note:
+    how many people, and from when to when they get it.
+    """
+
+    __tablename__ = "campaigns_check"
+    __table_args__ = (
+        Index("ix_campaigns_check_draft", "account_id", "draft_id", "id"),
+        CheckConstraint("state IN ('counting', 'ready', 'gone')", name="state"),
+        _of_draft(),
+    )
+    wall = Wall(kind="content", system=("SELECT (id, account_id, state, created_at)",))
+    owner_unique = False
+
+    draft_id: Mapped[UUID] = column(Uuid, pd=None)
+    revision: Mapped[int] = column(pd=None)
+    state: Mapped[str] = column(String(12), pd=None, server_default="counting")
+    people: Mapped[int] = column(pd=None, server_default="0")
+    reached: Mapped[int] = column(pd=None, server_default="0")
+    counts: Mapped[list[dict[str, Any]]] = column(
+        JSONB, pd=None, server_default=text("'[]'")
+    )
+    made_at: Mapped[dt.datetime | None] = column(Time, pd=None)
+
+
+class Listed(AccountBase):
+    """One person of a dry run: in it (no reason) or left out, and from when they get it.
+
+    Written by one statement for a million people, so nothing is referenced; forgotten with
+    the dry run it belongs to.
+    """
+
+    __tablename__ = "campaigns_listed"
+    __table_args__ = (
+        UniqueConstraint("account_id", "contact_id", "check_id"),
+        Index(
+            "ix_campaigns_listed_group",
+            "account_id",
+            "check_id",
+            "reason",
+            "note",
+            "contact_id",
+        ),
+    )
+    wall = Wall(kind="content", app=("SELECT", "INSERT", "DELETE"))
+    owner_unique = False
+
+    account_id: Mapped[UUID] = column(
+        Uuid,
+        pd=None,
+        nullable=False,
+        server_default=text("clarion_account()"),
+        sort_order=-8,
+    )
+    check_id: Mapped[UUID] = column(Uuid, pd=None)
+    contact_id: Mapped[UUID] = column(Uuid, pd="contact.id")
+    reason: Mapped[str] = column(String(60), pd=None, server_default="")
+    note: Mapped[str] = column(String(60), pd=None, server_default="")
+    leaves_at: Mapped[dt.datetime | None] = column(Time, pd=None)

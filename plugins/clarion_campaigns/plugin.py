@@ -16,6 +16,9 @@ plugin = Plugin(
             "approve", "Approve campaigns that somebody else submitted", sensitive=True
         ),
         Permission("stop", "Pause and stop campaigns"),
+        Permission(
+            "export", "Download who gets a campaign and who does not", sensitive=True
+        ),
     ),
     nav=(
         NavItem(
@@ -54,7 +57,12 @@ def register_subscriptions() -> list[tuple[Any, Any]]:
     from clarion.messaging.events import CampaignFinished
     from clarion_campaigns import events, jobs
 
-    return [(events.CampaignLaunched, jobs.start), (CampaignFinished, jobs.tally)]
+    return [
+        (events.CampaignLaunched, jobs.start),
+        (CampaignFinished, jobs.tally),
+        (events.CheckWanted, jobs.look_at_everybody),
+        (events.ListForgotten, jobs.forget_list),
+    ]
 
 
 @hookimpl
@@ -65,14 +73,25 @@ def register_schedule() -> list[tuple[str, str, Any]]:
     return [
         ("start", "* * * * *", jobs.start_late),
         ("follow_ups", "23 * * * *", jobs.look_for_follow_ups),
+        ("forget_lists", "41 * * * *", jobs.forget_lists),
     ]
 
 
 @hookimpl
+def register_personal_data() -> Any:
+    """Name the list of a dry run: who is in it is somebody."""
+    from clarion_campaigns import privacy
+
+    return privacy.PersonalData()
+
+
+@hookimpl
 def render_slot(place: str, context: dict[str, Any]) -> str | None:
-    """Say on the overview what waits for somebody, and what is left before the first one."""
+    """Say what waits for somebody, and on a contact's page why they got what, or did not."""
     from clarion_campaigns import portal
 
+    if place == "contact":
+        return portal.of_contact(context["contact_id"])
     if place == "ready":
         context["steps"].append(portal.ready())
     return portal.waiting() if place == "notices" else None

@@ -8,6 +8,7 @@ else of the campaign is sent to as before. A person says when to try again.
 import datetime as dt
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 from uuid import UUID
 
@@ -46,6 +47,7 @@ audit.label("messaging.country.resumed", "Let people of a country be written to 
 
 log = logger(__name__)
 REASON = "country_restricted"
+AMERICAN = "us_marketing"
 PAGE = 5_000
 UNDER_WAY = ("starting", "running", "pausing", "paused")
 
@@ -149,6 +151,21 @@ def among(a: FromClause, sender_id: UUID) -> ColumnElement[bool]:
     return or_(false(), *rules)
 
 
+def american(a: FromClause) -> ColumnElement[bool]:
+    """Say who of an audience has a number of the United States, by its area code.
+
+    WhatsApp delivers no marketing to them at all (Meta, April 2025). +1 is also Canada and
+    the Caribbean, where it does; their area codes are known.
+    """
+    local = func.substr(a.c.address, 3, 3)
+    return and_(
+        a.c.address_kind == "phone",
+        a.c.address.startswith("+1", autoescape=True),
+        func.length(a.c.address) == _AMERICAN_LENGTH,
+        local.not_in(sorted(_neighbours())),
+    )
+
+
 def after_freeze(order: Campaign) -> None:
     """Have those looked for whom `among` could not tell; nothing to do mostly."""
     channel_id = db.session().scalar(
@@ -189,6 +206,15 @@ def leave_out(channel_id: UUID, found: str, after: UUID | None = None) -> None:
 
 
 # --- private
+
+_AMERICAN_LENGTH = len("+12125550123")
+
+
+@cache
+def _neighbours() -> frozenset[str]:
+    """List the area codes behind +1 that are not of the United States."""
+    codes = {f"{n}": address.region_of(f"+1{n}2345678") for n in range(200, 1_000)}
+    return frozenset(code for code, region in codes.items() if region not in ("US", ""))
 
 
 def _left_out(ids: list[UUID]) -> None:

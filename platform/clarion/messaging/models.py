@@ -281,6 +281,7 @@ class Campaign(AccountBase):
         CheckConstraint(
             "purpose <> 'marketing' OR delivery_mode = 'at_most_once'", name="never_twice"
         ),
+        UniqueConstraint("account_id", "id", "sender_id"),  # what a message refers to
         Index("ix_campaign_active", "state", "account_id"),
     )
     wall = Wall(
@@ -372,8 +373,10 @@ class Message(AccountBase):
             postgresql_where=text("state IN ('unknown', 'held')"),
         ),
         Index("ix_message_campaign_state", "account_id", "campaign_id", "state"),
+        # one key for each row of a frozen million; the order vouches for the rest
         ForeignKeyConstraint(
-            ["account_id", "campaign_id"], ["campaign.account_id", "campaign.id"]
+            ["account_id", "campaign_id", "sender_id"],
+            ["campaign.account_id", "campaign.id", "campaign.sender_id"],
         ),
     )
     wall = Wall(
@@ -385,9 +388,10 @@ class Message(AccountBase):
     )
     owner_unique = False
 
-    campaign_id: Mapped[UUID | None] = column(Uuid, pd=None)
+    account_id: Mapped[UUID] = _account()
+    campaign_id: Mapped[UUID] = column(Uuid, pd=None)
     contact_id: Mapped[UUID] = column(Uuid, pd="contact.id", export=True)
-    sender_id: Mapped[UUID] = column(Uuid, pd=None, to="sender")
+    sender_id: Mapped[UUID] = column(Uuid, pd=None)
     address_kind: Mapped[str] = column(String(12), pd=None, server_default="phone")
     address: Mapped[str] = column(String(160), pd="contact.phone", log="mask")
     address_idx: Mapped[bytes] = column(LargeBinary, pd="contact.index", export=False)

@@ -187,6 +187,23 @@ REASONS: Mapping[tuple[str, str], _Row] = {
         _("Once the provider allows it, open Senders and let the country be tried again."),
         retry=True,
     ),
+    ("suppressed", "us_marketing"): _Row(
+        _("Number of the United States"),
+        _("WhatsApp delivers no marketing messages to numbers of the United States."),
+        _("Write to them by another way; other kinds of messages do arrive."),
+    ),
+    ("suppressed", "control_group"): _Row(
+        _("Control group"),
+        _("Drawn by chance to get nothing, so that those who got it can be compared."),
+        _NOTHING,
+        retry=True,
+    ),
+    ("suppressed", "no_budget"): _Row(
+        _("Not covered by the budget"),
+        _("The budget of this campaign is used up by those who come before them."),
+        _("Raise the budget, or write to them in a later campaign."),
+        retry=True,
+    ),
     ("suppressed", "no_sending_hours"): _Row(
         _("No hour suits their country"),
         _("Their country has several time zones, and no moment is allowed in all of them."),

@@ -148,6 +148,12 @@ def quote(
     return Quote(currency, micros, unpriced)
 
 
+def table(sender_id: UUID, category: str, at: dt.datetime | None = None) -> dict[str, int]:
+    """List what a message from a number costs by country, in millionths; `*`: elsewhere."""
+    lines = _holding(sender_id, category, at)
+    return {market: line.micros for market, line in lines.items()}
+
+
 def known(sender_id: UUID, category: str) -> bool:
     """Say whether there is a price list that holds now: without one nobody is counted."""
     return bool(_holding(sender_id, category, None))

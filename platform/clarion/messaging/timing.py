@@ -66,6 +66,9 @@ def table(rows: list[Slot]) -> TableValuedAlias:
             column("day_from", moment),
             column("week_from", moment),
             column("refused", String),
+            column("begins", moment),
+            column("after_day", moment),
+            column("after_week", moment),
             name="slot",
         )
         .render_derived(with_types=True)

@@ -84,7 +84,7 @@ def register_personal_data() -> "Any":
     For     every loaded plugin
     Return  an object with `tables()`: names of tables with a person in them
     Must    not touch the database
-    Used by clarion_contacts, the example plugin
+    Used by clarion_contacts, clarion_campaigns, the example plugin
     """
     raise NotImplementedError
 

@@ -23,6 +23,7 @@ from clarion.tenancy.scope import current_actor
 from clarion.web.pages import Form, fragment, is_fragment, needs
 from clarion_campaigns import service
 from clarion_campaigns.portal import plans
+from clarion_campaigns.portal import who as dry_runs
 from clarion_campaigns.portal.pages import pages
 from clarion_contacts import service as contacts
 from clarion_templates import service as templates
@@ -144,6 +145,7 @@ def launch(draft_id: UUID) -> Answer:
                 people=int(people) if people.isdecimal() else None,
                 typed=given.get("typed", ""),
                 soft="soft" in given,
+                check_id=_uuid(given.get("check")),
             )
     except ClarionError as error:
         if error.status in (401, 403, 404) or error.code == "campaign_already_launched":
@@ -483,6 +485,7 @@ def _choices(found: service.Rail, name: str) -> dict[str, Any]:
     if name == "when":
         return plans.choices()
     return {
+        **dry_runs.choices(found.draft),
         "key": str(uuid4()),
         "type_above": service.TYPE_ABOVE,
         "second": service.needs_approval(found.reached, _price(found)),
@@ -491,11 +494,12 @@ def _choices(found: service.Rail, name: str) -> dict[str, Any]:
 
 
 def _rail(draft_id: UUID, at: int, name: str = "") -> dict[str, Any]:
-    found = service.rail(draft_id, at)
+    seen = service.look(draft_id) if name == "review" else None
+    found = service.rail(draft_id, at, seen if seen and seen.fresh else None)
     purpose = found.template.category if found.template else "marketing"
     timed = plans.shown(found.draft, purpose) if name in ("when", "review") else {}
     if name == "review":
-        timed |= {"price": _price(found), "money": money}
+        timed |= {"price": _price(found), "money": money, "seen": seen}
     return {
         "rail": found,
         "draft": found.draft,

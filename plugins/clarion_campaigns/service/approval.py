@@ -18,7 +18,7 @@ from clarion.tenancy import access, audit
 from clarion.tenancy.scope import current_account, current_actor
 from clarion_campaigns.models import Approval, Draft
 from clarion_campaigns.service import pricing, telling
-from clarion_campaigns.service.drafts import fillings, locked, view
+from clarion_campaigns.service.drafts import fillings, listed, locked, view
 from clarion_contacts import service as contacts
 from clarion_templates import service as templates
 
@@ -93,13 +93,18 @@ def pieces(row: Draft, audience: str) -> dict[str, Any]:
         "sender": str(row.sender_id),
         "window": {**view(row).schedule.facts(), "soft": row.soft},
         "price": pricing.ceiling(row),
-        "attestations": contacts.attested(row.segment),
+        "attestations": contacts.attested(row.segment, listed=listed(row.check_id)),
     }
 
 
 def now(row: Draft) -> dict[str, str]:
     """Sum up a draft as it is at this moment."""
-    audience = contacts.audience(row.segment, fillings(row.variables), row.purpose)
+    audience = contacts.audience(
+        row.segment,
+        fillings(row.variables),
+        row.purpose,
+        listed=listed(row.check_id),
+    )
     return digests(pieces(row, snapshot.digest_of(audience, row.purpose)))
 
 

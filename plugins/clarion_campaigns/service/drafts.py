@@ -16,7 +16,9 @@ from clarion.messaging import channels, hours
 from clarion.messaging.prices import Quote
 from clarion.tenancy import access, audit
 from clarion.tenancy.scope import current_account
-from clarion_campaigns.models import Draft
+from clarion.work import outbox
+from clarion_campaigns.events import ListForgotten
+from clarion_campaigns.models import Check, Draft, Listed
 from clarion_campaigns.service.schedule import Schedule
 from clarion_contacts import service as contacts
 from clarion_contacts.service import Filling
@@ -52,6 +54,9 @@ class DraftView:
     ceiling: Quote | None
     follow_up: str
     follow_up_people: int
+    control_percent: int
+    budget_micros: int | None
+    check_id: UUID | None
     revision: int
     created_at: dt.datetime
     updated_at: dt.datetime
@@ -60,6 +65,11 @@ class DraftView:
     def editable(self) -> bool:
         """Say whether anything can still be changed."""
         return self.state == "draft"
+
+    @property
+    def listed(self) -> Select[Any] | None:
+        """The people it was launched with, and why others of them were left out."""
+        return listed(None if self.editable else self.check_id)
 
     @property
     def fillings(self) -> dict[str, Filling]:
@@ -76,6 +86,15 @@ def fillings(variables: Mapping[str, Mapping[str, str]]) -> dict[str, Filling]:
         )
         for name, given in variables.items()
     }
+
+
+def listed(check_id: UUID | None) -> Select[Any] | None:
+    """Choose the people of a dry run, with the reason for each who was left out."""
+    if check_id is None:
+        return None
+    return select(Listed.contact_id, Listed.reason).where(
+        Listed.account_id == current_account(), Listed.check_id == check_id
+    )
 
 
 def get(draft_id: UUID) -> DraftView:
@@ -179,6 +198,8 @@ def duplicate(draft_id: UUID, key: str) -> DraftView:
         "sender_id": row.sender_id,
         "segment": dict(row.segment),
         "variables": dict(row.variables),
+        "control_percent": row.control_percent,
+        "budget_micros": row.budget_micros,
     }
     return begin(name, key, same)
 
@@ -188,6 +209,11 @@ def delete(draft_id: UUID) -> None:
     access.require("campaigns.edit")
     row = open_draft(draft_id)
     audit.record("campaigns.campaign.deleted", row)
+    lists = select(Check.id).where(
+        Check.account_id == current_account(), Check.draft_id == draft_id
+    )
+    for check_id in db.session().scalars(lists):
+        outbox.publish(ListForgotten(check_id=check_id))
     db.session().delete(row)
 
 
@@ -280,6 +306,9 @@ def view(row: Draft) -> DraftView:
         else Quote(row.currency, row.ceiling_micros),
         follow_up=row.follow_up,
         follow_up_people=row.follow_up_people,
+        control_percent=row.control_percent,
+        budget_micros=row.budget_micros,
+        check_id=row.check_id,
         revision=row.revision,
         created_at=row.created_at,
         updated_at=row.updated_at,
@@ -289,6 +318,7 @@ def view(row: Draft) -> DraftView:
 def changed(row: Draft) -> DraftView:
     """Count a change of a draft, and show it."""
     row.revision += 1
+    row.check_id = None
     row.state_reason = ""
     row.ceiling_micros, row.currency = None, ""
     row.updated_at = func.clarion_now()

@@ -12,7 +12,7 @@ from sqlalchemy import func, or_, select
 from clarion.base import db
 from clarion.base.errors import Invalid
 from clarion.base.words import _
-from clarion.messaging import hours, snapshot, timing, windows
+from clarion.messaging import hours, judging, timing, windows
 from clarion.messaging.models import Campaign
 from clarion.tenancy import access
 from clarion.tenancy.scope import current_account
@@ -99,7 +99,7 @@ def first_instant(draft: DraftView, purpose: str) -> dt.datetime | None:
     if schedule.local is None or not schedule.own_time:
         return schedule.starts_at()
     otherwise = hours.rules().zone
-    places = contacts.places(draft.segment, draft.fillings, purpose)
+    places = contacts.places(draft.segment, draft.fillings, purpose, listed=draft.listed)
     return schedule.starts_at({windows.key_of(z, c, otherwise) for z, c, _n in places})
 
 
@@ -108,11 +108,12 @@ def waves(draft_id: UUID, purpose: str) -> list[Wave]:
     draft = get(draft_id)
     rules, now = hours.rules(), timing.now()
     people: dict[str, int] = {}
-    for zone, country, number in contacts.places(draft.segment, draft.fillings, purpose):
+    places = contacts.places(draft.segment, draft.fillings, purpose, listed=draft.listed)
+    for zone, country, number in places:
         key = windows.key_of(zone, country, rules.zone)
         people[key] = people.get(key, 0) + number
     begins = first_instant(draft, purpose) or now
-    order = _order(draft, purpose)
+    order = order_of(draft, purpose)
     found = []
     for key, number in sorted(people.items(), key=lambda pair: (-pair[1], pair[0])):
         first = timing.first_slot(order, key, rules, now)
@@ -134,10 +135,28 @@ def waves(draft_id: UUID, purpose: str) -> list[Wave]:
 
 def had_enough(draft: DraftView, purpose: str) -> int:
     """Count the people of a draft who would get it later, because they had enough."""
-    order = _order(draft, purpose)
+    order = order_of(draft, purpose)
     order.spread_until = None  # as early as each of them may
-    return snapshot.had_enough(
-        order, contacts.audience(draft.segment, draft.fillings, purpose)
+    audience = contacts.audience(
+        draft.segment, draft.fillings, purpose, listed=draft.listed
+    )
+    enough = judging.capped(order, judging.judged(order, audience))
+    if enough is None:
+        return 0
+    query = select(func.count()).select_from(enough.subquery())
+    return db.session().scalar(query) or 0
+
+
+def order_of(draft: DraftView, purpose: str) -> Campaign:
+    """Write down what a draft would become, to see when its people get it."""
+    return Campaign(
+        id=draft.id,
+        purpose=purpose,
+        sender_id=draft.sender_id,
+        starts_at=None if draft.schedule.own_time else draft.schedule.starts_at(),
+        local_start=draft.schedule.local if draft.schedule.own_time else None,
+        finish_by=draft.schedule.finish_by,
+        spread_until=draft.schedule.spread_until,
     )
 
 
@@ -174,17 +193,6 @@ def month(year: int, number: int) -> list[Day]:
         )
         for day in days
     ]
-
-
-def _order(draft: DraftView, purpose: str) -> Campaign:
-    """Write down what a draft would become, to see when its people get it."""
-    return Campaign(
-        purpose=purpose,
-        starts_at=None if draft.schedule.own_time else draft.schedule.starts_at(),
-        local_start=draft.schedule.local if draft.schedule.own_time else None,
-        finish_by=draft.schedule.finish_by,
-        spread_until=draft.schedule.spread_until,
-    )
 
 
 def _by_day(rows: list[DraftView], zone: ZoneInfo) -> dict[dt.date, list[DraftView]]:

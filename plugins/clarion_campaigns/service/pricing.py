@@ -5,10 +5,12 @@ from collections.abc import Mapping
 from typing import Any
 from uuid import UUID
 
+from sqlalchemy import Select
+
 from clarion.messaging import prices
 from clarion.messaging.prices import Quote
 from clarion_campaigns.models import Draft
-from clarion_campaigns.service.drafts import DraftView, fillings
+from clarion_campaigns.service.drafts import DraftView, fillings, listed
 from clarion_contacts import service as contacts
 
 
@@ -18,20 +20,24 @@ def quoted(
     purpose: str,
     sender_id: UUID | None,
     at: dt.datetime | None = None,
+    *,
+    people_of: Select[Any] | None = None,
 ) -> Quote | None:
     """Say what messages to a segment's people cost at most; None: no price is known."""
     if sender_id is None or not prices.known(sender_id, purpose):
         return None
     people: dict[str, int] = {}
-    for _zone, country, count in contacts.places(segment, variables, purpose):
+    places = contacts.places(segment, variables, purpose, listed=people_of)
+    for _zone, country, count in places:
         people[country] = people.get(country, 0) + count
     return prices.quote(sender_id, purpose, people.items(), at)
 
 
 def of(row: Draft) -> Quote | None:
     """Say what a draft costs at most as it is now, at the prices of its beginning."""
-    filled = fillings(row.variables)
-    return quoted(row.segment, filled, row.purpose, row.sender_id, row.starts_at)
+    filled, at = fillings(row.variables), row.starts_at
+    these = listed(row.check_id)
+    return quoted(row.segment, filled, row.purpose, row.sender_id, at, people_of=these)
 
 
 def shown(draft: DraftView, purpose: str) -> Quote | None:

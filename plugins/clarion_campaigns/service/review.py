@@ -9,7 +9,7 @@ from clarion.base.errors import NotFound
 from clarion.base.words import _, ngettext
 from clarion.messaging import channels, launches, outcomes, snapshot, timing
 from clarion.tenancy import access
-from clarion_campaigns.service import planning, restoring
+from clarion_campaigns.service import dry_run, planning, restoring
 from clarion_campaigns.service.drafts import FIXED, DraftView, get
 from clarion_contacts import service as contacts
 from clarion_templates import rendering
@@ -82,15 +82,22 @@ class Rail:
     of: int
 
 
-def rail(draft_id: UUID, at: int = 0) -> Rail:
-    """Count a draft's people and show the message to one of them."""
+def rail(draft_id: UUID, at: int = 0, seen: dry_run.Seen | None = None) -> Rail:
+    """Count a draft's people and show the message to one of them.
+
+    With a dry run it is the people of its list who are counted.
+    """
     draft = get(draft_id)
     template, sender = _template(draft), _sender(draft)
     purpose = template.category if template else "marketing"
     fillings = draft.fillings
-    audience = contacts.audience(draft.segment, fillings, purpose)
-    counts = snapshot.counted(audience, sender.id if sender else None)
-    reached, total = counts.pop("", 0), sum(counts.values())
+    if seen is None:
+        audience = contacts.audience(draft.segment, fillings, purpose)
+        counts = snapshot.counted(audience, purpose, sender.id if sender else None)
+        reached = counts.pop("", 0)
+    else:
+        counts, reached = seen.left_out, seen.reached
+    total = sum(counts.values())
     samples = contacts.sample(draft.segment, fillings, purpose, limit=PEOPLE)
     at = min(max(at, 0), max(len(samples) - 1, 0))
     shown = samples[at] if samples else None
@@ -112,7 +119,7 @@ def rail(draft_id: UUID, at: int = 0) -> Rail:
 def left_out(counts: Mapping[str, int]) -> list[LeftOut]:
     """Put words to the reasons for which people are left out, the largest group first."""
     rows = sorted(counts.items(), key=lambda pair: (-pair[1], pair[0]))
-    explained = ((r, n, outcomes.explain("suppressed", r)) for r, n in rows)
+    explained = ((r, n, dry_run.words(r, "")) for r, n in rows)
     return [LeftOut(r, n, said.title, said.why, said.todo) for r, n, said in explained]
 
 

@@ -19,6 +19,7 @@ from clarion_campaigns.events import CampaignLaunched, CampaignNotStarted
 from clarion_campaigns.models import Draft, Occurrence
 from clarion_campaigns.service import (
     approval,
+    dry_run,
     planning,
     pricing,
     restoring,
@@ -30,6 +31,7 @@ from clarion_campaigns.service.drafts import (
     changed,
     fillings,
     found,
+    listed,
     locked,
     view,
 )
@@ -52,12 +54,14 @@ def launch(
     typed: str = "",
     *,
     soft: bool = False,
+    check_id: UUID | None = None,
 ) -> DraftView:
     """Commit a draft campaign to being sent.
 
-    From here on nothing about it can be edited. The job that starts it, at once or at the
-    planned time, freezes the audience in one transaction: the list that is counted is the
-    list that is sent to. With more people than the account's rules allow one person to
+    From here on nothing about it can be edited. The list that was looked at is the list
+    that is sent to, however long its beginning is planned ahead: nobody is added. Who may
+    not be written to any more when it begins, or when their turn comes, gets nothing.
+    With more people than the account's rules allow one person to
     send to, it waits for a second person first.
 
     Args:
@@ -66,9 +70,10 @@ def launch(
         people: how many people the page said; refused when it is another number now.
         typed: above 10,000 people, the number as the person typed it.
         soft: first to 100 people, to the others by how these receive it.
+        check_id: the dry run that was looked at; one is made now when left out.
 
     Raises:
-        Conflict: launched before, or the audience changed since the page was drawn.
+        Conflict: launched before, or the audience changed since it was looked at.
         Invalid: something stands in the way; the first problem.
     """
     access.require("campaigns.launch")
@@ -79,13 +84,15 @@ def launch(
         raise Conflict(
             "campaign_already_launched", _("This campaign was launched already.")
         )
-    rail = review.rail(draft_id)
+    check = dry_run.agreed(row, check_id)
+    rail = review.rail(draft_id, seen=dry_run.seen(check, row))
     _refuse_blocked(rail)
     _refuse_other_count(rail.reached, people, typed)
 
     assert rail.template is not None  # noqa: S101 -- a problem otherwise
     row.state_reason, row.launch_key = "", key[:60]
     row.purpose, row.people = rail.template.category, rail.reached
+    row.check_id = check.id
     row.soft = soft
     row.launched_by = current_actor().name[:120]
     row.starts_at = planning.first_instant(rail.draft, row.purpose)
@@ -299,7 +306,12 @@ def _handed_over(
         start_by=plan.start_by(planned),
         spread_until=plan.spread_until,
     )
-    audience = contacts.audience(row.segment, fillings(row.variables), row.purpose)
+    audience = contacts.audience(
+        row.segment,
+        fillings(row.variables),
+        row.purpose,
+        listed=listed(row.check_id),
+    )
     orders.start(order.id, audience)
     return order
 

@@ -6,11 +6,14 @@ from clarion_contacts.service.applying import apply
 from clarion_contacts.service.attestation import ATTESTATION, SOURCES
 from clarion_contacts.service.audience import (
     Counted,
+    Missed,
     Placeholder,
     Sample,
     attested,
     audience,
+    cards,
     count,
+    missed,
     placeholders,
     places,
     sample,
@@ -57,7 +60,7 @@ from clarion_contacts.service.people import (
     show,
 )
 from clarion_contacts.service.reading import reader, stage
-from clarion_contacts.service.rejected import rejected_rows, samples
+from clarion_contacts.service.rejected import harmless, rejected_rows, samples
 from clarion_contacts.service.tags import (
     TagLine,
     add_tag,
@@ -82,6 +85,7 @@ __all__ = [
     "Details",
     "Filling",
     "Line",
+    "Missed",
     "Page",
     "Placeholder",
     "Sample",
@@ -96,6 +100,7 @@ __all__ = [
     "audience",
     "by_tags",
     "cancel",
+    "cards",
     "check",
     "count",
     "delete",
@@ -108,9 +113,11 @@ __all__ = [
     "forget",
     "get",
     "get_tag",
+    "harmless",
     "keep",
     "listing",
     "match",
+    "missed",
     "names",
     "note_resumed",
     "note_suppressed",

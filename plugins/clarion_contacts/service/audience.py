@@ -1,6 +1,7 @@
 """Whom a campaign reaches: one SELECT, a row per contact, with a reason for each left out."""
 
-from collections.abc import Mapping
+import datetime as dt
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
@@ -25,10 +26,11 @@ from clarion.messaging import suppression
 from clarion.messaging.models import Message
 from clarion.tenancy.scope import current_account
 from clarion_contacts import segments
-from clarion_contacts.models import Consent, Contact
+from clarion_contacts.models import Consent, Contact, Tag
 from clarion_contacts.segments import Filling, Rule
 
 Variables = Mapping[str, Filling | Mapping[str, Any]]
+Listed = Select[Any] | None
 NEWEST = 2_000  # contacts that are asked which attributes they have
 
 
@@ -52,6 +54,14 @@ class Sample:
 
 
 @dataclass(frozen=True, slots=True)
+class Missed:
+    """Since when somebody is a contact, and which rules of an audience leave them out."""
+
+    added_at: dt.datetime
+    rules: list[str]
+
+
+@dataclass(frozen=True, slots=True)
 class Placeholder:
     """Something a variable can be filled from: `source` and what to call it on screen."""
 
@@ -59,13 +69,17 @@ class Placeholder:
     title: str
 
 
-def audience(segment: Rule, variables: Variables, purpose: str) -> Select[Any]:
+def audience(
+    segment: Rule, variables: Variables, purpose: str, *, listed: Listed = None
+) -> Select[Any]:
     """Choose people for a send order, with everything its ledger rows need.
 
     Args:
         segment: a rule of `segments`.
         variables: name in the template → where its value comes from.
         purpose: `marketing` needs consent; others only that nobody asked for silence.
+        listed: a SELECT of contact_id and reason: who was chosen before. Then it is these
+            people, whatever the segment says by now, and who was left out stays out.
 
     Returns:
         a SELECT of contact_id, address_kind, address, address_idx, variables, consent_id,
@@ -74,17 +88,22 @@ def audience(segment: Rule, variables: Variables, purpose: str) -> Select[Any]:
         there twice.
     """
     values, missing = _values(variables)
-    return select(
+    reason = _reason(purpose, missing)
+    among = _among(segment, listed)
+    if among.reason is not None:
+        reason = case((among.reason != "", among.reason), else_=reason)
+    query = select(
         Contact.id.label("contact_id"),
         _text("phone").label("address_kind"),
         func.coalesce(Contact.phone, "").label("address"),
         func.coalesce(Contact.phone_idx, cast(b"", LargeBinary)).label("address_idx"),
         values.label("variables"),
         case((Contact.consent == "opted_in", Contact.consent_id)).label("consent_id"),
-        _reason(purpose, missing).label("reason"),
+        reason.label("reason"),
         Contact.timezone.label("zone"),
         Contact.country.label("country"),
-    ).where(Contact.account_id == current_account(), segments.condition(segment))
+    )
+    return query.where(Contact.account_id == current_account(), among.there)
 
 
 def count(segment: Rule, variables: Variables, purpose: str) -> Counted:
@@ -111,9 +130,11 @@ def sample(
     return [Sample(*row) for row in db.session().execute(query)]
 
 
-def places(segment: Rule, variables: Variables, purpose: str) -> list[tuple[str, str, int]]:
+def places(
+    segment: Rule, variables: Variables, purpose: str, *, listed: Listed = None
+) -> list[tuple[str, str, int]]:
     """Count the people a campaign reaches by their time zone and country."""
-    chosen = audience(segment, variables, purpose).subquery()
+    chosen = audience(segment, variables, purpose, listed=listed).subquery()
     query = (
         select(chosen.c.zone, chosen.c.country, func.count())
         .where(chosen.c.reason == "")
@@ -122,8 +143,31 @@ def places(segment: Rule, variables: Variables, purpose: str) -> list[tuple[str,
     return [(zone, country, n) for zone, country, n in db.session().execute(query)]
 
 
-def attested(segment: Rule) -> list[str]:
+def cards(contact_ids: Iterable[UUID]) -> dict[UUID, tuple[str, str]]:
+    """Say who people are, by id: name and number. Who is not there any more is missing."""
+    query = select(Contact.id, Contact.name, func.coalesce(Contact.phone, "")).where(
+        Contact.account_id == current_account(), Contact.id.in_(list(contact_ids))
+    )
+    return {one: (name, phone) for one, name, phone in db.session().execute(query)}
+
+
+def missed(segment: Rule, contact_id: UUID) -> Missed | None:
+    """Say which rules of a segment one person does not meet now; None: no such contact."""
+    parts = segment.get("of", []) if segment.get("op") == "and" else [segment]
+    asked = [segments.condition(part).label(f"part_{n}") for n, part in enumerate(parts)]
+    query = select(Contact.created_at, *asked).where(
+        Contact.account_id == current_account(), Contact.id == contact_id
+    )
+    row = db.session().execute(query).one_or_none()
+    if row is None:
+        return None
+    unmet = [part for part, met in zip(parts, row[1:], strict=True) if not met]
+    return Missed(row[0], [_in_words(part) for part in unmet])
+
+
+def attested(segment: Rule, *, listed: Listed = None) -> list[str]:
     """List what the consents of a segment rest on: lists with their statement, wordings."""
+    there = _among(segment, listed).there
     query = (
         select(Consent.import_id, Consent.wording_id)
         .join(
@@ -135,7 +179,7 @@ def attested(segment: Rule) -> list[str]:
         .where(
             Contact.account_id == current_account(),
             Contact.consent == "opted_in",
-            segments.condition(segment),
+            there,
         )
         .distinct()
     )
@@ -181,6 +225,36 @@ def without_consent(batch: Any) -> Select[Any]:
             or_(Contact.id.is_(None), Contact.consent != "opted_in"),
         )
     )
+
+
+def _in_words(rule: Rule) -> str:
+    """Say what a rule asks for that somebody does not meet."""
+    wanted = rule.get("of", []) if rule.get("op") in ("or", "not") else [rule]
+    tags = [one.get("tag") for one in wanted if one.get("op") == "tag"]
+    if not tags or len(tags) != len(wanted):
+        return _("They do not meet one of the rules of the audience.")
+    query = select(Tag.name).where(
+        Tag.account_id == current_account(), Tag.id.in_([UUID(str(one)) for one in tags])
+    )
+    names = ", ".join(f"“{one}”" for one in db.session().scalars(query.order_by(Tag.name)))
+    if rule.get("op") == "not":
+        return _("They have the tag %(tags)s, which is left out.", tags=names)
+    return _("They have none of these tags: %(tags)s.", tags=names or "–")
+
+
+@dataclass(frozen=True, slots=True)
+class _Among:
+    """Who is meant, and why somebody was left out when the list was made."""
+
+    there: ColumnElement[bool]
+    reason: ColumnElement[Any] | None = None
+
+
+def _among(segment: Rule, listed: Listed) -> _Among:
+    if listed is None:
+        return _Among(segments.condition(segment))
+    chosen = listed.subquery("listed")
+    return _Among(Contact.id == chosen.c.contact_id, chosen.c.reason)
 
 
 def _values(variables: Variables) -> tuple[ColumnElement[Any], ColumnElement[bool]]:

@@ -91,12 +91,12 @@ def _written(table: Table, refused: Mapping[int, tuple[Any, ...]]) -> Iterator[s
     out = io.StringIO()
     writer = csv.writer(out, delimiter=table.delimiter)
     names = [column.name for column in table.columns]
-    writer.writerow([*map(_harmless, names), _("Row"), _("Reason")])
+    writer.writerow([*map(harmless, names), _("Row"), _("Reason")])
     yield "\ufeff"
     for line, cells in table.rows():
         if line in refused:
             why = _sentence(line, *refused[line])
-            writer.writerow([*(_harmless(plain(c)) for c in cells), line, why])
+            writer.writerow([*(harmless(plain(c)) for c in cells), line, why])
         if out.tell() > 1 << 16:
             yield out.getvalue()
             out.seek(0)
@@ -104,6 +104,6 @@ def _written(table: Table, refused: Mapping[int, tuple[Any, ...]]) -> Iterator[s
     yield out.getvalue()
 
 
-def _harmless(cell: str) -> str:
+def harmless(cell: str) -> str:
     """Keep a spreadsheet from running a cell: a mark in front makes it text."""
     return f"'{cell}" if cell.startswith(("=", "+", "-", "@", "\t", "\r")) else cell

@@ -88,12 +88,12 @@ def test_countries_that_share_a_code_are_told_apart(
     account, make_order, simulator, run_jobs, channel
 ):
     canada = [f"+1416555010{n}" for n in range(4)]
-    america = [f"+1212555010{n}" for n in range(4)]
+    jamaica = [f"+1876555010{n}" for n in range(4)]
     with db.transaction():
         countries.refused(channel, [canada[0]])
     run_jobs()
 
-    order, _ = make_order.start(people([*canada, *america]))
+    order, _ = make_order.start(people([*canada, *jamaica]))
     with db.transaction():
         orders.pause(order)  # its people are looked for before it goes on
     run_jobs()

@@ -34,7 +34,9 @@ def reasons_of_ledger():
     found = re.findall(r"(?:reason = |THEN |SELECT )'([a-z_]+)'", LEDGER)
     found += re.findall(r"\breason=\"([a-z_]+)\"", LEDGER)
     found += re.findall(
-        r"^(?:REASON|RESTORED|NEVER|LATE) = \"([a-z_]+)\"", LEDGER, re.MULTILINE
+        r"^(?:REASON|RESTORED|NEVER|LATE|AMERICAN|CONTROL|TWICE|BUDGET) = \"([a-z_]+)\"",
+        LEDGER,
+        re.MULTILINE,
     )
     return {each for each in found if each not in STATES and each not in NO_OUTCOMES}
 
@@ -62,6 +64,7 @@ def test_each_reason_the_ledger_writes_has_words():
 
     assert {"opted_out", "no_answer", "quarantined", "stopped", "not_started"} <= found
     assert {"daily_limit", "pair_limit", "country_restricted"} <= found
+    assert {"us_marketing", "control_group", "no_budget", "duplicate"} <= found
     assert found - known == set()
 
 

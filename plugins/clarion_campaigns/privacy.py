@@ -1,0 +1,9 @@
+"""Which of this plugin's tables hold something about a person."""
+
+
+class PersonalData:
+    """Names the tables; what each column holds is said where it is declared."""
+
+    def tables(self) -> tuple[str, ...]:
+        """Name every table with a person in it."""
+        return ("campaigns_listed",)
