@@ -329,9 +329,7 @@ def priced(shop):
 def another_number(shop):
     """Somebody of the list has another number from now on: it may be another person's."""
     with db.transaction():
-        contacts.edit(
-            ana(shop), contacts.Details(name="Ana Lima", phone="+5511950000000")
-        )
+        contacts.edit(ana(shop), contacts.Details(name="Ana Lima", phone="+5511950000000"))
 
 
 def another_sender(shop):
