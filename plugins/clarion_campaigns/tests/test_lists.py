@@ -396,7 +396,7 @@ CHANGES = {
 @pytest.mark.parametrize("seed", range(8))
 def test_nobody_is_sent_to_who_was_not_on_the_list_shown(shop, at, seed):
     """Whatever happens to whom between the look and the beginning."""
-    chance = random.Random(seed)  # noqa: S311 -- a test's, to be the same each time
+    chance = random.Random(seed)
     random.seed(seed)
     crowd(shop)
     shop.people(12, first=40_000_000)
