@@ -69,7 +69,7 @@ def pairs() -> list[tuple[str, str]]:
     return [*((state, "") for state in STATES), *REASONS, *causes]
 
 
-_NOTHING = _("Nothing: this needs no action.")
+NOTHING = _("Nothing: this needs no action.")
 _CONTACT_FIX = _("Correct the number in Contacts, then send a new campaign to them.")
 _SENDER_FIX = _("Open Senders, solve what is named there, then resume.")
 _TEMPLATE_FIX = _("Open Templates, correct it and submit a new version.")
@@ -77,22 +77,22 @@ _SUPPORT = _("Tell support the code; sending the same again will not help.")
 
 STATES: Mapping[str, _Row] = {
     "queued": _Row(
-        _("Waiting"), _("It is in line and leaves at the pace of the sender."), _NOTHING
+        _("Waiting"), _("It is in line and leaves at the pace of the sender."), NOTHING
     ),
-    "claimed": _Row(_("Next in line"), _("A worker is about to send it."), _NOTHING),
+    "claimed": _Row(_("Next in line"), _("A worker is about to send it."), NOTHING),
     "dispatching": _Row(
-        _("Being sent"), _("The request is on its way to the provider."), _NOTHING
+        _("Being sent"), _("The request is on its way to the provider."), NOTHING
     ),
     "accepted": _Row(
-        _("Accepted"), _("The provider took it. A confirmation comes next."), _NOTHING
+        _("Accepted"), _("The provider took it. A confirmation comes next."), NOTHING
     ),
     "sent": _Row(
         _("Sent"),
         _("It left for the phone. A phone that is off gets it later."),
-        _NOTHING,
+        NOTHING,
     ),
-    "delivered": _Row(_("Delivered"), _("It arrived on the phone."), _NOTHING),
-    "read": _Row(_("Read"), _("It arrived and was opened."), _NOTHING),
+    "delivered": _Row(_("Delivered"), _("It arrived on the phone."), NOTHING),
+    "read": _Row(_("Read"), _("It arrived and was opened."), NOTHING),
     "failed": _Row(
         _("Not delivered"),
         _("The provider gave the reason “%(reason)s”, code %(code)s."),
@@ -115,7 +115,7 @@ STATES: Mapping[str, _Row] = {
         _("Leave it, or send it again and accept that the person may get it twice."),
     ),
     "suppressed": _Row(
-        _("Left out"), _("A rule kept this message back: %(reason)s."), _NOTHING
+        _("Left out"), _("A rule kept this message back: %(reason)s."), NOTHING
     ),
     "expired": _Row(
         _("Too late"),
@@ -142,12 +142,12 @@ REASONS: Mapping[tuple[str, str], _Row] = {
     ("suppressed", "opted_out"): _Row(
         _("Said STOP"),
         _("They asked not to get marketing messages. This cannot be overridden."),
-        _NOTHING,
+        NOTHING,
     ),
     ("suppressed", "erased"): _Row(
         _("Contact was deleted"),
         _("The contact was deleted before its turn came, so nothing was sent."),
-        _NOTHING,
+        NOTHING,
     ),
     ("suppressed", "no_consent"): _Row(
         _("No consent on record"),
@@ -173,7 +173,7 @@ REASONS: Mapping[tuple[str, str], _Row] = {
         retry=True,
     ),
     ("suppressed", "vetoed"): _Row(
-        _("Kept back by a rule"), _("A rule of your account refused it."), _NOTHING
+        _("Kept back by a rule"), _("A rule of your account refused it."), NOTHING
     ),
     ("suppressed", "frequency_cap"): _Row(
         _("Had enough from you"),
@@ -195,7 +195,7 @@ REASONS: Mapping[tuple[str, str], _Row] = {
     ("suppressed", "control_group"): _Row(
         _("Control group"),
         _("Drawn by chance to get nothing, so that those who got it can be compared."),
-        _NOTHING,
+        NOTHING,
         retry=True,
     ),
     ("suppressed", "no_budget"): _Row(
@@ -213,12 +213,12 @@ REASONS: Mapping[tuple[str, str], _Row] = {
     ("queued", "frequency_cap"): _Row(
         _("Waits: had enough for now"),
         _("They got as many marketing messages as your account allows. It leaves later."),
-        _NOTHING,
+        NOTHING,
     ),
     ("queued", "quiet_hours"): _Row(
         _("Waits for their morning"),
         _("It is outside the hours for marketing where they are."),
-        _NOTHING,
+        NOTHING,
     ),
     ("queued", "daily_limit"): _Row(
         _("Waits for the daily limit"),
@@ -228,7 +228,7 @@ REASONS: Mapping[tuple[str, str], _Row] = {
     ("queued", "pair_limit"): _Row(
         _("Waits a moment for this person"),
         _("The provider allows one message in six seconds from a number to one person."),
-        _NOTHING,
+        NOTHING,
     ),
     # after launch
     ("expired", "not_started"): _Row(
@@ -248,7 +248,7 @@ REASONS: Mapping[tuple[str, str], _Row] = {
     ("cancelled", "duplicate_contact"): _Row(
         _("Merged with another contact"),
         _("Two contacts became one while the campaign ran; one message is enough."),
-        _NOTHING,
+        NOTHING,
     ),
     ("held", "provider_quality"): STATES["held"],
     ("held", "restored"): _Row(
@@ -350,7 +350,7 @@ CAUSES: Mapping[str, _Row] = {
     "stopped_marketing": _Row(
         _("Said stop in WhatsApp"),
         _("They switched off marketing from your business. We stopped writing to them."),
-        _NOTHING,
+        NOTHING,
     ),
     "blocked_by_business": _Row(
         _("Blocked by you"),
@@ -386,12 +386,12 @@ CAUSES: Mapping[str, _Row] = {
     "not_begun": _Row(
         _("Waits for another try"),
         _("The worker was too busy to begin this call in time. Nothing was sent."),
-        _NOTHING,
+        NOTHING,
     ),
     "not_sent": _Row(
         _("Waits for another try"),
         _("The provider could not be reached. Nothing was sent, and it is tried again."),
-        _NOTHING,
+        NOTHING,
     ),
     "busy": _Row(
         _("The provider was too busy"),
@@ -407,7 +407,7 @@ CAUSES: Mapping[str, _Row] = {
     "outcome_unknown": _Row(
         _("Left undecided"),
         _("Nobody could tell whether it arrived, and somebody chose to leave it."),
-        _NOTHING,
+        NOTHING,
     ),
     # this template
     "template_missing": _Row(

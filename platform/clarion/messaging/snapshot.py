@@ -40,10 +40,12 @@ def freeze(campaign_id: UUID, audience: Select[Any]) -> int:
         how many rows now exist for the campaign.
     """
     order = db.session().scalars(select(Campaign).where(Campaign.id == campaign_id)).one()
-    if order.state == "starting" and not counts.total(campaign_id):
-        judging.plan_for_sets()
-        db.session().execute(_rows(order, audience))
-    return counts.total(campaign_id)
+    there = counts.total(campaign_id)
+    if order.state != "starting" or there:
+        return there
+    judging.plan_for_sets()
+    done = db.session().execute(_rows(order, audience))
+    return int(done.rowcount)  # type: ignore[attr-defined] -- of an INSERT there is one
 
 
 FROZEN = (

@@ -497,7 +497,7 @@ def _rail(draft_id: UUID, at: int, name: str = "") -> dict[str, Any]:
     seen = service.look(draft_id) if name == "review" else None
     found = service.rail(draft_id, at, seen if seen and seen.fresh else None)
     purpose = found.template.category if found.template else "marketing"
-    timed = plans.shown(found.draft, purpose) if name in ("when", "review") else {}
+    timed = plans.shown(found, purpose) if name in ("when", "review") else {}
     if name == "review":
         timed |= {"price": _price(found), "money": money, "seen": seen}
     return {
@@ -510,7 +510,7 @@ def _rail(draft_id: UUID, at: int, name: str = "") -> dict[str, Any]:
 
 def _price(found: service.Rail) -> Quote | None:
     purpose = found.template.category if found.template else "marketing"
-    return service.price_of(found.draft, purpose)
+    return service.price_of(found.draft, purpose, these=found.listed)
 
 
 def money(price: Quote) -> str:

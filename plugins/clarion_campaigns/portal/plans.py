@@ -120,10 +120,11 @@ def choices() -> dict[str, Any]:
     }
 
 
-def shown(draft: DraftView, purpose: str) -> dict[str, Any]:
+def shown(found: service.Rail, purpose: str) -> dict[str, Any]:
     """Say in words and instants when a draft's people get it."""
+    draft = found.draft
     return {
-        "waves": service.waves(draft.id, purpose),
+        "waves": service.waves(draft.id, purpose, these=found.listed),
         "had_enough": service.had_enough(draft, purpose),
         "moment": moment,
         "begins": begins(draft),

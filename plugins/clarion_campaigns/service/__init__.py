@@ -21,20 +21,11 @@ from clarion_campaigns.service.drafts import (
     waiting_for_approval,
 )
 from clarion_campaigns.service.dry_run import (
-    HEAD,
-    KEPT,
     MOST_CONTROL,
-    Cursor,
     Group,
-    Sampled,
     Seen,
-    download,
-    forget_old,
-    forget_page,
     last_look,
-    lines,
     look,
-    samples,
 )
 from clarion_campaigns.service.dry_run import ask as ask_for_check
 from clarion_campaigns.service.dry_run import fill as fill_check
@@ -48,6 +39,17 @@ from clarion_campaigns.service.following import (
 from clarion_campaigns.service.following import decline as decline_follow_up
 from clarion_campaigns.service.following import plan as plan_follow_ups
 from clarion_campaigns.service.following import worth_a_look as worth_a_follow_up
+from clarion_campaigns.service.lists import (
+    HEAD,
+    KEPT,
+    Cursor,
+    Sampled,
+    download,
+    forget_old,
+    forget_page,
+    lines,
+    samples,
+)
 from clarion_campaigns.service.planning import (
     Day,
     Wave,

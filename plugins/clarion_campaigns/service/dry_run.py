@@ -14,19 +14,17 @@ from sqlalchemy import (
     ColumnElement,
     Select,
     and_,
-    delete,
     func,
     literal,
     select,
-    union_all,
 )
 from sqlalchemy.dialects.postgresql import insert
 
 from clarion.base import db
 from clarion.base.errors import Conflict, Invalid, NotFound
-from clarion.base.words import Lazy, _, lazy
+from clarion.base.words import _
 from clarion.messaging import foresight, judging, outcomes, prices, timing
-from clarion.tenancy import access, audit
+from clarion.tenancy import access
 from clarion.tenancy.scope import current_account
 from clarion.work import outbox
 from clarion_campaigns.events import CheckWanted, ListForgotten
@@ -43,13 +41,11 @@ from clarion_campaigns.service.drafts import (
 from clarion_contacts import service as contacts
 from clarion_templates import service as templates
 
-audit.label("campaigns.people.exported", "Downloaded who gets a campaign and who does not")
-
 AT_ONCE = 5_000
 """So many people are looked at while the page waits; for more, a worker does it."""
-KEPT = dt.timedelta(days=7)
-SHOWN, PAGE, CHUNK = 10, 5_000, 20_000
 MOST_CONTROL = 50
+PATIENCE = dt.timedelta(minutes=5)
+"""After so long without an answer a worker is asked again."""
 LATE = {timing.LATE}
 
 
@@ -104,25 +100,6 @@ class Seen:
         return {one.reason: one.people for one in self.groups if one.reason}
 
 
-@dataclass(frozen=True, slots=True)
-class Sampled:
-    """One person of a dry run."""
-
-    contact_id: UUID
-    name: str
-    phone: str
-    leaves_at: dt.datetime | None
-
-
-@dataclass(frozen=True, slots=True)
-class Cursor:
-    """Where the next page of a download begins."""
-
-    reason: str
-    note: str
-    contact_id: UUID
-
-
 # --- what a person does
 
 
@@ -155,117 +132,41 @@ def look(draft_id: UUID) -> Seen | None:
     row = found(draft_id)
     if row.state == "draft" and access.allowed("campaigns.edit") and _is_small(row):
         return seen(_made(locked(draft_id)), row)
-    last = _last(row)
-    return None if last is None else seen(last, row)
+    newest = last(row)
+    return None if newest is None else seen(newest, row)
 
 
 def last_look(draft_id: UUID) -> Seen | None:
     """Show the last dry run that was made or asked for; makes none."""
     access.require("campaigns.view")
     row = found(draft_id)
-    last = _last(row)
-    return None if last is None else seen(last, row)
+    newest = last(row)
+    return None if newest is None else seen(newest, row)
 
 
 def ask(draft_id: UUID) -> None:
     """Have the dry run of a draft made by a worker."""
     access.require("campaigns.edit")
     row = open_draft(draft_id)
-    last = _last(row)
-    if last is not None and last.state == "counting" and last.revision == row.revision:
-        return  # asked for already
+    newest = last(row)
+    if newest and newest.state == "counting" and newest.revision == row.revision:
+        if newest.created_at > timing.now() - PATIENCE:
+            return  # asked for already
+        forget(newest)
     check = _begun(row)
     outbox.publish(CheckWanted(check_id=check.id))
 
 
 def fill(check_id: UUID) -> None:
     """Make a dry run that was asked for; a second run finds it made."""
-    check = db.session().scalar(_one(check_id).with_for_update())
+    check = db.session().scalar(one(check_id).with_for_update())
     if check is None or check.state != "counting":
         return
     row = found(check.draft_id)
     if row.revision == check.revision and row.state == "draft":
         _fill(row, check)
     else:
-        _forget(check)  # the draft is another one by now
-
-
-def samples(check_id: UUID) -> dict[tuple[str, str], list[Sampled]]:
-    """Show the first ten people of each group of a dry run; two queries for any number."""
-    access.require("campaigns.view")
-    check = _known(check_id)
-    some = [
-        select(Listed.reason, Listed.note, Listed.contact_id, Listed.leaves_at)
-        .where(_of(check_id), Listed.reason == one["reason"], Listed.note == one["note"])
-        .order_by(Listed.contact_id)
-        .limit(SHOWN)
-        .subquery()
-        .select()
-        for one in check.counts
-    ]
-    rows = db.session().execute(union_all(*some)).all() if some else []
-    who = contacts.cards([row.contact_id for row in rows])
-    shown: dict[tuple[str, str], list[Sampled]] = {}
-    for reason, note, contact_id, at in rows:
-        name, phone = who.get(contact_id, ("", ""))
-        shown.setdefault((reason, note), []).append(Sampled(contact_id, name, phone, at))
-    return shown
-
-
-def download(draft_id: UUID) -> UUID:
-    """Allow a download of everybody of a draft's dry run, on record; returns the dry run.
-
-    Raises:
-        NotFound: there is none, or its list is forgotten already.
-    """
-    access.require("campaigns.export")
-    row = found(draft_id)
-    check = _last(row)
-    if check is None or check.state != "ready":
-        raise NotFound("check_unknown", _("This list is not kept any more."))
-    audit.record("campaigns.people.exported", row, people=check.people)
-    return check.id
-
-
-def lines(check_id: UUID, after: Cursor | None) -> tuple[list[list[str]], Cursor | None]:
-    """Write the next people of a dry run as lines of a table, and say where they end."""
-    access.require("campaigns.export")
-    key = (Listed.reason, Listed.note, Listed.contact_id)
-    query = select(*key, Listed.leaves_at).where(_of(check_id)).order_by(*key).limit(PAGE)
-    if after is not None:
-        query = query.where(
-            func.row(*key)
-            > func.row(
-                literal(after.reason), literal(after.note), literal(after.contact_id)
-            )
-        )
-    rows = db.session().execute(query).all()
-    who = contacts.cards([row.contact_id for row in rows])
-    written = []
-    for reason, note, contact_id, at in rows:
-        name, phone = who.get(contact_id, ("", ""))
-        said = words(reason, note)
-        verdict = STANDS["out" if reason else "later" if note else "gets"]
-        from_ = at.isoformat(timespec="seconds") if at else ""
-        written.append([name, phone, str(verdict), said.title, said.why, said.todo, from_])
-    last = rows[-1] if len(rows) == PAGE else None
-    return written, Cursor(last.reason, last.note, last.contact_id) if last else None
-
-
-STANDS: Mapping[str, Lazy] = {
-    "gets": lazy("Gets it"),
-    "later": lazy("Gets it later"),
-    "out": lazy("Left out"),
-}
-HEAD: tuple[Lazy, ...] = (
-    lazy("Name"),
-    lazy("Number"),
-    lazy("Result"),
-    lazy("Reason"),
-    lazy("Why"),
-    lazy("What can be done"),
-    lazy("From"),
-)
+        forget(check)  # the draft is another one by now
 
 
 # --- for launching
@@ -279,7 +180,7 @@ def agreed(row: Draft, check_id: UUID | None) -> Check:
     """
     if check_id is None:
         return _made(row)
-    check = db.session().scalar(_one(check_id))
+    check = db.session().scalar(one(check_id))
     if check is None or check.draft_id != row.id or check.state != "ready":
         said = _("The list you looked at is not kept any more. Look at it again.")
         raise Conflict("audience_changed", said)
@@ -330,37 +231,28 @@ def foreseen_for(row: Draft, contact_id: UUID) -> tuple[str, str] | None:
     return None if found is None else (found.reason, found.note)
 
 
-# --- forgetting
+def last(row: Draft) -> Check | None:
+    """Find the list a campaign was launched with, or the newest of a draft."""
+    query = _checks(row.id)
+    if row.check_id is not None and row.state != "draft":
+        query = query.where(Check.id == row.check_id)
+    return db.session().scalar(query.where(Check.state != "gone").limit(1))
 
 
-def forget_page(check_id: UUID) -> bool:
-    """Delete the next rows of a list; say whether there are more."""
-    some = select(Listed.id).where(_of(check_id)).limit(CHUNK)
-    gone = delete(Listed).where(
-        Listed.account_id == current_account(), Listed.id.in_(some.scalar_subquery())
-    )
-    done = db.session().execute(gone.execution_options(synchronize_session=False))
-    return bool(done.rowcount == CHUNK)  # type: ignore[attr-defined]
+def forget(check: Check) -> None:
+    """Have the rows of a list deleted, a page at a time."""
+    check.state = "gone"
+    outbox.publish(ListForgotten(check_id=check.id))
 
 
-def forget_old() -> None:
-    """Forget the lists of this account that are old, and of no campaign that will begin.
+def one(check_id: UUID) -> Select[tuple[Check]]:
+    """Choose a dry run of this account."""
+    return select(Check).where(Check.account_id == current_account(), Check.id == check_id)
 
-    What was counted stays with a campaign that was launched; its people are in the ledger.
-    """
-    waits = select(Draft.check_id).where(
-        Draft.account_id == current_account(),
-        Draft.check_id.is_not(None),
-        Draft.state.in_(("submitted", "scheduled", "starting")),
-    )
-    old = select(Check).where(
-        Check.account_id == current_account(),
-        Check.state != "gone",
-        Check.created_at < func.clarion_now() - KEPT,
-        Check.id.not_in(waits),
-    )
-    for check in db.session().scalars(old.with_for_update()):
-        _forget(check)
+
+def of(check_id: UUID) -> ColumnElement[bool]:
+    """Choose the rows of a list."""
+    return and_(Listed.account_id == current_account(), Listed.check_id == check_id)
 
 
 # --- private
@@ -387,7 +279,7 @@ def _made(row: Draft) -> Check:
     older = list(db.session().scalars(_checks(row.id).offset(2)))
     for one in older:
         if one.state != "gone":
-            _forget(one)
+            forget(one)
     return check
 
 
@@ -447,7 +339,7 @@ def _counted(check_id: UUID) -> list[dict[str, Any]]:
             func.min(Listed.leaves_at),
             func.max(Listed.leaves_at),
         )
-        .where(_of(check_id))
+        .where(of(check_id))
         .group_by(Listed.reason, Listed.note)
     )
     return [
@@ -468,7 +360,7 @@ def _difference(row: Draft, check: Check) -> tuple[int, int]:
     now_in = select(now.c.contact_id).where(now.c.reason == "").subquery("now_in")
     then_in = (
         select(Listed.contact_id)
-        .where(_of(check.id), Listed.reason == "")
+        .where(of(check.id), Listed.reason == "")
         .subquery("then_in")
     )
     both = now_in.join(then_in, now_in.c.contact_id == then_in.c.contact_id, full=True)
@@ -490,25 +382,12 @@ def _group(one: Mapping[str, Any]) -> Group:
         last=_moment(one["last"]),
         title=said.title,
         why=said.why,
-        todo=said.todo,
+        todo="" if said.todo == str(outcomes.NOTHING) else said.todo,
     )
 
 
 def _moment(text: str | None) -> dt.datetime | None:
     return dt.datetime.fromisoformat(text) if text else None
-
-
-def _forget(check: Check) -> None:
-    check.state = "gone"
-    outbox.publish(ListForgotten(check_id=check.id))
-
-
-def _last(row: Draft) -> Check | None:
-    """Find the list a campaign was launched with, or the newest of a draft."""
-    query = _checks(row.id)
-    if row.check_id is not None and row.state != "draft":
-        query = query.where(Check.id == row.check_id)
-    return db.session().scalar(query.where(Check.state != "gone").limit(1))
 
 
 def _checks(draft_id: UUID) -> Select[tuple[Check]]:
@@ -517,18 +396,3 @@ def _checks(draft_id: UUID) -> Select[tuple[Check]]:
         .where(Check.account_id == current_account(), Check.draft_id == draft_id)
         .order_by(Check.id.desc())
     )
-
-
-def _one(check_id: UUID) -> Select[tuple[Check]]:
-    return select(Check).where(Check.account_id == current_account(), Check.id == check_id)
-
-
-def _known(check_id: UUID) -> Check:
-    check = db.session().scalar(_one(check_id))
-    if check is None:
-        raise NotFound("check_unknown", _("This list is not kept any more."))
-    return check
-
-
-def _of(check_id: UUID) -> ColumnElement[bool]:
-    return and_(Listed.account_id == current_account(), Listed.check_id == check_id)

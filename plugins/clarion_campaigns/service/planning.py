@@ -4,10 +4,11 @@ import calendar
 import datetime as dt
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import func, or_, select
+from sqlalchemy import Select, func, or_, select
 
 from clarion.base import db
 from clarion.base.errors import Invalid
@@ -103,12 +104,16 @@ def first_instant(draft: DraftView, purpose: str) -> dt.datetime | None:
     return schedule.starts_at({windows.key_of(z, c, otherwise) for z, c, _n in places})
 
 
-def waves(draft_id: UUID, purpose: str) -> list[Wave]:
-    """Say when the people of a draft would get it, calendar by calendar, most people first."""
+def waves(draft_id: UUID, purpose: str, *, these: Select[Any] | None = None) -> list[Wave]:
+    """Say when the people of a draft would get it, calendar by calendar, most people first.
+
+    With the list of a dry run it is its people.
+    """
     draft = get(draft_id)
     rules, now = hours.rules(), timing.now()
     people: dict[str, int] = {}
-    places = contacts.places(draft.segment, draft.fillings, purpose, listed=draft.listed)
+    among = draft.listed if these is None else these
+    places = contacts.places(draft.segment, draft.fillings, purpose, listed=among)
     for zone, country, number in places:
         key = windows.key_of(zone, country, rules.zone)
         people[key] = people.get(key, 0) + number

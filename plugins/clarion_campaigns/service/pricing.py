@@ -40,12 +40,18 @@ def of(row: Draft) -> Quote | None:
     return quoted(row.segment, filled, row.purpose, row.sender_id, at, people_of=these)
 
 
-def shown(draft: DraftView, purpose: str) -> Quote | None:
-    """Say what a draft costs at most: as it was launched, or as it is written now."""
+def shown(
+    draft: DraftView, purpose: str, *, these: Select[Any] | None = None
+) -> Quote | None:
+    """Say what a draft costs at most: as it was launched, or as it is written now.
+
+    With the list of a dry run it is its people who are paid for.
+    """
     if draft.ceiling is not None or not draft.editable:
         return draft.ceiling
     at = draft.schedule.starts_at()
-    return quoted(draft.segment, draft.fillings, purpose, draft.sender_id, at)
+    filled, sender_id = draft.fillings, draft.sender_id
+    return quoted(draft.segment, filled, purpose, sender_id, at, people_of=these)
 
 
 def note(row: Draft) -> Quote | None:

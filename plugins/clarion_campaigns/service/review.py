@@ -2,15 +2,17 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 from uuid import UUID
+
+from sqlalchemy import Select
 
 from clarion.base.errors import NotFound
 from clarion.base.words import _, ngettext
 from clarion.messaging import channels, launches, outcomes, snapshot, timing
 from clarion.tenancy import access
 from clarion_campaigns.service import dry_run, planning, restoring
-from clarion_campaigns.service.drafts import FIXED, DraftView, get
+from clarion_campaigns.service.drafts import FIXED, DraftView, get, listed
 from clarion_contacts import service as contacts
 from clarion_templates import rendering
 from clarion_templates import service as templates
@@ -67,6 +69,7 @@ class Rail:
         person: name or number of the person shown.
         at: position of that person, from 0.
         of: how many people can be leafed through.
+        listed: the people of the dry run it counts; None: those of the segment.
     """
 
     draft: DraftView
@@ -80,6 +83,7 @@ class Rail:
     person: str
     at: int
     of: int
+    listed: Select[Any] | None = None
 
 
 def rail(draft_id: UUID, at: int = 0, seen: dry_run.Seen | None = None) -> Rail:
@@ -113,6 +117,7 @@ def rail(draft_id: UUID, at: int = 0, seen: dry_run.Seen | None = None) -> Rail:
         person=(shown.name or shown.phone) if shown else "",
         at=at,
         of=len(samples),
+        listed=listed(seen.id) if seen else None,
     )
 
 

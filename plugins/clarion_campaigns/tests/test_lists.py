@@ -19,7 +19,7 @@ from clarion.tenancy.scope import staff_scope
 from clarion.testing.visitor import Visitor
 from clarion_campaigns import jobs, service
 from clarion_campaigns.models import Check, Listed
-from clarion_campaigns.service import dry_run
+from clarion_campaigns.service import dry_run, lists
 from clarion_contacts import service as contacts
 
 NOON = dt.datetime(2027, 3, 1, 15, tzinfo=dt.UTC)  # a Monday, noon in São Paulo
@@ -491,7 +491,7 @@ def test_a_download_is_on_record_and_harmless_to_spreadsheets(shop):
 
 
 def test_a_download_goes_on_page_by_page(shop, monkeypatch):
-    monkeypatch.setattr(dry_run, "PAGE", 3)
+    monkeypatch.setattr(lists, "PAGE", 3)
     shop.people(7)
     shop.people(2, first=20_000_000, consent=False)
     draft = shop.draft()
@@ -556,7 +556,7 @@ def test_more_people_and_reasons_ask_no_more_questions(shop):
 
 
 def test_lists_are_forgotten_page_by_page(shop, run_jobs, later, monkeypatch):
-    monkeypatch.setattr(dry_run, "CHUNK", 2)
+    monkeypatch.setattr(lists, "CHUNK", 2)
     shop.people(5)
     kept, old = shop.draft(), shop.draft()
     with db.transaction():
