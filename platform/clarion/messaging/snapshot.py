@@ -45,7 +45,7 @@ def freeze(campaign_id: UUID, audience: Select[Any]) -> int:
         return there
     judging.plan_for_sets()
     done = db.session().execute(_rows(order, audience))
-    return int(done.rowcount)  # type: ignore[attr-defined] -- of an INSERT there is one
+    return int(done.rowcount)  # type: ignore[attr-defined]
 
 
 FROZEN = (

@@ -46,7 +46,6 @@ AT_ONCE = 5_000
 MOST_CONTROL = 50
 PATIENCE = dt.timedelta(minutes=5)
 """After so long without an answer a worker is asked again."""
-LATE = {timing.LATE}
 
 
 @dataclass(frozen=True, slots=True)
@@ -217,8 +216,11 @@ def seen(check: Check, row: Draft) -> Seen:
 
 def words(reason: str, note: str) -> outcomes.Words:
     """Say in words what becomes of a person, and what can be done about it."""
+    if reason == timing.LATE:
+        why = _("The hours in which they may get it begin only after the campaign's end.")
+        return outcomes.Words(_("Not before the end"), why, _("Choose a later end."))
     if reason:
-        return outcomes.explain("expired" if reason in LATE else "suppressed", reason)
+        return outcomes.explain("suppressed", reason)
     if note:
         return outcomes.explain("queued", note)
     return outcomes.Words(_("Gets it"), _("Nothing stands in the way."), "")
