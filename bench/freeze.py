@@ -3,7 +3,8 @@
 `BENCH_FREEZE` makes it smaller; the size is among the figures. The people are contacts
 with consent, a name that fills a variable, numbers of three countries; one in a hundred
 said STOP. `freeze_1m_s` is `orders.start` and its commit: who is left out is judged, and
-every person's row is in the ledger with its window. `peak_mb` is PostgreSQL's memory.
+every person's row is in the ledger with its window. `postgres_cpu_s` is what the database
+computed for it: on a machine that others use too, the clock on the wall says less.
 """
 
 import os
@@ -26,7 +27,7 @@ def measure() -> dict[str, float]:
     from clarion.tenancy.actor import COMMAND
     from clarion.tenancy.scope import account_scope
 
-    with ground.prepared():
+    with ground.prepared() as land:
         from clarion.boot import boot
         from clarion.testing.factories import make_account, make_sender
 
@@ -35,15 +36,17 @@ def measure() -> dict[str, float]:
         sender_id = make_sender(account)
         with account_scope(account.id, COMMAND), db.transaction():
             crowd(RECIPIENTS)
-        began = time.perf_counter()
+        spent, began = ground.cpu_seconds(land.postgres), time.perf_counter()
         order = frozen(account, sender_id)
         took = time.perf_counter() - began
+        spent = ground.cpu_seconds(land.postgres) - spent
         states = people.states(account, order)
         stopped = -(-RECIPIENTS // 100)
         assert states == {"queued": RECIPIENTS - stopped, "suppressed": stopped}
     return {
         "freeze_1m_s": took,
         "rows_per_s": RECIPIENTS / took,
+        "postgres_cpu_s": spent,
         "recipients": float(RECIPIENTS),
     }
 

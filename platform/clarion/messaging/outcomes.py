@@ -7,10 +7,10 @@ same words serve a failed message and a campaign, sender or channel that was pau
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import NamedTuple
 
-from clarion.base.words import Lazy
 from clarion.base.words import lazy as _
+from clarion.messaging.leftout import CHOSEN, NOTHING
+from clarion.messaging.leftout import Row as _Row
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,13 +27,6 @@ class Words:
     title: str
     why: str
     todo: str
-    retry: bool = False
-
-
-class _Row(NamedTuple):
-    title: Lazy
-    why: Lazy
-    todo: Lazy
     retry: bool = False
 
 
@@ -69,7 +62,6 @@ def pairs() -> list[tuple[str, str]]:
     return [*((state, "") for state in STATES), *REASONS, *causes]
 
 
-NOTHING = _("Nothing: this needs no action.")
 _CONTACT_FIX = _("Correct the number in Contacts, then send a new campaign to them.")
 _SENDER_FIX = _("Open Senders, solve what is named there, then resume.")
 _TEMPLATE_FIX = _("Open Templates, correct it and submit a new version.")
@@ -138,6 +130,7 @@ STATES: Mapping[str, _Row] = {
 }
 
 REASONS: Mapping[tuple[str, str], _Row] = {
+    **CHOSEN,
     # left out before sending
     ("suppressed", "opted_out"): _Row(
         _("Said STOP"),
@@ -185,23 +178,6 @@ REASONS: Mapping[tuple[str, str], _Row] = {
         _("Country not allowed"),
         _("The provider does not let your business write to people in this country."),
         _("Once the provider allows it, open Senders and let the country be tried again."),
-        retry=True,
-    ),
-    ("suppressed", "us_marketing"): _Row(
-        _("Number of the United States"),
-        _("WhatsApp delivers no marketing messages to numbers of the United States."),
-        _("Write to them by another way; other kinds of messages do arrive."),
-    ),
-    ("suppressed", "control_group"): _Row(
-        _("Control group"),
-        _("Drawn by chance to get nothing, so that those who got it can be compared."),
-        NOTHING,
-        retry=True,
-    ),
-    ("suppressed", "no_budget"): _Row(
-        _("Not covered by the budget"),
-        _("The budget of this campaign is used up by those who come before them."),
-        _("Raise the budget, or write to them in a later campaign."),
         retry=True,
     ),
     ("suppressed", "no_sending_hours"): _Row(

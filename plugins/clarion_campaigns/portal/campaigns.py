@@ -107,9 +107,13 @@ def save(draft_id: UUID, name: str) -> Answer:
     """Save one step: on every change for a fragment, else on the way to another step."""
     if name not in service.STEPS:
         abort(404)
+    to = request.form.get("to", "")
+    target = to if to in service.STEPS else _next(name)
     try:
         with db.session().begin_nested():
             _save(draft_id, name)
+            if target == "review" and not is_fragment():
+                service.look_at_everybody(draft_id)
     except ClarionError as error:
         if is_fragment() or error.status in (401, 403, 404, 409):
             raise
@@ -118,8 +122,6 @@ def save(draft_id: UUID, name: str) -> Answer:
         at = _number(request.form.get("at"))
         shown = _rail(draft_id, at, name)
         return render_template("campaigns/_rail.html", **shown, saved=True)
-    to = request.form.get("to", "")
-    target = to if to in service.STEPS else _next(name)
     return redirect(url_for(".step", draft_id=draft_id, name=target))
 
 
@@ -322,6 +324,7 @@ def resume(draft_id: UUID) -> Response:
 def follow_up(draft_id: UUID) -> Response:
     """Prepare the follow-up for people whom WhatsApp did not let through."""
     draft = service.follow_up(draft_id)
+    service.look_at_everybody(draft.id)
     return redirect(url_for(".show", draft_id=draft.id))
 
 

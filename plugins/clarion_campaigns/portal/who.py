@@ -23,6 +23,7 @@ from clarion.base import db
 from clarion.base.errors import Invalid
 from clarion.messaging import prices
 from clarion.tenancy import access
+from clarion.tenancy.actor import Actor
 from clarion.tenancy.scope import account_scope, current_account, current_actor
 from clarion.web.pages import fragment, needs
 from clarion_campaigns import service
@@ -45,7 +46,7 @@ def who(draft_id: UUID) -> str:
 @needs("campaigns.view")
 def who_live(draft_id: UUID) -> Response:
     """Answer whether a worker has looked at everybody."""
-    seen = service.last_look(draft_id)
+    seen = service.look(draft_id)
     page = render_template("campaigns/_who.html", **_shown(draft_id, seen))
     return fragment(page, done=seen is None or seen.ready)
 
@@ -53,17 +54,19 @@ def who_live(draft_id: UUID) -> Response:
 @pages.post("/<uuid:draft_id>/who")
 @needs("campaigns.edit")
 def look(draft_id: UUID) -> Response:
-    """Have a worker look at everybody of a big audience."""
-    service.ask_for_check(draft_id)
+    """Look at everybody; for a big audience a worker does."""
+    service.look_at_everybody(draft_id)
+    if request.form.get("to") == "review":
+        return redirect(url_for(".step", draft_id=draft_id, name="review"))
     return redirect(url_for(".who", draft_id=draft_id))
 
 
-@pages.get("/<uuid:draft_id>/who.csv")
+@pages.post("/<uuid:draft_id>/who.csv")
 @needs("campaigns.export")
 def download(draft_id: UUID) -> Response:
     """Download everybody with what becomes of them, and why."""
     check_id = service.download(draft_id)
-    lines = stream_with_context(_lines(check_id))
+    lines = stream_with_context(_lines(check_id, current_account(), current_actor()))
     response = current_app.response_class(lines, mimetype="text/csv")
     response.headers["Content-Disposition"] = 'attachment; filename="who-gets-it.csv"'
     return response
@@ -145,9 +148,11 @@ def _micros(text: str) -> int | None:
     return int(found)
 
 
-def _lines(check_id: UUID) -> Iterator[str]:
-    """Write the table, a page of people at a time, each read in a transaction of its own."""
-    account, actor = current_account(), current_actor()
+def _lines(check_id: UUID, account: UUID, actor: Actor) -> Iterator[str]:
+    """Write the table, a page of people at a time, each read in a transaction of its own.
+
+    The request's own scope is over by the time the first line is asked for.
+    """
     yield "\ufeff" + _csv([[str(one) for one in service.HEAD]])
     after = None
     while True:

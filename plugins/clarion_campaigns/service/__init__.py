@@ -24,12 +24,11 @@ from clarion_campaigns.service.dry_run import (
     MOST_CONTROL,
     Group,
     Seen,
-    last_look,
     look,
 )
-from clarion_campaigns.service.dry_run import ask as ask_for_check
 from clarion_campaigns.service.dry_run import fill as fill_check
 from clarion_campaigns.service.dry_run import limit as limit_people
+from clarion_campaigns.service.dry_run import make as look_at_everybody
 from clarion_campaigns.service.following import (
     Proposal,
     follow_up,
@@ -134,7 +133,6 @@ __all__ = [
     "activity",
     "advised",
     "approve",
-    "ask_for_check",
     "asked",
     "cancel",
     "choose_message",
@@ -156,12 +154,12 @@ __all__ = [
     "forget_page",
     "get",
     "had_enough",
-    "last_look",
     "launch",
     "limit_people",
     "lines",
     "listing",
     "look",
+    "look_at_everybody",
     "month",
     "needs_approval",
     "not_begun",

@@ -23,7 +23,7 @@ from sqlalchemy.dialects.postgresql import insert
 from clarion.base import db
 from clarion.base.errors import Conflict, Invalid, NotFound
 from clarion.base.words import _
-from clarion.messaging import foresight, judging, outcomes, prices, timing
+from clarion.messaging import foresight, judging, leftout, outcomes, prices, timing
 from clarion.tenancy import access
 from clarion.tenancy.scope import current_account
 from clarion.work import outbox
@@ -34,7 +34,6 @@ from clarion_campaigns.service.drafts import (
     DraftView,
     changed,
     found,
-    locked,
     open_draft,
     view,
 )
@@ -42,7 +41,7 @@ from clarion_contacts import service as contacts
 from clarion_templates import service as templates
 
 AT_ONCE = 5_000
-"""So many people are looked at while the page waits; for more, a worker does it."""
+"""So many people are looked at while a person waits; for more, a worker does it."""
 MOST_CONTROL = 50
 PATIENCE = dt.timedelta(minutes=5)
 """After so long without an answer a worker is asked again."""
@@ -123,37 +122,26 @@ def limit(draft_id: UUID, *, control: int, budget_micros: int | None) -> DraftVi
 
 
 def look(draft_id: UUID) -> Seen | None:
-    """Show the dry run of a draft as it is now: made on the spot, or the last one made.
-
-    None: nobody has asked for one yet, and it is too big to be made while a page waits.
-    """
-    access.require("campaigns.view")
-    row = found(draft_id)
-    if row.state == "draft" and access.allowed("campaigns.edit") and _is_small(row):
-        return seen(_made(locked(draft_id)), row)
-    newest = last(row)
-    return None if newest is None else seen(newest, row)
-
-
-def last_look(draft_id: UUID) -> Seen | None:
-    """Show the last dry run that was made or asked for; makes none."""
+    """Show the last dry run of a campaign; None: nobody has looked at its people yet."""
     access.require("campaigns.view")
     row = found(draft_id)
     newest = last(row)
     return None if newest is None else seen(newest, row)
 
 
-def ask(draft_id: UUID) -> None:
-    """Have the dry run of a draft made by a worker."""
+def make(draft_id: UUID) -> None:
+    """Make the dry run of a draft: now, or for a big audience have a worker make it."""
     access.require("campaigns.edit")
     row = open_draft(draft_id)
+    if _is_small(row):
+        _made(row)
+        return
     newest = last(row)
     if newest and newest.state == "counting" and newest.revision == row.revision:
         if newest.created_at > timing.now() - PATIENCE:
             return  # asked for already
         forget(newest)
-    check = _begun(row)
-    outbox.publish(CheckWanted(check_id=check.id))
+    outbox.publish(CheckWanted(check_id=_begun(row).id))
 
 
 def fill(check_id: UUID) -> None:
@@ -384,7 +372,7 @@ def _group(one: Mapping[str, Any]) -> Group:
         last=_moment(one["last"]),
         title=said.title,
         why=said.why,
-        todo="" if said.todo == str(outcomes.NOTHING) else said.todo,
+        todo="" if said.todo == str(leftout.NOTHING) else said.todo,
     )
 
 

@@ -7,6 +7,7 @@ from uuid import UUID
 from sqlalchemy import and_, select
 
 from clarion.base import db
+from clarion.base.errors import NotFound
 from clarion.base.words import _
 from clarion.messaging import outcomes
 from clarion.messaging.models import Message
@@ -69,6 +70,9 @@ def why(draft_id: UUID, contact_id: UUID) -> Why:
 
     By their message if there is one, else by the list the campaign was launched with, else
     by which rule of the audience leaves them out; for a draft by what would happen now.
+
+    Raises:
+        NotFound: no such campaign, or nobody of this account.
     """
     access.require("campaigns.view")
     row = found(draft_id)
@@ -191,8 +195,7 @@ def _never(row: Draft, contact_id: UUID) -> _Told:
         evidence.append(Evidence("list", _("Who gets it was fixed."), made))
     missed = contacts.missed(row.segment, contact_id)
     if missed is None:
-        said = _("This contact is not there any more, so nothing can be sent to them.")
-        return outcomes.Words("", said, ""), "never", evidence
+        raise NotFound("contact_unknown", _("There is no such contact."))
     evidence.append(Evidence("user", _("The contact was added."), missed.added_at))
     if made is not None and missed.added_at > made:
         said = _("They were added after it was fixed who gets it.")
