@@ -529,7 +529,7 @@ def test_approval_by_pages(shop, second, at):
     shop.people(3)
     draft = shop.draft()
     owner = Visitor(shop.tenant)
-    review = owner.get(f"/campaigns/{draft.id}/step/review").text
+    review = owner.post(f"/campaigns/{draft.id}/who", to="review", follow=True).text
     assert "Submit for approval" in review
     owner.post(f"/campaigns/{draft.id}/launch", key="k", people="3")
 

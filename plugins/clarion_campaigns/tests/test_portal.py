@@ -102,7 +102,7 @@ def test_from_the_name_to_the_launch_by_forms_alone(shop, visitor):
 def test_a_double_click_is_one_campaign(shop, visitor):
     shop.people(2)
     draft = shop.draft()
-    page = visitor.get(f"/campaigns/{draft.id}/step/review")
+    page = visitor.post(f"/campaigns/{draft.id}/who", to="review", follow=True)
     fields = {"key": hidden(page, "key"), "people": hidden(page, "people")}
     answers, start = [], threading.Barrier(3)
 
@@ -290,7 +290,7 @@ def test_a_member_sees_but_cannot_send(shop, visitor):
             .execution_options(audited=True)
         )
 
-    page = visitor.get(f"/campaigns/{draft.id}/step/review")
+    page = visitor.post(f"/campaigns/{draft.id}/who", to="review", follow=True)
 
     assert "An owner or manager of this account can send it." in page.text
     assert visitor.post(f"/campaigns/{draft.id}/launch", key="k").status_code == 403

@@ -27,7 +27,11 @@ def test_the_review_offers_a_soft_launch_and_ticks_it_for_many(
     monkeypatch.setattr(launches, "ADVISED", 5)
     shop.people(people)
     draft = shop.draft()
-    page = Visitor(shop.tenant).get(f"/campaigns/{draft.id}/step/review").text
+    page = (
+        Visitor(shop.tenant)
+        .post(f"/campaigns/{draft.id}/who", to="review", follow=True)
+        .text
+    )
 
     box = re.search(r'<input[^>]*name="soft"[^>]*>', page)
     assert bool(box) == offered
@@ -43,7 +47,7 @@ def test_a_soft_launch_from_the_review_to_the_last_wave(
     monkeypatch.setattr(launches, "LAST", 2)
     shop.people(8)
     draft = shop.draft()
-    page = visitor.get(f"/campaigns/{draft.id}/step/review").text
+    page = visitor.post(f"/campaigns/{draft.id}/who", to="review", follow=True).text
     fields = {name: hidden(page, name) for name in ("key", "people")}
     visitor.post(f"/campaigns/{draft.id}/launch", soft="1", **fields)
     run_jobs()
