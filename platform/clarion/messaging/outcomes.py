@@ -166,6 +166,24 @@ REASONS: Mapping[tuple[str, str], _Row] = {
         _("Two contacts share this number; only the first gets the message."),
         _("Merge the two contacts."),
     ),
+    ("suppressed", "number_changed"): _Row(
+        _("Has another number now"),
+        _(
+            "Their number changed before the turn of this message came. It was not sent:"
+            " the old number may be a stranger's."
+        ),
+        _("Send a new campaign to them: it goes to the new number."),
+        retry=True,
+    ),
+    ("suppressed", "identity_doubt"): _Row(
+        _("May be somebody who must not be written to"),
+        _(
+            "Their address came with that of another contact, who is silent or has not"
+            " agreed. Until you decide whether both are one person, what is stricter holds."
+        ),
+        _("Open Contacts, Duplicates, and decide; then send a new campaign to them."),
+        retry=True,
+    ),
     ("suppressed", "missing_variable"): _Row(
         _("A value is missing"),
         _("The message needs a value this contact does not have, and has no fallback."),

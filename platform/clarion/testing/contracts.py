@@ -216,7 +216,7 @@ class TransportContract:
         answers: `accepted`, `rejected`, `busy`, `halted`, `unreadable`: what the provider
             answers.
         webhooks: `sent`, `delivered`, `read`, `failed`, `reply`, `stop`, `unknown`: what it
-            sends, as bytes.
+            sends, as bytes; and `number_changed`, if it tells.
     """
 
     transport: ClassVar[type[Transport]]
@@ -322,6 +322,16 @@ class TransportContract:
         assert update.identifiers
         assert update.sender
         assert update.text or update.payload
+
+    def test_changed_number_is_read(self) -> None:
+        if "number_changed" not in self.webhooks:
+            pytest.skip("this provider does not tell")
+        [update] = self.updates("number_changed")
+
+        assert isinstance(update, contract.IdentityChange)
+        assert update.before
+        assert update.after
+        assert not set(update.before) & set(update.after)
 
     def test_unknown_event_is_survived(self) -> None:
         assert all(isinstance(u, contract.Notice) for u in self.updates("unknown"))
