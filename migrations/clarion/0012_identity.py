@@ -48,7 +48,6 @@ def upgrade() -> None:
             server_default=sa.text("coalesce(current_setting('app.actor_id', true), '')"),
             nullable=False,
         ),
-        sa.CheckConstraint("contact_id < other_id", name=op.f("ck_identity_doubt_order")),
         sa.CheckConstraint(
             "(decided_at IS NULL) = (decision = '')", name=op.f("ck_identity_doubt_decided")
         ),

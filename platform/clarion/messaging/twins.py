@@ -35,14 +35,14 @@ audit.label("messaging.identity.doubted", "May be the same person as another con
 class IdentityDoubt(AccountBase):
     """Two contacts that may be one person: an event gave an address of one to the other.
 
-    Until somebody decides (`merged`, `different`) nobody acts on it but to be careful.
+    Until somebody decides (`merged`, `different`) nobody acts on it but to be careful. The
+    smaller id stands first.
     """
 
     __tablename__ = "identity_doubt"
     __table_args__ = (
         UniqueConstraint("account_id", "contact_id", "other_id"),
         Index("ix_identity_doubt_other", "account_id", "other_id"),
-        CheckConstraint("contact_id < other_id", name="order"),
         CheckConstraint("(decided_at IS NULL) = (decision = '')", name="decided"),
         CheckConstraint("decision IN ('', 'merged', 'different')", name="decision"),
     )

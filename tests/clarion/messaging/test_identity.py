@@ -258,7 +258,7 @@ def test_a_pause_moves_with_its_end(account, ana):
 def test_nothing_that_waits_goes_to_a_number_that_may_be_a_strangers(
     account, ana, make_order, run_jobs, simulator
 ):
-    order, _ = make_order.start([(ana, OLD, "")], attach=False)
+    make_order.start([(ana, OLD, "")], attach=False)
 
     deliver(account, changed_number())
     run_jobs()
