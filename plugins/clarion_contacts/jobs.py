@@ -76,7 +76,7 @@ def follow_number(contact_id: UUID, what: str) -> None:  # noqa: ARG001 -- a fie
     service.note_changed(contact_id)
 
 
-@job(queue="bulk", idempotent=True, alone=True)
+@job(queue="bulk", idempotent=True)
 def find_duplicates() -> None:
     """Look for contacts that are alike. Twice finds the same."""
     service.search()

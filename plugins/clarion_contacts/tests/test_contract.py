@@ -1,6 +1,11 @@
-"""What every plugin promises."""
+"""What every plugin promises, and what contacts promise to others."""
 
-from clarion.testing.contracts import PersonalDataContract, PluginContract
+from clarion.testing.contracts import (
+    ContactsContract,
+    PersonalDataContract,
+    PluginContract,
+)
+from clarion_contacts import contract
 
 
 class TestPlugin(PluginContract):
@@ -13,3 +18,16 @@ class TestPersonalData(PersonalDataContract):
     """Who is in its tables, and what becomes of it."""
 
     plugin = "contacts"
+
+
+class TestContract(ContactsContract):
+    """What others build upon does what it says."""
+
+
+def test_the_contract_lists_what_it_has():
+    listed = [name for names in contract.PARTS.values() for name in names]
+
+    assert sorted([*listed, "PARTS", "VERSION"]) == sorted(contract.__all__)
+    assert len(set(listed)) == len(listed)
+    spoken = [name for name in listed if name not in ("Purpose", "Rule")]  # of types alone
+    assert [n for n in spoken if not (getattr(contract, n).__doc__ or "").strip()] == []
