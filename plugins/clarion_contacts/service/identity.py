@@ -55,7 +55,7 @@ class Address:
 
 
 def addresses(contact: Contact) -> list[Address]:
-    """List a contact's addresses: present ones first, then former, the newest first."""
+    """List a contact's addresses: the one written to, other present ones, then former."""
     access.require("contacts.view")
     found = [
         Address(
@@ -70,6 +70,7 @@ def addresses(contact: Contact) -> list[Address]:
         for one in identifiers.history(contact.id)
     ]
     present = [one for one in found if one.until is None]
+    present.sort(key=lambda one: not one.written_to)
     former = [one for one in found if one.until is not None]
     return present + sorted(former, key=lambda one: one.since, reverse=True)
 
