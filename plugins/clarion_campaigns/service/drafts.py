@@ -18,8 +18,8 @@ from clarion.tenancy import access, audit
 from clarion.tenancy.scope import current_account
 from clarion_campaigns.models import Draft
 from clarion_campaigns.service.schedule import Schedule
-from clarion_contacts import service as contacts
-from clarion_contacts.service import Filling
+from clarion_contacts import contract as contacts
+from clarion_contacts.contract import Filling
 from clarion_templates import service as templates
 
 audit.label("campaigns.campaign.created", "Began a campaign")

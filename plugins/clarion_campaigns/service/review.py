@@ -11,7 +11,7 @@ from clarion.messaging import channels, launches, outcomes, snapshot, timing
 from clarion.tenancy import access
 from clarion_campaigns.service import planning, restoring
 from clarion_campaigns.service.drafts import FIXED, DraftView, get
-from clarion_contacts import service as contacts
+from clarion_contacts import contract as contacts
 from clarion_templates import rendering
 from clarion_templates import service as templates
 

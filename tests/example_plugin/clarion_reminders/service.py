@@ -16,7 +16,7 @@ from clarion.tenancy import access, audit, preferences
 from clarion.tenancy.models import Account
 from clarion.tenancy.scope import current_account
 from clarion.work import outbox
-from clarion_contacts import service as contacts
+from clarion_contacts import contract as contacts
 from clarion_reminders.events import ReminderDue
 from clarion_reminders.models import LONGEST, Reminder
 

@@ -358,7 +358,7 @@ def test_nobody_is_told_while_the_plugin_is_off(contact, told):
 
 
 def test_reminders_go_with_their_contact(contact, make_contact, run_jobs):
-    from clarion_contacts import service as contacts
+    from clarion_contacts import contract as contacts
 
     other = make_contact("Bela", 2)
     add(contact)
