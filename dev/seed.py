@@ -33,7 +33,7 @@ from clarion.tenancy import people, team
 from clarion.tenancy.actor import COMMAND, Actor
 from clarion.tenancy.scope import account_scope, anonymous_scope
 from clarion_campaigns import service as campaigns
-from clarion_contacts import service as contacts
+from clarion_contacts import contract as contacts
 from clarion_templates import service as templates
 from clarion_templates.rendering import Button, Content
 from clarion_whatsapp_cloud import wire

@@ -20,6 +20,7 @@ for module in (
     "messaging.hours",
     "messaging.instance",
     "messaging.prices",
+    "messaging.twins",
 ):
     importlib.import_module(f"clarion.{module}")
 

@@ -26,6 +26,26 @@ class ContactErased(Event):
 
 
 @dataclass(frozen=True, slots=True)
+class ContactsMerged(Event):
+    """Two contacts are one: what hangs on `merged_id` belongs to `contact_id` now."""
+
+    name: ClassVar[str] = "contacts.contact.merged"
+    public: ClassVar[bool] = True
+    contact_id: UUID
+    merged_id: UUID
+
+
+@dataclass(frozen=True, slots=True)
+class ContactsParted(Event):
+    """A merge was taken back: what hung on `parted_id` before belongs to it again."""
+
+    name: ClassVar[str] = "contacts.contact.parted"
+    public: ClassVar[bool] = True
+    contact_id: UUID
+    parted_id: UUID
+
+
+@dataclass(frozen=True, slots=True)
 class ContactOptedIn(Event):
     """There is now proof that a person agreed to a purpose."""
 
@@ -60,6 +80,13 @@ class CheckRequested(Event):
 
     name: ClassVar[str] = "contacts.import.check_requested"
     import_id: UUID
+
+
+@dataclass(frozen=True, slots=True)
+class SearchRequested(Event):
+    """Somebody wants to know which contacts look alike."""
+
+    name: ClassVar[str] = "contacts.duplicate.search_requested"
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,17 +3,18 @@
 import datetime as dt
 from uuid import UUID
 
-from sqlalchemy import select
+from sqlalchemy import func, select
 
 from clarion.base import clock, db
 from clarion.base.errors import ClarionError
 from clarion.base.words import speaking
-from clarion.tenancy import people
+from clarion.tenancy import people, preferences
 from clarion.tenancy.actor import SYSTEM_JOB
+from clarion.tenancy.models import Account
 from clarion.tenancy.scope import account_scope
 from clarion.work.jobs import job, stopping
 from clarion_contacts import service
-from clarion_contacts.models import Import
+from clarion_contacts.models import Import, Merge
 
 STALE = dt.timedelta(minutes=2)
 
@@ -67,6 +68,48 @@ def mark_opted_out(contact_id: UUID, reason: str) -> None:
 def mark_resumed(contact_id: UUID) -> None:
     """Take up a person's consent after a START. Twice or late: looks at what is true now."""
     service.note_resumed(contact_id)
+
+
+@job(queue="default", idempotent=True)
+def follow_number(contact_id: UUID, what: str) -> None:  # noqa: ARG001 -- a field of the event
+    """Write to a person's new number. Twice or late: it looks at what is true now."""
+    service.note_changed(contact_id)
+
+
+@job(queue="bulk", idempotent=True)
+def find_duplicates() -> None:
+    """Look for contacts that are alike. Twice finds the same."""
+    service.search()
+
+
+@job(queue="bulk", idempotent=True)
+def find_new_duplicates(import_id: UUID) -> None:  # noqa: ARG001 -- a field of the event
+    """Look again after a list was taken in."""
+    service.search()
+
+
+@job(queue="default", idempotent=True, alone=True, system=True)
+def find_all_duplicates() -> None:
+    """Ring for a search in every account, once a night."""
+    with db.transaction() as orm:
+        accounts = list(orm.scalars(select(Account.id).where(Account.state == "active")))
+    for account_id in accounts:
+        with account_scope(account_id, SYSTEM_JOB), db.transaction():
+            if preferences.switched_on("contacts"):
+                find_duplicates.later()
+
+
+@job(queue="default", idempotent=True, alone=True, system=True)
+def forget_merges() -> None:
+    """Forget what merged contacts were before, after 30 days, account by account."""
+    with db.transaction() as orm:
+        query = select(Merge.account_id).where(
+            Merge.kept, Merge.created_at <= func.clarion_now() - service.UNDOABLE
+        )
+        accounts = list(orm.scalars(query.distinct()))
+    for account_id in accounts:
+        with account_scope(account_id, SYSTEM_JOB), db.transaction():
+            service.forget_merges()
 
 
 @job(queue="default", idempotent=True, alone=True, system=True)

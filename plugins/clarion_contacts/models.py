@@ -16,10 +16,11 @@ from sqlalchemy import (
     Text,
     UniqueConstraint,
     Uuid,
+    event,
     text,
 )
 from sqlalchemy.dialects.postgresql import JSONB
-from sqlalchemy.orm import Mapped
+from sqlalchemy.orm import Mapped, ORMExecuteState, Session, with_loader_criteria
 
 from clarion.base.db import Wall, column
 from clarion.tenancy.models import AccountBase, Time
@@ -34,6 +35,7 @@ IMPORT_STATES = (
     "uploaded", "matched", "attested", "checking", "checked", "importing", "done",
     "undoing", "undone", "failed", "cancelled",
 )  # fmt: skip
+LIKENESSES = ("email", "spelling", "name_phone", "name")
 ROW_STATES = ("new", "changed", "same", "duplicate", "invalid", "suppressed")
 FIELD_KINDS = ("text", "number", "date", "choice", "yes_no")
 
@@ -58,6 +60,9 @@ class Contact(AccountBase):
     `phone` is one of the person's identifiers, the one messages go to; `phone_idx` is its
     blind index. `consent` is what the last consent event for marketing says, and
     `consent_id` is that event: a copy for quick answers, always written with the event.
+
+    One that became part of another has `merged_into` and is in no query of the ORM, unless
+    the statement says `.execution_options(merged=True)`; `db.table_of(Contact)` has them all.
     """
 
     __tablename__ = "contacts_contact"
@@ -66,7 +71,19 @@ class Contact(AccountBase):
         CheckConstraint(r"phone ~ '^\+[0-9]{5,20}$'", name="phone"),
         CheckConstraint("(phone IS NULL) = (phone_idx IS NULL)", name="phone_idx"),
         CheckConstraint("(consent = 'none') = (consent_id IS NULL)", name="consent_id"),
+        CheckConstraint("merged_into IS NULL OR phone IS NULL", name="merged_into"),
         _one_of("consent", CONSENTS),
+        ForeignKeyConstraint(
+            ["account_id", "merged_into"],
+            ["contacts_contact.account_id", "contacts_contact.id"],
+            ondelete="CASCADE",
+        ),
+        Index(
+            "ix_contacts_contact_merged",
+            "account_id",
+            "merged_into",
+            postgresql_where=text("merged_into IS NOT NULL"),
+        ),
     )
     wall = Wall(kind="content")
 
@@ -99,6 +116,85 @@ class Contact(AccountBase):
     consent_at: Mapped[dt.datetime | None] = column(Time, pd=None)
     import_id: Mapped[UUID | None] = column(Uuid, pd=None)
     updated_at: Mapped[dt.datetime | None] = column(Time, pd=None)
+    merged_into: Mapped[UUID | None] = column(Uuid, pd=None)
+
+
+@event.listens_for(Session, "do_orm_execute")
+def _without_merged(state: ORMExecuteState) -> None:
+    """Leave out who became part of another, wherever contacts are asked for."""
+    if state.is_column_load or state.execution_options.get("merged"):
+        return
+    if state.is_select or state.is_update or state.is_delete:
+        state.statement = state.statement.options(_LIVE)
+
+
+_LIVE = with_loader_criteria(
+    Contact, lambda cls: cls.merged_into.is_(None), include_aliases=True
+)
+
+
+class Merge(AccountBase):
+    """Two contacts that became one: `contact_id` stayed, `merged_id` is part of it now.
+
+    `before` is what both were, for 30 days, so that it can be taken back exactly; `events`
+    are the consent events that the merge and its end wrote, not the person.
+    """
+
+    __tablename__ = "contacts_merge"
+    __table_args__ = (
+        Index("ix_contacts_merge_contact", "account_id", "contact_id"),
+        Index(
+            "uq_contacts_merge_merged",
+            "account_id",
+            "merged_id",
+            unique=True,
+            postgresql_where=text("undone_at IS NULL"),
+        ),
+        Index(
+            "ix_contacts_merge_kept",
+            "created_at",
+            postgresql_where=text("kept"),
+        ),
+        _of_contact(),
+    )
+    wall = Wall(kind="content", system=("SELECT (id, account_id, created_at, kept)",))
+
+    contact_id: Mapped[UUID] = column(Uuid, pd="contact.id")
+    merged_id: Mapped[UUID] = column(Uuid, pd="contact.id")
+    before: Mapped[dict[str, Any] | None] = column(
+        JSONB, pd="contact.attribute", retention="merge", export=False
+    )
+    kept: Mapped[bool] = column(pd=None, server_default=text("true"))
+    events: Mapped[list[str]] = column(JSONB, pd=None, server_default=text("'[]'"))
+    undone_at: Mapped[dt.datetime | None] = column(Time, pd=None)
+    undone_by: Mapped[str] = column(String(80), pd=None, server_default="")
+
+
+class Likeness(AccountBase):
+    """Two contacts that look alike, found by a search; `decided_at` once they are two people.
+
+    The smaller id stands first.
+    """
+
+    __tablename__ = "contacts_likeness"
+    __table_args__ = (
+        UniqueConstraint("account_id", "contact_id", "other_id"),
+        Index("ix_contacts_likeness_other", "account_id", "other_id"),
+        _one_of("why", LIKENESSES),
+        _of_contact(),
+        ForeignKeyConstraint(
+            ["account_id", "other_id"],
+            ["contacts_contact.account_id", "contacts_contact.id"],
+            ondelete="CASCADE",
+        ),
+    )
+    wall = Wall(kind="content")
+    owner_unique = False
+
+    contact_id: Mapped[UUID] = column(Uuid, pd="contact.id")
+    other_id: Mapped[UUID] = column(Uuid, pd="contact.id")
+    why: Mapped[str] = column(String(12), pd=None)
+    decided_at: Mapped[dt.datetime | None] = column(Time, pd=None)
 
 
 class Field(AccountBase):

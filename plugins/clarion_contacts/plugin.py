@@ -42,6 +42,15 @@ plugin = Plugin(
             section="Audience",
             order=41,
         ),
+        NavItem(
+            "Duplicates",
+            icon="copy",
+            to="contacts.duplicates",
+            needs="view",
+            keys="g d",
+            section="Audience",
+            order=44,
+        ),
     ),
 )
 
@@ -55,12 +64,19 @@ def register_portal() -> list[Any]:
 
 @hookimpl
 def register_subscriptions() -> list[tuple[Any, Any]]:
-    from clarion.messaging.events import AddressResumed, AddressSuppressed
+    from clarion.messaging.events import (
+        AddressResumed,
+        AddressSuppressed,
+        IdentityChanged,
+    )
     from clarion_contacts import events, jobs
 
     return [
         (AddressSuppressed, jobs.mark_opted_out),
         (AddressResumed, jobs.mark_resumed),
+        (IdentityChanged, jobs.follow_number),
+        (events.SearchRequested, jobs.find_duplicates),
+        (events.ImportFinished, jobs.find_new_duplicates),
         (events.CheckRequested, jobs.run_check),
         (events.ImportStarted, jobs.run_import),
         (events.UndoRequested, jobs.run_undo),
@@ -74,6 +90,8 @@ def register_schedule() -> list[tuple[str, str, Any]]:
     return [
         ("forget_uploads", "*/10 * * * *", jobs.forget_uploads),
         ("resume_imports", "* * * * *", jobs.resume_imports),
+        ("find_duplicates", "17 3 * * *", jobs.find_all_duplicates),
+        ("forget_merges", "41 * * * *", jobs.forget_merges),
     ]
 
 

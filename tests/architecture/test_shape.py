@@ -16,7 +16,7 @@ POINTS = tomllib.loads((TOP / "pyproject.toml").read_text())["project"]["entry-p
 PYTHON = set(
     re.findall(
         r"\w+",
-        "__init__ plugin portal console api jobs simulator service transport provider onboarding"
+        "__init__ plugin contract portal console api jobs simulator service transport provider onboarding"
         " privacy importing segments rendering blocks detectors signing answers wire models"
         " events",
     )

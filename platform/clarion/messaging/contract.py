@@ -262,6 +262,20 @@ class Preference:
 
 
 @dataclass(frozen=True, slots=True)
+class IdentityChange:
+    """A person has another number or id now, says the provider.
+
+    `before` is theirs no more, `after` is theirs now: (kind, value) pairs, as many as the
+    event names. A name they only call themselves by belongs in neither.
+    """
+
+    before: tuple[tuple[str, str], ...]
+    after: tuple[tuple[str, str], ...]
+    at: dt.datetime
+    what: Literal["number", "id"] = "number"
+
+
+@dataclass(frozen=True, slots=True)
 class Limits:
     """What a provider allows from now on; what it does not say is None or empty.
 
@@ -318,7 +332,7 @@ class Health:
     until: dt.datetime | None = None
 
 
-Update = StatusUpdate | Inbound | Preference | Notice | Health
+Update = StatusUpdate | Inbound | Preference | IdentityChange | Notice | Health
 
 
 class Forged(Exception):

@@ -55,6 +55,27 @@ class AddressResumed(Event):
 
 
 @dataclass(frozen=True, slots=True)
+class IdentityChanged(Event):
+    """A person has another number or id; the old one is nobody's, silence came along."""
+
+    name: ClassVar[str] = "messaging.identity.changed"
+    public: ClassVar[bool] = True
+    contact_id: UUID
+    what: str
+
+
+@dataclass(frozen=True, slots=True)
+class IdentityDoubted(Event):
+    """Two contacts may be one person; somebody has to decide."""
+
+    name: ClassVar[str] = "messaging.identity.doubted"
+    public: ClassVar[bool] = True
+    contact_id: UUID
+    other_id: UUID
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class MessageReceived(Event):
     """A person wrote to one of our numbers."""
 

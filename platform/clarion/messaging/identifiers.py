@@ -4,13 +4,13 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Select, delete, func, literal, select, text, update
+from sqlalchemy import Select, delete, func, literal, or_, select, text, update
 from sqlalchemy.dialects.postgresql import insert
 
 from clarion.base import crypto, db
 from clarion.base.errors import Invalid
 from clarion.base.telemetry import logger
-from clarion.messaging import address
+from clarion.messaging import address, journal, ledger, twins
 from clarion.messaging.models import Identifier
 from clarion.tenancy.scope import current_account
 
@@ -35,6 +35,11 @@ def usable(identifiers: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
     return kept
 
 
+def certain(identifiers: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
+    """Keep those that say who somebody is: a user name can pass to somebody else."""
+    return [one for one in usable(identifiers) if one[0] != "username"]
+
+
 def attach(contact_id: UUID, identifiers: Iterable[tuple[str, str]], source: str) -> None:
     """Say that addresses belong to a contact; one that was another's stays another's.
 
@@ -56,9 +61,18 @@ def attach_many(rows: Sequence[tuple[UUID, str, str]], source: str) -> None:
         "source": source,
         "account": current_account(),
     }
+    theirs = {"contacts": values["contacts"], "account": values["account"]}
     orm = db.session()
     orm.execute(_ATTACH, values)
-    orm.execute(_INHERIT, {"contacts": values["contacts"], "account": values["account"]})
+    orm.execute(_CLAIM, theirs)
+    silent: dict[tuple[str, str], list[tuple[str, bytes]]] = {}
+    for row in orm.execute(_INHERIT, theirs):
+        if row.until is None:
+            silent.setdefault((row.scope, row.reason), []).append(
+                (row.kind, bytes(row.idx))
+            )
+    for (scope, reason), rows_ in silent.items():
+        journal.stopped(rows_, scope, reason)
 
 
 def attach_selected(rows: Select[Any], source: str) -> None:
@@ -88,17 +102,54 @@ def attach_selected(rows: Select[Any], source: str) -> None:
 
 def retire(contact_id: UUID, kind: str, value: str) -> None:
     """End an identifier: the contact has another one now. It stays in the history."""
-    db.session().execute(
+    end(contact_id, [index(kind, value)])
+
+
+def end(contact_id: UUID, idxs: Iterable[bytes]) -> int:
+    """End identifiers of a contact, whose lock the caller holds; returns how many.
+
+    Nothing that waits is sent to them: they may be a stranger's now.
+    """
+    ended = db.session().scalars(
         update(Identifier)
         .where(
             Identifier.account_id == current_account(),
             Identifier.contact_id == contact_id,
-            Identifier.idx == index(kind, value),
+            Identifier.idx.in_(list(idxs)),
             Identifier.valid_to.is_(None),
+        )
+        .values(valid_to=func.clarion_now())
+        .returning(Identifier.idx)
+        .execution_options(synchronize_session=False)
+    )
+    gone = [bytes(idx) for idx in ended]
+    if gone:
+        ledger.withhold(contact_id, gone, "number_changed")
+    return len(gone)
+
+
+def call(contact_id: UUID, username: str, source: str) -> None:
+    """Note the user name somebody writes under: theirs now, and nobody else's.
+
+    For display. Whoever had it before keeps everything but the name.
+    """
+    mine = (Identifier.contact_id == contact_id) & (Identifier.kind == "username")
+    idx = index("username", username)
+    db.session().execute(
+        update(Identifier)
+        .where(
+            Identifier.account_id == current_account(),
+            Identifier.valid_to.is_(None),
+            or_(
+                mine & (Identifier.idx != idx),
+                (Identifier.idx == idx) & (Identifier.contact_id != contact_id),
+            ),
         )
         .values(valid_to=func.clarion_now())
         .execution_options(synchronize_session=False)
     )
+    said = address.normalise("username", username)
+    attach(contact_id, [("username", said)], source)
 
 
 def forget(contact_ids: Iterable[UUID] | Select[Any]) -> None:
@@ -109,6 +160,7 @@ def forget(contact_ids: Iterable[UUID] | Select[Any]) -> None:
         .where(Identifier.account_id == current_account(), Identifier.contact_id.in_(ids))
         .execution_options(synchronize_session=False)
     )
+    twins.forget(ids)
 
 
 def find(kind: str, value: str) -> UUID | None:
@@ -141,6 +193,14 @@ def of(contact_id: UUID) -> list[Identifier]:
     return list(db.session().scalars(query.order_by(Identifier.created_at, Identifier.id)))
 
 
+def history(contact_id: UUID) -> list[Identifier]:
+    """List a contact's identifiers, present and former, in the order they came."""
+    query = select(Identifier).where(
+        Identifier.account_id == current_account(), Identifier.contact_id == contact_id
+    )
+    return list(db.session().scalars(query.order_by(Identifier.created_at, Identifier.id)))
+
+
 _ATTACH = text(
     """
     INSERT INTO identifier (id, account_id, contact_id, kind, value, idx, source)
@@ -150,15 +210,28 @@ _ATTACH = text(
     ON CONFLICT (account_id, idx) WHERE valid_to IS NULL DO NOTHING
     """
 )
+# what was told by an address nobody had, or somebody erased had
+_CLAIM = text(
+    """
+    UPDATE suppression s SET contact_id = i.contact_id FROM identifier i
+    WHERE s.account_id = :account AND i.account_id = :account AND i.idx = s.idx
+      AND i.valid_to IS NULL AND i.kind <> 'username' AND i.contact_id = ANY(:contacts)
+      AND s.contact_id IS DISTINCT FROM i.contact_id
+      AND NOT EXISTS (SELECT FROM identifier o
+        WHERE o.account_id = :account AND o.contact_id = s.contact_id)
+    """
+)
 _INHERIT = text(
     """
-    INSERT INTO suppression (id, account_id, contact_id, kind, idx, scope, reason)
+    INSERT INTO suppression (id, account_id, contact_id, kind, idx, scope, reason, until)
     SELECT DISTINCT ON (i.idx, s.scope) clarion_new_id(), :account, i.contact_id, i.kind,
-      i.idx, s.scope, s.reason
+      i.idx, s.scope, s.reason, s.until
     FROM identifier i JOIN suppression s
       ON s.account_id = i.account_id AND s.contact_id = i.contact_id
     WHERE i.account_id = :account AND i.contact_id = ANY(:contacts)
       AND i.valid_to IS NULL AND (s.until IS NULL OR s.until > clarion_now())
+    ORDER BY i.idx, s.scope, s.until DESC NULLS FIRST
     ON CONFLICT (account_id, idx, scope) DO NOTHING
+    RETURNING kind, idx, scope, reason, until
     """
 )

@@ -17,6 +17,7 @@ from clarion.messaging import (
     farewell,
     gauges,
     identifiers,
+    identity,
     ledger,
     limits,
     pacing,
@@ -29,6 +30,7 @@ from clarion.messaging.contract import (
     Busy,
     Halted,
     Health,
+    IdentityChange,
     Inbound,
     Notice,
     Preference,
@@ -72,7 +74,7 @@ def apply(events: Sequence[Stored]) -> None:
             continue  # the connection was removed; nothing personal is made of it
         transport = channels.transports()[channel.transport]
         read = [u for event in mine for u in transport.parse(event.payload, event.kind)]
-        _replies(channel, [u for u in read if isinstance(u, Inbound)])
+        _replies(channel, read)
         _statuses(channel, [u for u in read if isinstance(u, StatusUpdate)])
         _rest(channel, read)
 
@@ -256,8 +258,18 @@ def _messages(rows: Sequence[Advance]) -> dict[Advance, Message]:
 # --- what people write
 
 
-def _replies(channel: Channel, read: Sequence[Inbound]) -> None:
-    if not read:
+def _replies(channel: Channel, read: Sequence[Update]) -> None:
+    """Apply who people are now, then what they wrote."""
+    replies = [one for one in read if isinstance(one, Inbound)]
+    changes = [one for one in read if isinstance(one, IdentityChange)]
+    said = [named for one in changes for named in (*one.before, *one.after)]
+    for reply in replies:
+        said += reply.identifiers if _meaning(reply) else ()
+    _lock(identifiers.usable(said))
+    for one in changes:
+        identity.change(one.before, one.after, source="provider", what=one.what)
+        updates.labels("identity", one.what).inc()
+    if not replies:
         return
     numbers = dict(
         db.session()
@@ -267,9 +279,7 @@ def _replies(channel: Channel, read: Sequence[Inbound]) -> None:
         .tuples()
         .all()
     )
-    said = [reply for reply in read if _meaning(reply)]
-    _lock([one for reply in said for one in identifiers.usable(reply.identifiers)])
-    for reply in read:
+    for reply in replies:
         _reply(reply, numbers.get(reply.sender))
 
 
@@ -282,7 +292,7 @@ def _reply(reply: Inbound, sender_id: UUID | None) -> None:
     if sender_id:
         pacing.heard(sender_id)
     meaning = _meaning(reply) or ""
-    new_id, owner = db.new_id(), _owner(named)
+    new_id, owner = db.new_id(), identity.owner(named, "inbound")
     row = insert(InboundMessage).values(
         id=new_id,
         provider_id=reply.provider_id[:160],
@@ -317,7 +327,8 @@ def _honour(meaning: str, named: Sequence[tuple[str, str]], at: dt.datetime) -> 
     elif meaning == "maybe":
         suppression.suppress(named, reason="maybe", until=at + DOUBT)
     else:
-        suppression.resume(named, lifts=("stop", "maybe"))
+        # a user name may be somebody else's by now: it silences, and never speaks for anybody
+        suppression.resume(identifiers.certain(named), lifts=("stop", "maybe"))
 
 
 def _withdrawn(
@@ -352,18 +363,6 @@ def _meaning(reply: Inbound) -> str | None:
     if reply.payload.upper() in STOP_PAYLOADS:
         return "stop"
     return stopwords.read(reply.text or reply.payload)
-
-
-def _owner(named: Sequence[tuple[str, str]]) -> UUID | None:
-    """Find whose reply it is, and learn the further identifiers the event names."""
-    idxs = [identifiers.index(kind, value) for kind, value in named]
-    owners = set(identifiers.find_many(idxs).values())
-    if len(owners) != 1:
-        return None  # nobody we know, or two people: never guessed
-    owner = owners.pop()
-    known = [(k, v) for k, v in named if k != "username"]
-    identifiers.attach(owner, known, "inbound")
-    return owner
 
 
 def _rest(channel: Channel, read: Sequence[Update]) -> None:

@@ -374,6 +374,81 @@ def silence(contact_ids: Sequence[UUID], scope: str, reason: str = "opted_out") 
     return len(rows.all())
 
 
+def withhold(contact_id: UUID, idxs: Iterable[bytes], reason: str) -> int:
+    """Suppress what waits for a contact at some addresses; the caller holds their locks.
+
+    What is not sent to an address that is theirs no more goes to nobody instead.
+    """
+    rows = db.session().execute(
+        text(
+            """
+            UPDATE message SET state = 'suppressed', reason = :reason, token = NULL,
+              lease_until = NULL, state_since = clarion_now()
+            WHERE account_id = :account AND contact_id = :contact
+              AND address_idx = ANY(:idxs) AND state IN ('queued', 'claimed') RETURNING id
+            """
+        ),
+        {
+            "account": current_account(),
+            "contact": contact_id,
+            "idxs": list(idxs),
+            "reason": reason,
+        },
+    )
+    return len(rows.all())
+
+
+def hand_over(contact_id: UUID, to: UUID) -> list[UUID]:
+    """Let what waits for one contact wait for another; the caller holds their locks.
+
+    Where the other has a message of the same campaign, one is enough: what waits is
+    cancelled. What has left stays what it was. Returns the ids of what now waits for `to`.
+    """
+    values = {"account": current_account(), "contact": contact_id, "other": to}
+    db.session().execute(_ONE_IS_ENOUGH, values)
+    return list(db.session().scalars(_HAND_OVER, values))
+
+
+# of two that wait, the one of the contact that goes; of one that waits, that one
+_ONE_IS_ENOUGH = text(
+    """
+    UPDATE message m SET state = 'cancelled', reason = 'duplicate_contact', token = NULL,
+      lease_until = NULL, state_since = clarion_now()
+    FROM message n
+    WHERE m.account_id = :account AND n.account_id = :account
+      AND m.campaign_id = n.campaign_id AND m.state IN ('queued', 'claimed')
+      AND ((m.contact_id = :contact AND n.contact_id = :other
+          AND n.state NOT IN ('suppressed', 'cancelled', 'expired'))
+        OR (m.contact_id = :other AND n.contact_id = :contact
+          AND n.state NOT IN ('queued', 'claimed', 'suppressed', 'cancelled', 'expired')))
+    """
+)
+_HAND_OVER = text(
+    """
+    UPDATE message m SET contact_id = :other
+    WHERE m.account_id = :account AND m.contact_id = :contact
+      AND m.state IN ('queued', 'claimed')
+      AND NOT EXISTS (SELECT FROM message n WHERE n.account_id = :account
+        AND n.contact_id = :other AND n.campaign_id = m.campaign_id)
+    RETURNING m.id
+    """
+)
+
+
+def give_back(ids: Iterable[UUID], contact_id: UUID) -> None:
+    """Let those of these messages that still wait wait for a contact again."""
+    db.session().execute(
+        text(
+            """
+            UPDATE message m SET contact_id = :contact
+            WHERE m.account_id = :account AND m.id = ANY(:ids)
+              AND m.state IN ('queued', 'claimed')
+            """
+        ),
+        {"account": current_account(), "contact": contact_id, "ids": list(ids)},
+    )
+
+
 def beat(campaign_id: UUID) -> None:
     """Note that a drain is at work on a campaign, so that nobody else is rung."""
     db.session().execute(

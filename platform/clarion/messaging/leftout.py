@@ -1,22 +1,9 @@
 """Words for those whom the making of a list leaves out: part of what `outcomes` explains."""
 
 from collections.abc import Mapping
-from typing import NamedTuple
 
-from clarion.base.words import Lazy
 from clarion.base.words import lazy as _
-
-
-class Row(NamedTuple):
-    """What is said about a reason: title, why, what to do, and whether to try again."""
-
-    title: Lazy
-    why: Lazy
-    todo: Lazy
-    retry: bool = False
-
-
-NOTHING = _("Nothing: this needs no action.")
+from clarion.messaging.states import NOTHING, Row
 
 CHOSEN: Mapping[tuple[str, str], Row] = {
     ("suppressed", "us_marketing"): Row(

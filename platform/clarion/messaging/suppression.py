@@ -177,11 +177,75 @@ def adopt(contact_ids: Iterable[UUID]) -> None:
             UPDATE suppression s SET contact_id = i.contact_id FROM identifier i
             WHERE s.account_id = :account AND i.account_id = :account AND i.idx = s.idx
               AND i.valid_to IS NULL AND i.contact_id = ANY(:contacts)
-              AND s.contact_id IS DISTINCT FROM i.contact_id
+              AND i.kind <> 'username' AND s.contact_id IS DISTINCT FROM i.contact_id
+              AND NOT EXISTS (SELECT FROM identifier o  -- who has others keeps it
+                WHERE o.account_id = :account AND o.contact_id = s.contact_id)
             """
         ),
         {"account": current_account(), "contacts": list(contact_ids)},
     )
+
+
+def follow(gone: Iterable[bytes], to: Iterable[tuple[str, str]]) -> None:
+    """Let what silences some addresses silence others: the same person has those now."""
+    rows = [(None, kind, identifiers.index(kind, value)) for kind, value in to]
+    silent = _live("marketing").where(Suppression.idx.in_(list(gone)))
+    _copy(silent, rows)
+
+
+def share(contact_id: UUID, other_id: UUID) -> None:
+    """Let what silences one contact silence another, on every address they ever had.
+
+    The caller holds both contacts' locks. Of addresses that are the other's, the rows are
+    the other's too.
+    """
+    own = select(Identifier.kind, Identifier.idx).where(
+        Identifier.account_id == current_account(), Identifier.contact_id == other_id
+    )
+    rows = [(other_id, kind, bytes(idx)) for kind, idx in db.session().execute(own)]
+    silent = _live("marketing").where(Suppression.contact_id == contact_id)
+    found = _copy(silent, rows)
+    if found:
+        ledger.silence([other_id], "all" if "all" in found else "marketing")
+    db.session().execute(
+        text(
+            """
+            UPDATE suppression SET contact_id = :other
+            WHERE account_id = :account AND idx = ANY(:idxs)
+              AND contact_id IS DISTINCT FROM :other
+            """
+        ),
+        {
+            "account": current_account(),
+            "other": other_id,
+            "idxs": [idx for _contact, _kind, idx in rows],
+        },
+    )
+
+
+def _copy(silent: Select[Any], rows: Sequence[tuple[UUID | None, str, bytes]]) -> set[str]:
+    """Write what silences some for others too; returns the scopes without an end."""
+    query = silent.with_only_columns(
+        Suppression.scope, Suppression.reason, Suppression.until
+    )
+    found = db.session().execute(query.distinct()).all() if rows else []
+    for scope, reason, until in found:
+        db.session().execute(
+            _SUPPRESS,
+            {
+                "account": current_account(),
+                "ids": [db.new_id() for _ in rows],
+                "contacts": [row[0] for row in rows],
+                "kinds": [row[1] for row in rows],
+                "idxs": [row[2] for row in rows],
+                "scope": scope,
+                "reason": reason,
+                "until": until,
+            },
+        )
+        if until is None:
+            journal.stopped([(row[1], row[2]) for row in rows], scope, reason)
+    return {scope for scope, _reason, until in found if until is None}
 
 
 def count() -> int:

@@ -7,6 +7,7 @@ A class brings its own answers and payloads; the tests are the same for everybod
 """
 
 import asyncio
+import importlib
 import json
 import re
 from collections.abc import Iterator, Mapping
@@ -19,7 +20,7 @@ from sqlalchemy import Connection, create_engine
 
 from clarion.base import db, migrate, services, walls
 from clarion.base.db import Base
-from clarion.base.errors import Conflict
+from clarion.base.errors import Conflict, NotFound
 from clarion.messaging import contract
 from clarion.messaging.contract import Channel, Message, RawWebhook, Transport
 from clarion.plugging.manager import Found, histories, plugins
@@ -178,6 +179,121 @@ class PersonalDataContract:
             )
 
 
+class ContactsContract:
+    """For the contacts plugin, and for one that takes its place: what others build upon.
+
+    Attributes:
+        module: where the functions of the contract are.
+    """
+
+    module: ClassVar[str] = "clarion_contacts.contract"
+    consent: ClassVar[Mapping[str, str]] = {
+        "method": "shop",
+        "source": "till 3",
+        "wording": "Yes, write to me.",
+    }
+
+    @pytest.fixture
+    def contacts(self, account: "Tenant") -> Any:  # noqa: ARG002 -- asked for by name
+        """The contract, as another plugin imports it."""
+        return importlib.import_module(self.module)
+
+    @pytest.fixture
+    def ana(self, contacts: Any) -> Any:
+        """Somebody with a number and an e-mail address who agreed."""
+        details = contacts.Details(
+            name="Ana Lima", phone="+55 11 8123-4567", email="ana@example.org"
+        )
+        with db.transaction():
+            person = contacts.add(details)
+            contacts.opt_in(person.id, **self.consent)
+        return person
+
+    def test_it_says_its_version(self, contacts: Any) -> None:
+        assert contacts.VERSION >= 1
+
+    def test_people_are_found_by_id_word_and_any_spelling(
+        self, contacts: Any, ana: Any
+    ) -> None:
+        with db.transaction():
+            assert contacts.get(ana.id).phone == "+5511981234567"
+            assert [one.id for one in contacts.find("lima").rows] == [ana.id]
+            for kind, value in (
+                ("phone", "+551181234567"),
+                ("wa_id", "5511981234567"),
+                ("email", "ANA@example.org"),
+            ):
+                assert contacts.owner_of(kind, value) == ana.id
+            assert contacts.owner_of("username", "ana") is None
+            assert contacts.owner_of("phone", "+5511981234568") is None
+
+    def test_nobody_is_written_to_without_consent_or_against_their_wish(
+        self, contacts: Any, ana: Any
+    ) -> None:
+        with db.transaction():
+            bob = contacts.add(contacts.Details(name="Bob", phone="+5511981230002"))
+            both = [ana.id, bob.id]
+            assert contacts.why_not(both) == {ana.id: "", bob.id: "no_consent"}
+            assert contacts.why_not(both, "utility") == {ana.id: "", bob.id: ""}
+            contacts.opt_out(ana.id)
+            assert contacts.why_not([ana.id]) == {ana.id: "opted_out"}
+            with pytest.raises(Conflict):
+                contacts.opt_in(ana.id, **self.consent)
+
+    def test_an_audience_has_what_a_ledger_needs(self, contacts: Any, ana: Any) -> None:
+        filled = {"first_name": contacts.Filling("first_name")}
+        with db.transaction():
+            chosen = contacts.audience(contacts.everyone(), filled, "marketing")
+            [row] = db.session().execute(chosen).mappings()
+            assert set(row) >= {
+                "contact_id", "address_kind", "address", "address_idx", "variables",
+                "consent_id", "reason", "zone", "country",
+            }  # fmt: skip
+            assert (row["contact_id"], row["reason"]) == (ana.id, "")
+            assert row["variables"] == {"first_name": "Ana"}
+            assert contacts.count(contacts.everyone(), filled, "marketing").reached == 1
+
+    def test_tags_choose_people(self, contacts: Any, ana: Any) -> None:
+        with db.transaction():
+            contacts.tag([ana.id], ["vip"])
+            [vip] = contacts.tags()
+            assert contacts.count(contacts.by_tags([vip.id]), {}, "utility").total == 1
+            assert contacts.count(contacts.by_tags([], [vip.id]), {}, "utility").total == 0
+            contacts.untag([ana.id], [vip.id])
+            assert contacts.tags()[0].people == 0
+
+    def test_people_can_be_joined(self, contacts: Any, ana: Any) -> None:
+        with db.transaction():
+            [row] = db.session().execute(contacts.people()).mappings()
+            assert set(row) >= {
+                "account_id", "id", "name", "first_name", "last_name", "phone", "email",
+                "language", "country", "timezone", "attributes", "consent", "added_at",
+            }  # fmt: skip
+            assert (row["id"], row["consent"]) == (ana.id, "opted_in")
+            proof = db.session().execute(contacts.evidence()).mappings().one()
+            assert proof["wording"] == self.consent["wording"]
+
+    def test_who_became_part_of_another_is_found_under_that_id(
+        self, contacts: Any, ana: Any
+    ) -> None:
+        with db.transaction():
+            twin = contacts.add(contacts.Details(name="Ana", phone="+5511981230003"))
+            stays = contacts.merge(ana.id, twin.id)
+            assert contacts.survivors([ana.id, twin.id]) == {ana.id: stays, twin.id: stays}
+            assert contacts.get(twin.id).id == stays == ana.id
+            assert contacts.parts_of([stays]) == [twin.id]
+            assert len(db.session().execute(contacts.people()).all()) == 1
+            assert contacts.why_not([stays]) == {stays: "no_consent"}  # the twin had none
+
+    def test_who_is_erased_is_gone(self, contacts: Any, ana: Any) -> None:
+        with db.transaction():
+            assert contacts.delete([ana.id]) == 1
+            assert contacts.why_not([ana.id]) == {}
+            assert contacts.survivors([ana.id]) == {}
+            with pytest.raises(NotFound):
+                contacts.get(ana.id)
+
+
 @dataclass(frozen=True)
 class Answer:
     """What a provider's machine answers: the far side, not ours."""
@@ -216,7 +332,7 @@ class TransportContract:
         answers: `accepted`, `rejected`, `busy`, `halted`, `unreadable`: what the provider
             answers.
         webhooks: `sent`, `delivered`, `read`, `failed`, `reply`, `stop`, `unknown`: what it
-            sends, as bytes.
+            sends, as bytes; and `number_changed`, if it tells.
     """
 
     transport: ClassVar[type[Transport]]
@@ -323,6 +439,16 @@ class TransportContract:
         assert update.sender
         assert update.text or update.payload
 
+    def test_changed_number_is_read(self) -> None:
+        if "number_changed" not in self.webhooks:
+            pytest.skip("this provider does not tell")
+        [update] = self.updates("number_changed")
+
+        assert isinstance(update, contract.IdentityChange)
+        assert update.before
+        assert update.after
+        assert not set(update.before) & set(update.after)
+
     def test_unknown_event_is_survived(self) -> None:
         assert all(isinstance(u, contract.Notice) for u in self.updates("unknown"))
 
@@ -370,8 +496,6 @@ def _models(found: Found) -> list[type[Base]]:
 
 
 def _events(found: Found) -> list[Any]:
-    import importlib
-
     from clarion.work.events import Event
 
     if not (_folder(found) / "events.py").exists():

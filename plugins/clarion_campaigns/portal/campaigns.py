@@ -25,7 +25,7 @@ from clarion_campaigns import service
 from clarion_campaigns.portal import plans
 from clarion_campaigns.portal import who as dry_runs
 from clarion_campaigns.portal.pages import pages
-from clarion_contacts import service as contacts
+from clarion_contacts import contract as contacts
 from clarion_templates import service as templates
 
 Answer = Response | str | tuple[str, int]

@@ -19,7 +19,7 @@ from clarion.tenancy.scope import current_account, current_actor
 from clarion_campaigns.models import Approval, Draft
 from clarion_campaigns.service import pricing, telling
 from clarion_campaigns.service.drafts import fillings, listed, locked, view
-from clarion_contacts import service as contacts
+from clarion_contacts import contract as contacts
 from clarion_templates import service as templates
 
 audit.label("campaigns.campaign.submitted", "Asked for approval")

@@ -20,8 +20,8 @@ from clarion.work import outbox
 from clarion_campaigns.events import ListForgotten
 from clarion_campaigns.models import Check, Draft, Listed
 from clarion_campaigns.service.schedule import Schedule
-from clarion_contacts import service as contacts
-from clarion_contacts.service import Filling
+from clarion_contacts import contract as contacts
+from clarion_contacts.contract import Filling
 from clarion_templates import service as templates
 
 audit.label("campaigns.campaign.created", "Began a campaign")

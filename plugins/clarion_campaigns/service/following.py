@@ -33,7 +33,7 @@ from clarion_campaigns.service.drafts import (
     locked,
     view,
 )
-from clarion_contacts import service as contacts
+from clarion_contacts import contract as contacts
 
 REASON = "per_user_limit"
 WAIT = dt.timedelta(hours=24)

@@ -20,7 +20,7 @@ from clarion.tenancy.scope import current_account
 from clarion_campaigns.models import Draft
 from clarion_campaigns.service.drafts import DraftView, changed, get, open_draft, view
 from clarion_campaigns.service.schedule import LATE_CHOICES
-from clarion_contacts import service as contacts
+from clarion_contacts import contract as contacts
 
 MOST = 200  # campaigns of one month that are shown
 

@@ -11,7 +11,7 @@ from clarion.messaging import prices
 from clarion.messaging.prices import Quote
 from clarion_campaigns.models import Draft
 from clarion_campaigns.service.drafts import DraftView, fillings, listed
-from clarion_contacts import service as contacts
+from clarion_contacts import contract as contacts
 
 
 def quoted(

@@ -13,7 +13,7 @@ from clarion.messaging import channels, launches, outcomes, snapshot, timing
 from clarion.tenancy import access
 from clarion_campaigns.service import dry_run, planning, restoring
 from clarion_campaigns.service.drafts import FIXED, DraftView, get, listed
-from clarion_contacts import service as contacts
+from clarion_contacts import contract as contacts
 from clarion_templates import rendering
 from clarion_templates import service as templates
 

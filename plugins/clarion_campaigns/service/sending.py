@@ -35,7 +35,7 @@ from clarion_campaigns.service.drafts import (
     locked,
     view,
 )
-from clarion_contacts import service as contacts
+from clarion_contacts import contract as contacts
 from clarion_templates import service as templates
 
 audit.label("campaigns.campaign.launched", "Launched the campaign")

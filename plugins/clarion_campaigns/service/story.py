@@ -25,7 +25,7 @@ from clarion.messaging.models import (
 from clarion.tenancy import access
 from clarion.tenancy.scope import current_account
 from clarion_campaigns.models import Draft
-from clarion_contacts import service as contacts
+from clarion_contacts import contract as contacts
 
 GOT = ("delivered", "read")
 MAYBE = ("accepted", "sent", "held", "unknown", "needs_decision", "dispatching")

@@ -10,7 +10,7 @@ from clarion.messaging.contract import TemplateVerdict
 from clarion.tenancy.scope import account_scope
 from clarion.testing.factories import make_account, make_sender
 from clarion_campaigns import service
-from clarion_contacts import service as contacts
+from clarion_contacts import contract as contacts
 from clarion_templates import service as templates
 from clarion_templates.rendering import Content
 

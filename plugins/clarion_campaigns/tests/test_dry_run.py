@@ -8,7 +8,7 @@ from clarion.messaging import channels, countries, hours, orders
 from clarion.messaging.models import Message
 from clarion.testing.visitor import Visitor
 from clarion_campaigns import service
-from clarion_contacts import service as contacts
+from clarion_contacts import contract as contacts
 
 
 def caps(per_day=1, per_week=3):

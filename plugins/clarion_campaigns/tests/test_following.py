@@ -17,7 +17,7 @@ from clarion.tenancy.scope import staff_scope, system_scope
 from clarion.testing.visitor import Visitor
 from clarion_campaigns import jobs, service
 from clarion_campaigns.models import Draft
-from clarion_contacts import service as contacts
+from clarion_contacts import contract as contacts
 
 
 @pytest.fixture

@@ -18,7 +18,7 @@ from clarion.testing.visitor import Visitor
 from clarion_campaigns import jobs, service
 from clarion_campaigns.models import Approval, Draft, Occurrence
 from clarion_campaigns.service import approval
-from clarion_contacts import service as contacts
+from clarion_contacts import contract as contacts
 from clarion_contacts.models import Contact
 from clarion_templates.models import Template
 

@@ -11,7 +11,7 @@ from clarion.base import db
 from clarion.messaging.models import Message
 from clarion.testing.visitor import Visitor
 from clarion_campaigns import jobs, service
-from clarion_contacts import service as contacts
+from clarion_contacts import contract as contacts
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ from clarion.messaging.models import Campaign, Message
 from clarion.tenancy.models import AuditEntry
 from clarion.tenancy.scope import account_scope
 from clarion_campaigns import jobs, service
-from clarion_contacts import service as contacts
+from clarion_contacts import contract as contacts
 from clarion_templates import service as templates
 
 

@@ -44,6 +44,7 @@ KINDS = {
     "email": lazy("E-mail"),
     "wa_id": lazy("WhatsApp id"),
     "bsuid": lazy("WhatsApp business-scoped id"),
+    "parent_bsuid": lazy("WhatsApp parent id"),
     "username": lazy("User name"),
 }
 DELIMITERS = {

@@ -15,12 +15,13 @@ from flask import (
 from flask_babel import gettext as _
 from flask_babel import ngettext
 
+from clarion.base.errors import NotFound
 from clarion.tenancy import access
 from clarion.web.pages import needs
 from clarion_contacts import service
+from clarion_contacts.portal import identity
 from clarion_contacts.portal.forms import (
     ACTIONS,
-    KINDS,
     METHODS,
     ConsentForm,
     ContactForm,
@@ -129,9 +130,15 @@ def edit(contact_id: UUID) -> Any:
 
 @pages.get("/<uuid:contact_id>")
 @needs("contacts.view")
-def show(contact_id: UUID) -> str:
-    """Show everything about one person."""
-    return _shown(contact_id, ConsentForm(formdata=None), IdentifierForm(formdata=None))
+def show(contact_id: UUID) -> Any:
+    """Show everything about one person; who became part of another is there."""
+    try:
+        return _shown(contact_id, ConsentForm(formdata=None), IdentifierForm(formdata=None))
+    except NotFound:
+        stays = service.survivors([contact_id]).get(contact_id, contact_id)
+        if stays == contact_id:
+            raise
+    return redirect(url_for(".show", contact_id=stays))
 
 
 @pages.post("/<uuid:contact_id>/consent")
@@ -286,15 +293,16 @@ def _bulk_tag(form: TagForm, action: str, ids: list[UUID]) -> str:
 
 
 def _shown(contact_id: UUID, consent: ConsentForm, identifier: IdentifierForm) -> str:
+    view = service.show(contact_id)
     return render_template(
         "contacts/show.html",
-        view=service.show(contact_id),
+        view=view,
+        **identity.about(view.contact),
         all_tags=service.tags(),
         consent_form=consent,
         identifier_form=identifier,
         methods=METHODS,
         actions=ACTIONS,
-        kinds=KINDS,
         may_edit=access.allowed("contacts.edit"),
     )
 

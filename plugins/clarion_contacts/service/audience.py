@@ -28,6 +28,7 @@ from clarion.tenancy.scope import current_account
 from clarion_contacts import segments
 from clarion_contacts.models import Consent, Contact, Tag
 from clarion_contacts.segments import Filling, Rule
+from clarion_contacts.service import identity
 
 Variables = Mapping[str, Filling | Mapping[str, Any]]
 Listed = Select[Any] | None
@@ -84,7 +85,7 @@ def audience(
     Returns:
         a SELECT of contact_id, address_kind, address, address_idx, variables, consent_id,
         zone, country and reason: empty, or why this person is left out (`invalid_address`, `opted_out`,
-        `no_consent`, `missing_variable`). Two contacts never share a number, so nobody is
+        `no_consent`, `identity_doubt`, `missing_variable`). Two contacts never share a number, so nobody is
         there twice.
     """
     values, missing = _values(variables)
@@ -103,7 +104,11 @@ def audience(
         Contact.timezone.label("zone"),
         Contact.country.label("country"),
     )
-    return query.where(Contact.account_id == current_account(), among.there)
+    return query.where(
+        Contact.account_id == current_account(),
+        Contact.merged_into.is_(None),  # said here too: INSERT … SELECT is not asked
+        among.there,
+    )
 
 
 def count(segment: Rule, variables: Variables, purpose: str) -> Counted:
@@ -209,9 +214,26 @@ def placeholders() -> list[Placeholder]:
 
 
 def without_consent(batch: Any) -> Select[Any]:
-    """Refuse marketing to people without a valid consent at this moment, the deleted too."""
+    """Refuse what must not leave at this moment, whatever was true when it was frozen.
+
+    Marketing to people without a valid consent, the deleted too; anything to an address
+    that is not the person's any more; and what somebody they may be the same person as
+    does not want.
+    """
+    marketing = Message.purpose == "marketing"
+    no_consent = and_(marketing, or_(Contact.id.is_(None), Contact.consent != "opted_in"))
+    gone = identity.not_theirs()
+    doubted = or_(
+        and_(marketing, Message.contact_id.in_(identity.in_doubt("marketing"))),
+        Message.contact_id.in_(identity.in_doubt("all")),
+    )
+    why = case(
+        (gone, _text("number_changed")),
+        (no_consent, _text("no_consent")),
+        else_=_text("identity_doubt"),
+    )
     return (
-        select(Message.id, _text("no_consent"))
+        select(Message.id, why)
         .outerjoin(
             Contact,
             and_(
@@ -221,8 +243,7 @@ def without_consent(batch: Any) -> Select[Any]:
         .where(
             Message.account_id == current_account(),
             Message.id.in_(batch.ids),
-            Message.purpose == "marketing",
-            or_(Contact.id.is_(None), Contact.consent != "opted_in"),
+            or_(no_consent, gone, doubted),
         )
     )
 
@@ -290,6 +311,7 @@ def _reason(purpose: str, missing: ColumnElement[bool]) -> ColumnElement[str]:
             (Contact.consent == "opted_out", _text("opted_out")),
             (Contact.consent != "opted_in", _text("no_consent")),
         ]
+    rules.append((Contact.id.in_(identity.in_doubt(scope)), _text("identity_doubt")))
     return case(*rules, (missing, _text("missing_variable")), else_=_text(""))
 
 

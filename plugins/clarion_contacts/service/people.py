@@ -30,10 +30,13 @@ from clarion.work import outbox
 from clarion_contacts import segments
 from clarion_contacts.events import ContactAdded, ContactErased
 from clarion_contacts.models import CONSENTS, Consent, Contact, Tag, Tagging, Wording
+from clarion_contacts.service import lineage
 
 PAGE = 50
 COUNT_TO = 10_000
-KINDS: tuple[address.Kind, ...] = ("phone", "email", "wa_id", "bsuid", "username")
+KINDS: tuple[address.Kind, ...] = (
+    "phone", "email", "wa_id", "bsuid", "parent_bsuid", "username",
+)  # fmt: skip
 LONGEST = {"name": 200, "first_name": 200, "last_name": 200, "language": 20}
 
 audit.label("contacts.contact.added", "Added a contact")
@@ -219,14 +222,15 @@ def delete(contact_ids: Iterable[UUID]) -> int:
         Contact.account_id == current_account(), Contact.id.in_(ids)
     )
     found = list(db.session().scalars(query.order_by(Contact.id).with_for_update()))
-    ledger.silence(found, "all", "erased")
-    identifiers.forget(found)
+    merged = lineage.parts_of(found)
+    ledger.silence([*found, *merged], "all", "erased")
+    identifiers.forget([*found, *merged])
     db.session().execute(
         sql_delete(Contact)
         .where(Contact.account_id == current_account(), Contact.id.in_(found))
         .execution_options(synchronize_session=False)
     )
-    for contact_id in found:
+    for contact_id in [*found, *merged]:
         audit.record("contacts.contact.erased", None, contact=contact_id)
         outbox.publish(ContactErased(contact_id=contact_id))
     return len(found)
@@ -318,9 +322,13 @@ def get(contact_id: UUID) -> Contact:
 
 
 def names() -> Select[Any]:
-    """Select who contacts are, for others to join by `id`: account_id, id, name."""
-    return select(Contact.account_id, Contact.id, Contact.name).where(
-        Contact.account_id == current_account()
+    """Select who contacts are, for others to join by `id`: account_id, id, name.
+
+    Merged ones too: messages keep the id they were sent under.
+    """
+    table = db.table_of(Contact)
+    return select(table.c.account_id, table.c.id, table.c.name).where(
+        table.c.account_id == current_account()
     )
 
 
@@ -500,7 +508,10 @@ def _history(contact_id: UUID) -> list[ConsentLine]:
                 Wording.account_id == Consent.account_id, Wording.id == Consent.wording_id
             ),
         )
-        .where(Consent.account_id == current_account(), Consent.contact_id == contact_id)
+        .where(
+            Consent.account_id == current_account(),
+            Consent.contact_id.in_(lineage.everyone(contact_id)),
+        )
         .order_by(Consent.created_at.desc(), Consent.id.desc())
         .limit(100)
     )
@@ -534,7 +545,10 @@ def _messages(contact_id: UUID) -> list[MessageLine]:
                 Attempt.number == Message.attempt,
             ),
         )
-        .where(Message.account_id == current_account(), Message.contact_id == contact_id)
+        .where(
+            Message.account_id == current_account(),
+            Message.contact_id.in_(lineage.everyone(contact_id)),
+        )
         .order_by(Message.created_at.desc(), Message.id.desc())
         .limit(50)
     )

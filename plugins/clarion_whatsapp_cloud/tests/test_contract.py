@@ -79,6 +79,11 @@ class TestTransport(TransportContract):
         "failed": status("failed", errors=[{"code": 131049, "title": "Not delivered"}]),
         "reply": reply("1", type="text", text={"body": "When do you open?"}),
         "stop": reply("2", type="text", text={"body": "STOP"}),
+        "number_changed": reply(
+            "3",
+            type="system",
+            system={"type": "user_changed_number", "wa_id": "919876543211"},
+        ),
         "unknown": webhook("something_new", event="of tomorrow"),
     }
 

@@ -16,6 +16,7 @@ from clarion.messaging.contract import (
     UNLIMITED,
     Accepted,
     Health,
+    IdentityChange,
     Inbound,
     Limits,
     Message,
@@ -23,8 +24,8 @@ from clarion.messaging.contract import (
     Part,
     Preference,
     Rejected,
-    StatusUpdate,
     TemplateUse,
+    Update,
 )
 from clarion_whatsapp_cloud import answers, wire
 
@@ -372,7 +373,10 @@ def test_an_interactive_reply_carries_its_id():
 def test_a_person_who_hides_the_phone_is_known_by_the_user_id():
     (inbound,) = updates(recorded("bsuid/bsuid_only_username.json"))
 
-    assert inbound.identifiers == (("bsuid", "US.13491208655302741918"),)
+    assert inbound.identifiers == (
+        ("bsuid", "US.13491208655302741918"),
+        ("username", "pablomorales"),
+    )
     assert inbound.text == "BSUID only"
     assert inbound.profile_name == "Pablo M."
     assert inbound.at == wire.EPOCH
@@ -414,13 +418,78 @@ def test_each_of_several_messages_gets_its_own_contact():
     assert names == ["One", "Two", ""]
 
 
-def test_a_changed_number_is_news_and_not_a_message():
-    system = {"type": "user_changed_number", "wa_id": "2", "body": "A changed"}
+SYSTEM = {"type": "user_changed_number", "wa_id": "2", "body": "A changed"}
+
+
+@pytest.mark.parametrize(
+    ("message", "before", "after"),
+    [
+        ({"from": "1", "system": SYSTEM}, [("phone", "+1")], [("phone", "+2")]),
+        # as it was called before
+        (
+            {"from": "1", "system": {"new_wa_id": "2", "body": "A changed"}},
+            [("phone", "+1")],
+            [("phone", "+2")],
+        ),
+        (
+            {
+                "from": "1",
+                "from_user_id": "US.1",
+                "system": SYSTEM | {"user_id": "US.2", "parent_user_id": "US.ENT.2"},
+            },
+            [("phone", "+1"), ("bsuid", "US.1")],
+            [("phone", "+2"), ("bsuid", "US.2"), ("parent_bsuid", "US.ENT.2")],
+        ),
+        # an id alone may be the one they have now
+        (
+            {"from": "1", "from_user_id": "US.1", "system": SYSTEM},
+            [("phone", "+1")],
+            [("phone", "+2")],
+        ),
+        ({"from_user_id": "US.1", "system": SYSTEM}, [], [("phone", "+2")]),
+    ],
+)
+def test_a_changed_number_is_news_and_not_a_message(message, before, after):
+    sent = {"id": "w", "type": "system", "timestamp": "1780315200", **message}
+    (change,) = updates(_webhook("messages", {"messages": [sent]}))
+
+    assert isinstance(change, IdentityChange)
+    assert (list(change.before), list(change.after)) == (before, after)
+    assert (change.what, change.at.year) == ("number", 2026)
+
+
+@pytest.mark.parametrize(
+    "system",
+    [
+        {"type": "customer_identity_changed", "identity": "hash"},
+        {"type": "user_changed_number"},
+        {"type": "user_changed_number", "wa_id": "1"},
+    ],
+)
+def test_other_system_messages_change_nobody(system):
     sent = {"id": "w", "from": "1", "type": "system", "system": system}
     (notice,) = updates(_webhook("messages", {"messages": [sent]}))
 
     assert isinstance(notice, Notice)
-    assert notice.event == "user_changed_number"
+    assert notice.event == system["type"]
+
+
+def test_a_changed_user_id_names_the_old_and_the_new():
+    (change,) = updates(recorded("bsuid/user_id_update.json"))
+
+    assert change == IdentityChange(
+        before=(
+            ("bsuid", "US.1033196179544075"),
+            ("parent_bsuid", "US.ENT.1033196179544075"),
+        ),
+        after=(
+            ("bsuid", "US.2033196179544075"),
+            ("parent_bsuid", "US.ENT.2033196179544075"),
+            ("phone", "+16505551234"),
+        ),
+        at=dt.datetime.fromtimestamp(1_780_315_200, dt.UTC),
+        what="id",
+    )
 
 
 def test_a_delivered_status_with_its_price():
@@ -710,7 +779,7 @@ def test_no_strange_value_anywhere_makes_reading_fail(data):
         holder[key] = copy.deepcopy(data.draw(strange))
 
     for update in updates(body):
-        assert isinstance(update, Inbound | StatusUpdate | Preference | Notice | Health)
+        assert isinstance(update, Update)
 
 
 def _places(value):

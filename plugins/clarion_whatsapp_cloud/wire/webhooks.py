@@ -12,6 +12,7 @@ from typing import Literal
 
 from clarion.base.errors import Invalid
 from clarion.messaging.contract import (
+    IdentityChange,
     Inbound,
     Notice,
     Piece,
@@ -85,6 +86,9 @@ def _pieces(about: dict[str, Json], value: dict[str, Json]) -> Iterator[Piece]:
     for preference in map(as_dict, as_list(rest.pop("user_preferences", None))):
         found = about | {"preference": preference}
         yield _piece(_digest(found), "inbound", found)
+    for change in map(as_dict, as_list(rest.pop("user_id_update", None))):
+        found = about | {"user_id_update": change}
+        yield _piece(_digest(found), "inbound", found)
     for name in ("contacts", "metadata", "messaging_product"):
         rest.pop(name, None)
     if about["field"] in _PRIVATE_FIELDS:
@@ -154,6 +158,8 @@ def read(piece: Object, judge: Judge) -> Iterator[Update]:
         yield _inbound(piece, as_dict(piece["message"]))
     elif "status" in piece:
         yield _status(piece, as_dict(piece["status"]), judge)
+    elif "user_id_update" in piece:
+        yield _id_change(piece, as_dict(piece["user_id_update"]))
     elif "preference" in piece:
         yield _preference(piece, as_dict(piece["preference"]))
     else:
@@ -162,11 +168,14 @@ def read(piece: Object, judge: Judge) -> Iterator[Update]:
         yield from health(as_text(piece.get("field")), value)
 
 
-def _inbound(piece: Object, message: Object) -> Inbound | Notice:
+def _inbound(piece: Object, message: Object) -> Inbound | IdentityChange | Notice:
     kind = as_text(message.get("type")) or "unknown"
     sender, provider_id = as_text(piece.get("sender")), as_text(message.get("id"))
     if kind == "system" or not provider_id:  # not written by a person
         what = as_dict(message.get("system"))
+        change = _number_change(piece, message, what)
+        if change is not None:
+            return change
         detail = {"identifiers": _people(piece, message), "system": dict(what)}
         return Notice("messages.system", sender, as_text(what.get("type")), detail)
     text, payload = _words(kind, as_dict(message.get(kind)))
@@ -183,6 +192,43 @@ def _inbound(piece: Object, message: Object) -> Inbound | Notice:
         ),
         reply_to=as_text(as_dict(message.get("context")).get("id")) or None,
     )
+
+
+def _number_change(piece: Object, message: Object, what: Object) -> IdentityChange | None:
+    """Read that somebody moved to another number; their id changes with it.
+
+    `new_wa_id` and `customer` are the words of older versions.
+    """
+    new = as_text(what.get("wa_id") or what.get("new_wa_id"))
+    if as_text(what.get("type")) != "user_changed_number" and not what.get("new_wa_id"):
+        return None
+    old = as_text(message.get("from") or what.get("customer"))
+    ids = [
+        (kind, as_text(message.get(f"from_{key}")), as_text(what.get(key)))
+        for kind, key in (("bsuid", "user_id"), ("parent_bsuid", "parent_user_id"))
+    ]
+    # an id without a new one beside it may be the one they have now
+    before = [(kind, had) for kind, had, has in ids if has and had != has]
+    after = [(kind, has) for kind, _had, has in ids]
+    if not new or new.lstrip("+") == old.lstrip("+"):
+        return None
+    return IdentityChange(
+        before=_identifiers([("phone", _plus(old)), *before]),
+        after=_identifiers([("phone", _plus(new)), *after]),
+        at=_moment(message.get("timestamp"), piece.get("time")),
+    )
+
+
+def _id_change(piece: Object, change: Object) -> IdentityChange:
+    """Read that somebody's business-scoped ids changed; the number is theirs now."""
+    before, after = [], []
+    for kind, key in (("bsuid", "user_id"), ("parent_bsuid", "parent_user_id")):
+        both = as_dict(change.get(key))
+        before.append((kind, as_text(both.get("previous"))))
+        after.append((kind, as_text(both.get("current"))))
+    after.append(("phone", _plus(as_text(change.get("wa_id")))))
+    at = _moment(change.get("timestamp"), piece.get("time"))
+    return IdentityChange(_identifiers(before), _identifiers(after), at, "id")
 
 
 def _words(kind: str, content: Object) -> tuple[str, str]:
@@ -222,6 +268,7 @@ def _people(piece: Object, message: Object) -> Identifiers:
                     message.get("from_parent_user_id") or contact.get("parent_user_id")
                 ),
             ),
+            ("username", as_text(as_dict(contact.get("profile")).get("username"))),
         ]
     )
 

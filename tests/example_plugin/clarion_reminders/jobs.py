@@ -1,4 +1,4 @@
-"""What happens later: due reminders, and the end of what hung on an erased contact."""
+"""What happens later: due reminders, and what becomes of a contact."""
 
 from uuid import UUID
 
@@ -23,3 +23,15 @@ def tell_due() -> None:
 def forget(contact_id: UUID) -> None:
     """Delete an erased contact's reminders. Twice or late: there is nothing left to delete."""
     service.forget(contact_id)
+
+
+@job(queue="default", idempotent=True)
+def follow(contact_id: UUID, merged_id: UUID) -> None:
+    """Follow a contact that became part of another. Twice or late: asks what is true now."""
+    service.follow([contact_id, merged_id])
+
+
+@job(queue="default", idempotent=True)
+def go_back(contact_id: UUID, parted_id: UUID) -> None:
+    """Go back to a contact that is one of its own again. Asks what is true now as well."""
+    service.follow([contact_id, parted_id])

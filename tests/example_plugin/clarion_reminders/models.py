@@ -16,7 +16,8 @@ class Reminder(AccountBase):
     """Something to think of on a day. `call_first` keeps marketing away until it is done.
 
     There is no foreign key to the contact: it is another plugin's row. When the contact is
-    erased an event says so, and the reminder goes too.
+    erased an event says so, and the reminder goes too. When it becomes part of another the
+    reminder follows; `written_for` is then the contact it goes back to if they part again.
     """
 
     __tablename__ = "reminders_reminder"
@@ -35,6 +36,7 @@ class Reminder(AccountBase):
     )
 
     contact_id: Mapped[UUID] = column(Uuid, pd="contact.id")
+    written_for: Mapped[UUID | None] = column(Uuid, pd="contact.id")
     note: Mapped[str] = column(String(LONGEST), pd="contact.note", retention="contact")
     due_on: Mapped[dt.date] = column(Date, pd=None)
     call_first: Mapped[bool] = column(pd=None, server_default=text("false"))

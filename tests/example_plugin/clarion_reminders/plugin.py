@@ -55,10 +55,14 @@ def register_console() -> list[Any]:
 
 @hookimpl
 def register_subscriptions() -> list[tuple[Any, Any]]:
-    from clarion_contacts.events import ContactErased
+    from clarion_contacts.events import ContactErased, ContactsMerged, ContactsParted
     from clarion_reminders import jobs
 
-    return [(ContactErased, jobs.forget)]
+    return [
+        (ContactErased, jobs.forget),
+        (ContactsMerged, jobs.follow),
+        (ContactsParted, jobs.go_back),
+    ]
 
 
 @hookimpl

@@ -11,7 +11,7 @@ from wtforms.validators import DataRequired, Length
 
 from clarion.tenancy import access
 from clarion.web.pages import Form, Pages, needs
-from clarion_contacts import service as contacts
+from clarion_contacts import contract as contacts
 from clarion_reminders import service
 from clarion_reminders.models import LONGEST
 

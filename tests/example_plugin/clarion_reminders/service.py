@@ -1,6 +1,7 @@
 """What can be done with reminders: every write, whoever asks for it."""
 
 import datetime as dt
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
@@ -15,7 +16,7 @@ from clarion.tenancy import access, audit, preferences
 from clarion.tenancy.models import Account
 from clarion.tenancy.scope import current_account
 from clarion.work import outbox
-from clarion_contacts import service as contacts
+from clarion_contacts import contract as contacts
 from clarion_reminders.events import ReminderDue
 from clarion_reminders.models import LONGEST, Reminder
 
@@ -132,6 +133,22 @@ def forget(contact_id: UUID) -> None:
         Reminder.account_id == current_account(), Reminder.contact_id == contact_id
     )
     db.session().execute(query.execution_options(synchronize_session=False))
+
+
+def follow(contact_ids: Iterable[UUID]) -> None:
+    """Let reminders follow contacts that became one, and go back when they part again.
+
+    Asks contacts who is part of whom now, so that being called twice or late is harmless.
+    """
+    query = select(Reminder).where(
+        Reminder.account_id == current_account(),
+        Reminder.contact_id.in_(list(contact_ids)),
+    )
+    rows = db.session().scalars(query.with_for_update()).all()
+    now = contacts.survivors({row.written_for or row.contact_id for row in rows})
+    for row in rows:
+        first = row.written_for or row.contact_id
+        row.written_for, row.contact_id = first, now.get(first, row.contact_id)
 
 
 def to_be_called_first(batch: Any) -> Select[Any] | None:

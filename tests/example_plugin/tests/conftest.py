@@ -20,13 +20,13 @@ def in_days(today):
 @pytest.fixture
 def make_contact(account):
     """Add somebody who has agreed to be written to."""
-    from clarion_contacts import service
+    from clarion_contacts import contract as contacts
 
     def make(name="Asha", number=1):
-        details = service.Details(name=name, phone=f"+5511 9{30_000_000 + number:08d}")
+        details = contacts.Details(name=name, phone=f"+5511 9{30_000_000 + number:08d}")
         with db.transaction():
-            one = service.add(details)
-            service.opt_in(one.id, method="shop", source="till", wording="Yes, please")
+            one = contacts.add(details)
+            contacts.opt_in(one.id, method="shop", source="till", wording="Yes, please")
         return one.id
 
     return make

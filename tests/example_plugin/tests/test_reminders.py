@@ -358,7 +358,7 @@ def test_nobody_is_told_while_the_plugin_is_off(contact, told):
 
 
 def test_reminders_go_with_their_contact(contact, make_contact, run_jobs):
-    from clarion_contacts import service as contacts
+    from clarion_contacts import contract as contacts
 
     other = make_contact("Bela", 2)
     add(contact)
@@ -370,3 +370,46 @@ def test_reminders_go_with_their_contact(contact, make_contact, run_jobs):
 
     db.session().expire_all()
     assert [r.id for r in db.session().scalars(select(Reminder))] == [kept.id]
+
+
+def test_reminders_follow_who_became_part_of_another_and_go_back(
+    contact, make_contact, run_jobs
+):
+    from clarion_reminders import service
+
+    from clarion_contacts import contract as contacts
+
+    twin, third = make_contact("Asha P.", 2), make_contact("A. Pillai", 3)
+    mine, theirs = add(contact), add(twin)
+    where = {mine.id: contact, theirs.id: twin}
+
+    def found():
+        with db.transaction():
+            db.session().expire_all()
+            return {r.id: r.contact_id for r in db.session().scalars(select(Reminder))}
+
+    with db.transaction():
+        contacts.merge(contact, twin)
+        contacts.merge(contact, third)
+    run_jobs()
+    for _again in range(2):
+        with db.transaction():
+            service.follow([twin, contact])
+    assert found() == {mine.id: contact, theirs.id: contact}
+
+    merges = undoable(contact)
+    while merges:
+        with db.transaction():
+            contacts.undo_merge(merges[0])
+        merges = undoable(contact)
+    run_jobs()
+
+    assert found() == where
+
+
+def undoable(contact):
+    """The merges of a contact that can be taken back now, as its page lists them."""
+    from clarion_contacts import service
+
+    with db.transaction():
+        return [one.id for one in service.merges_of(contact)]
