@@ -23,7 +23,8 @@ from sqlalchemy.dialects.postgresql import insert
 from clarion.base import db
 from clarion.base.errors import Conflict, Invalid, NotFound
 from clarion.base.words import _
-from clarion.messaging import foresight, judging, leftout, outcomes, prices, timing
+from clarion.messaging import foresight, judging, outcomes, prices, timing
+from clarion.messaging.states import NOTHING
 from clarion.tenancy import access
 from clarion.tenancy.scope import current_account
 from clarion.work import outbox
@@ -372,7 +373,7 @@ def _group(one: Mapping[str, Any]) -> Group:
         last=_moment(one["last"]),
         title=said.title,
         why=said.why,
-        todo="" if said.todo == str(leftout.NOTHING) else said.todo,
+        todo="" if said.todo == str(NOTHING) else said.todo,
     )
 
 
