@@ -11,6 +11,8 @@ class PersonalData:
             "contacts_tagging",
             "contacts_listing",
             "contacts_consent",
+            "contacts_joining",
+            "contacts_request",
             "contacts_import",
             "contacts_import_row",
         )

@@ -1,7 +1,8 @@
-"""The customer's pages about people, tags and lists."""
+"""The customer's pages about people, tags and lists; and those of the people themselves."""
 
-from clarion_contacts.portal import imports, people
+from clarion_contacts.portal import consent, imports, people, public
+from clarion_contacts.portal.consent import notices
 from clarion_contacts.portal.forms import pages
 from clarion_contacts.portal.people import ready
 
-__all__ = ["imports", "pages", "people", "ready"]
+__all__ = ["consent", "imports", "notices", "pages", "people", "public", "ready"]
