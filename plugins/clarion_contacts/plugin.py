@@ -58,7 +58,7 @@ plugin = Plugin(
         NavItem(
             "Consent",
             icon="shield-check",
-            to="contacts.consent",
+            to="contacts.standing",
             needs="view",
             keys="g n",
             section="Audience",

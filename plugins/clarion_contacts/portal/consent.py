@@ -93,7 +93,7 @@ class TopicForm(Form):
 
 @pages.get("/consent")
 @needs("contacts.view")
-def consent() -> str:
+def standing() -> str:
     """Show how consent stands: numbers, what ends soon, what last night found."""
     ending, soon = service.ageing()
     return render_template(

@@ -211,8 +211,9 @@ def store(contact: Contact, event: Consent, state: str) -> None:
     orm.add(event)
     of_all = event.topic_id is None and event.channel in (None, "whatsapp")
     if event.purpose == "marketing" and of_all:
-        contact.consent, contact.consent_id = state, event.id
-        contact.consent_at = clock.now()
+        contact.consent = state
+        contact.consent_id = event.id if state != "none" else None
+        contact.consent_at = clock.now() if state != "none" else None
     orm.flush()
 
 

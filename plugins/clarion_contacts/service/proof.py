@@ -28,8 +28,9 @@ from clarion.tenancy.models import Account
 from clarion.tenancy.scope import current_account
 from clarion_contacts.models import Consent, Contact, Import, Wording
 from clarion_contacts.records import Topic
-from clarion_contacts.service import chain, history
+from clarion_contacts.service import chain
 from clarion_contacts.service.attestation import text_of
+from clarion_contacts.service.history import opened
 
 _INBOUND = "inbound_message:"
 GIVES = ("grant", "import_attested")
@@ -317,7 +318,7 @@ def _agreed(row: Any, event: Consent, beside: _Beside) -> Agreed:
         wording_version=row["version"] or "",
         wording_digest=(row["digest"] or b"").hex(),
         addresses=len(event.idxs),
-        evidence=history.opened(event.id, row["sealed"]),
+        evidence=opened(event.id, row["sealed"]),
         evidence_ref=event.evidence_ref,
         evidence_at=beside.heard.get(event.evidence_ref),
         attested=_attested(row, event) if event.import_id is not None else None,

@@ -60,7 +60,7 @@ def lint(text: str, business: str | None = None) -> list[str]:
         missing.append(
             _("It does not name your business, “%(name)s”: say who will write.", name=name)
         )
-    if not _MESSAGES.search(said):
+    if not (_MESSAGES.search(said) or _MESSAGES.search(_as_written(text))):
         missing.append(
             _("It does not say that messages will come, as in “messages by WhatsApp”.")
         )
@@ -94,6 +94,11 @@ def plain(text: str) -> str:
     folded = unicodedata.normalize("NFKD", unicodedata.normalize("NFKC", text).casefold())
     kept = "".join(s for s in folded if not _is_accent(s))
     return " ".join("".join(s if s.isalnum() else " " for s in _composed(kept)).split())
+
+
+def _as_written(text: str) -> str:
+    """Keep the marks that are part of a word in scripts of India, and of Arabic."""
+    return unicodedata.normalize("NFC", text).casefold()
 
 
 def _is_accent(sign: str) -> bool:
