@@ -12,7 +12,8 @@ from typing import Any
 
 HERE = Path(__file__).parent
 NAMES = (
-    "startup", "dispatch", "webhooks", "pause", "fairness", "rate", "million",
+    "startup", "dispatch", "webhooks", "pause", "fairness", "rate", "million", "proof",
+    "suppression",
 )  # fmt: skip
 
 

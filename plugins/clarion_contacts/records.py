@@ -98,7 +98,6 @@ class Signup(AccountBase):
             unique=True,
             postgresql_where=literal_column("word <> '' AND retired_at IS NULL"),
         ),
-        CheckConstraint("by_mail OR word <> ''", name="way"),
     )
     wall = Wall(kind="content", app=("SELECT", "INSERT", "UPDATE"))
 

@@ -155,6 +155,11 @@ REASONS: Mapping[tuple[str, str], _Row] = {
         _("Ask them to agree; record it under Contacts, with where and when."),
         retry=True,
     ),
+    ("suppressed", "topic_stopped"): _Row(
+        _("Stopped this topic"),
+        _("On their own page they stopped the topic this template is about."),
+        _NOTHING,
+    ),
     ("suppressed", "invalid_address"): _Row(
         _("No usable number"),
         _("The number is missing, or is not a complete phone number."),

@@ -161,7 +161,6 @@ def upgrade() -> None:
     sa.Column('retired_at', sa.DateTime(timezone=True), nullable=True),
     sa.Column('created_at', sa.DateTime(timezone=True), server_default=sa.text('clarion_now()'), nullable=False),
     sa.Column('created_by', sa.String(length=80), server_default=sa.text("coalesce(current_setting('app.actor_id', true), '')"), nullable=False),
-    sa.CheckConstraint("by_mail OR word <> ''", name=op.f('ck_contacts_signup_way')),
     sa.ForeignKeyConstraint(['account_id', 'sender_id'], ['sender.account_id', 'sender.id'], name=op.f('fk_contacts_signup_account_id_sender_id')),
     sa.ForeignKeyConstraint(['account_id', 'wording_id'], ['contacts_wording.account_id', 'contacts_wording.id'], name=op.f('fk_contacts_signup_account_id_wording_id')),
     sa.ForeignKeyConstraint(['account_id'], ['account.id'], name=op.f('fk_contacts_signup_account_id')),
