@@ -13,6 +13,7 @@ from flask import (
     request,
     url_for,
 )
+from flask_babel import format_datetime
 from flask_babel import gettext as _
 from flask_babel import lazy_gettext as lazy
 from wtforms import BooleanField, SelectField, StringField, TextAreaField
@@ -256,6 +257,7 @@ def proof(message_id: UUID) -> str:
         actions=ACTIONS,
         seals=SEALS,
         lacks=service.MISSING,
+        exact=lambda at: format_datetime(at, "yyyy-MM-dd HH:mm:ss zzz"),
     )
 
 

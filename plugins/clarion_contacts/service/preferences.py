@@ -137,7 +137,6 @@ def choose(contact_id: UUID, wanted: set[UUID]) -> int:
             purpose="marketing",
             topic_id=one.id,
             method="preferences",
-            source=one.name,
         )
         store(contact, event, "")
         audit.record("contacts.preferences.topic", contact, topic=one.id, on=not one.on)

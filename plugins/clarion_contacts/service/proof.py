@@ -24,7 +24,7 @@ from clarion.messaging.models import (
     Suppression,
 )
 from clarion.tenancy import access
-from clarion.tenancy.models import Account
+from clarion.tenancy.models import Account, Person
 from clarion.tenancy.scope import current_account
 from clarion_contacts.models import Consent, Contact, Import, Wording
 from clarion_contacts.records import Topic
@@ -32,7 +32,7 @@ from clarion_contacts.service import chain
 from clarion_contacts.service.attestation import text_of
 from clarion_contacts.service.history import opened
 
-_INBOUND = "inbound_message:"
+_INBOUND, _PERSON = "inbound_message:", "person:"
 GIVES = ("grant", "import_attested")
 SCHEMA = "https://clarion.example/schemas/consent-receipt/1"  # a name, not a place
 POLICIES: tuple[tuple[str, dt.datetime], ...] = (
@@ -137,10 +137,12 @@ def card(message_id: UUID) -> Card:
 
 
 def cards(message_ids: Iterable[UUID]) -> list[Card]:
-    """Write the cards of many messages, in the order of their ids; four queries at most."""
+    """Write the cards of many messages, in the order of their ids; five queries at most."""
     rows = db.session().execute(_query(list(message_ids))).mappings().all()
     events = [row["Consent"] for row in rows if row["Consent"] is not None]
-    beside = _Beside(chain.states([event.id for event in events]), _heard(events))
+    beside = _Beside(
+        chain.states([event.id for event in events]), _heard(events), _names(events)
+    )
     return [_card(row, beside) for row in rows]
 
 
@@ -261,6 +263,7 @@ class _Beside:
 
     seals: dict[UUID, chain.State]
     heard: dict[str, dt.datetime]
+    names: dict[str, str]
 
 
 def _heard(events: list[Consent]) -> dict[str, dt.datetime]:
@@ -276,6 +279,16 @@ def _heard(events: list[Consent]) -> dict[str, dt.datetime]:
         InboundMessage.account_id == current_account(), InboundMessage.id.in_(ids)
     )
     return {f"{_INBOUND}{one}": at for one, at in db.session().execute(query)}
+
+
+def _names(events: list[Consent]) -> dict[str, str]:
+    """Find what the people are called who wrote events down."""
+    labels = {one.created_by for one in events if one.created_by.startswith(_PERSON)}
+    ids = [UUID(label.removeprefix(_PERSON)) for label in labels]
+    if not ids:
+        return {}
+    query = select(Person.id, Person.name).where(Person.id.in_(ids))
+    return {f"{_PERSON}{one}": name for one, name in db.session().execute(query)}
 
 
 def _card(row: Any, beside: _Beside) -> Card:
@@ -313,7 +326,7 @@ def _agreed(row: Any, event: Consent, beside: _Beside) -> Agreed:
         source=event.source,
         agreed_on=event.agreed_on,
         recorded_at=event.created_at,
-        recorded_by=event.created_by,
+        recorded_by=beside.names.get(event.created_by, event.created_by),
         wording=row["words"],
         wording_version=row["version"] or "",
         wording_digest=(row["digest"] or b"").hex(),
