@@ -45,8 +45,7 @@ def explain(state: str, reason: str = "", code: str = "") -> Words:
         reason: the stable name of the cause; empty when the state says it all.
         code: the provider's own code, shown where it helps.
 
-    A pair nobody has declared gets the words of its state, and the reason as it is: an
-    outcome is never hidden because we have no sentence for it.
+    A pair nobody has declared gets the words of its state, and the reason as it is.
     """
     row = REASONS.get((state, reason)) or STATES.get(state, _UNHEARD_OF)
     if (state, reason) not in REASONS and reason:
@@ -156,9 +155,7 @@ REASONS: Mapping[tuple[str, str], _Row] = {
         retry=True,
     ),
     ("suppressed", "topic_stopped"): _Row(
-        _("Stopped this topic"),
-        _("On their own page they stopped the topic this template is about."),
-        _NOTHING,
+        _("Stopped this topic"), _("They stopped what this template is about."), _NOTHING
     ),
     ("suppressed", "invalid_address"): _Row(
         _("No usable number"),
