@@ -5,7 +5,7 @@ from typing import Any
 from uuid import UUID
 
 from bodies import Sent
-from sqlalchemy import Select, func, literal_column, select, text, update
+from sqlalchemy import Select, func, insert, literal_column, select, text, update
 
 from clarion.base import db
 from clarion.messaging import (
@@ -17,7 +17,7 @@ from clarion.messaging import (
     references,
     snapshot,
 )
-from clarion.messaging.models import Campaign, Identifier, Message, Sender
+from clarion.messaging.models import Campaign, Identifier, Message, Sender, Suppression
 from clarion.tenancy.actor import COMMAND
 from clarion.tenancy.models import Preference
 from clarion.tenancy.preferences import SWITCH
@@ -121,6 +121,49 @@ def real(tenant: Tenant, sender_id: UUID, size: int, first: int) -> tuple[UUID, 
         ).where(Identifier.account_id == tenant.id, Identifier.value.in_(numbers))
         orders.start(made.id, audience)
         return made.id, numbers
+
+
+def paused_order(tenant: Tenant, sender_id: UUID, size: int) -> UUID:
+    """Freeze an order that waits until it is resumed."""
+    order_id, _ids = frozen(tenant, sender_id, size)
+    with account_scope(tenant.id, COMMAND):
+        _be(order_id, "paused")
+    return order_id
+
+
+def silence_strangers(tenant: Tenant, size: int) -> None:
+    """Put so many people on the do-not-contact list who are nobody's here."""
+    rows = select(
+        func.clarion_new_id(),
+        literal_column("'phone'"),
+        literal_column("sha256(convert_to('stranger ' || n, 'UTF8'))"),
+        literal_column("'marketing'"),
+        literal_column("'stop'"),
+    ).select_from(text(f"generate_series(1, {size}) AS n"))
+    _silence(tenant, rows)
+
+
+def silence_some(tenant: Tenant, order_id: UUID, size: int) -> None:
+    """Put some of an order's people on the list, after it was frozen."""
+    rows = (
+        select(
+            func.clarion_new_id(),
+            literal_column("'phone'"),
+            Message.address_idx,
+            literal_column("'marketing'"),
+            literal_column("'stop'"),
+        )
+        .where(Message.account_id == tenant.id, Message.campaign_id == order_id)
+        .order_by(Message.id)
+        .limit(size)
+    )
+    _silence(tenant, rows)
+
+
+def _silence(tenant: Tenant, rows: Select[Any]) -> None:
+    names = ["id", "kind", "idx", "scope", "reason"]
+    with account_scope(tenant.id, COMMAND), db.transaction() as orm:
+        orm.execute(insert(Suppression).from_select(names, rows, include_defaults=False))
 
 
 def pace(tenant: Tenant, sender_id: UUID, per_s: int) -> None:

@@ -1,14 +1,14 @@
 """contacts that may be one person
 
 Revision ID: 0012_identity
-Revises: 0010_sending
+Revises: 0011_heard
 """
 
 import sqlalchemy as sa
 from alembic import op
 
 revision = "0012_identity"
-down_revision = "0010_sending"
+down_revision = "0011_heard"
 branch_labels = None
 depends_on = None
 

@@ -1,6 +1,7 @@
 """Long work on lists, and what other rooms tell us about people."""
 
 import datetime as dt
+from collections.abc import Iterator
 from uuid import UUID
 
 from sqlalchemy import func, select
@@ -8,13 +9,15 @@ from sqlalchemy import func, select
 from clarion.base import clock, db
 from clarion.base.errors import ClarionError
 from clarion.base.words import speaking
+from clarion.messaging import heard
 from clarion.tenancy import people, preferences
-from clarion.tenancy.actor import SYSTEM_JOB
+from clarion.tenancy.actor import COMMAND, SYSTEM_JOB
 from clarion.tenancy.models import Account
-from clarion.tenancy.scope import account_scope
+from clarion.tenancy.scope import account_scope, system_scope
 from clarion.work.jobs import job, stopping
 from clarion_contacts import service
 from clarion_contacts.models import Import, Merge
+from clarion_contacts.records import Joining
 
 STALE = dt.timedelta(minutes=2)
 
@@ -110,6 +113,63 @@ def forget_merges() -> None:
     for account_id in accounts:
         with account_scope(account_id, SYSTEM_JOB), db.transaction():
             service.forget_merges()
+
+
+@job(queue="default", idempotent=True)
+def hear(inbound_id: UUID) -> None:
+    """Take what a person wrote as a step of a sign-up. Twice: a form asks once a day."""
+    if (said := heard.read(inbound_id)) is not None:
+        service.listen(said)
+
+
+@job(queue="default", idempotent=True)
+def settle_erasure(contact_id: UUID) -> None:
+    """Note that a request for erasure is done. Twice or late: it looks who is still there."""
+    service.note_erased(contact_id)
+
+
+@job(queue="default", idempotent=True, alone=True, system=True)
+def seal_consents() -> None:
+    """Seal what was written down since, account by account."""
+    with db.transaction():
+        accounts = service.accounts_with_loose()
+    for account_id in accounts:
+        with account_scope(account_id, SYSTEM_JOB), db.transaction():
+            service.seal()
+
+
+@job(queue="bulk", idempotent=True, alone=True, system=True)
+def tend_consents() -> None:
+    """Each night: end consent by age, compare copies with events, walk every chain."""
+    with db.transaction() as orm:
+        accounts = list(orm.scalars(select(Account.id)))
+    for account_id in accounts:
+        with account_scope(account_id, SYSTEM_JOB), db.transaction():
+            service.tend()
+
+
+def examine(
+    only: UUID | None, *, repair: bool
+) -> Iterator[tuple[UUID, service.Verdict, service.Compared]]:
+    """Seal, walk and compare by hand, account by account: for the command line."""
+    with system_scope(COMMAND), db.transaction() as orm:
+        accounts = [only] if only else list(orm.scalars(select(Account.id)))
+    for account_id in accounts:
+        with account_scope(account_id, COMMAND), db.transaction():
+            service.seal(window=None)
+            yield account_id, service.verify(), service.compare(repair=repair)
+
+
+@job(queue="default", idempotent=True, alone=True, system=True)
+def expire_joinings() -> None:
+    """Forget the addresses of who never confirmed, account by account."""
+    late = Joining.expires_at <= clock.now()
+    with db.transaction() as orm:
+        query = select(Joining.account_id).where(Joining.state == "pending", late)
+        accounts = list(orm.scalars(query.distinct()))
+    for account_id in accounts:
+        with account_scope(account_id, SYSTEM_JOB), db.transaction():
+            service.expire_joinings()
 
 
 @job(queue="default", idempotent=True, alone=True, system=True)

@@ -13,6 +13,7 @@ plugin = Plugin(
         Permission("view", "See contacts", roles=EVERYBODY),
         Permission("edit", "Add and change contacts, tags and consent", roles=EVERYBODY),
         Permission("import", "Import lists of contacts"),
+        Permission("consent", "Manage sign-up forms, topics and requests of people"),
         Permission("delete", "Delete contacts", sensitive=True),
     ),
     settings=(
@@ -21,6 +22,18 @@ plugin = Plugin(
             str,
             "",
             "Country of numbers without a country code, as two letters",
+        ),
+        Setting(
+            "consent_months",
+            int,
+            0,
+            "Consent ends after so many months without a message either way; 0: it does not",
+        ),
+        Setting(
+            "confirm_hours",
+            int,
+            48,
+            "Within so many hours a sign-up must be confirmed; then it is forgotten",
         ),
     ),
     nav=(
@@ -41,6 +54,15 @@ plugin = Plugin(
             keys="g u",
             section="Audience",
             order=41,
+        ),
+        NavItem(
+            "Consent",
+            icon="shield-check",
+            to="contacts.standing",
+            needs="view",
+            keys="g n",
+            section="Audience",
+            order=43,
         ),
         NavItem(
             "Duplicates",
@@ -68,6 +90,7 @@ def register_subscriptions() -> list[tuple[Any, Any]]:
         AddressResumed,
         AddressSuppressed,
         IdentityChanged,
+        MessageReceived,
     )
     from clarion_contacts import events, jobs
 
@@ -77,6 +100,8 @@ def register_subscriptions() -> list[tuple[Any, Any]]:
         (IdentityChanged, jobs.follow_number),
         (events.SearchRequested, jobs.find_duplicates),
         (events.ImportFinished, jobs.find_new_duplicates),
+        (MessageReceived, jobs.hear),
+        (events.ContactErased, jobs.settle_erasure),
         (events.CheckRequested, jobs.run_check),
         (events.ImportStarted, jobs.run_import),
         (events.UndoRequested, jobs.run_undo),
@@ -92,6 +117,9 @@ def register_schedule() -> list[tuple[str, str, Any]]:
         ("resume_imports", "* * * * *", jobs.resume_imports),
         ("find_duplicates", "17 3 * * *", jobs.find_all_duplicates),
         ("forget_merges", "41 * * * *", jobs.forget_merges),
+        ("seal_consents", "* * * * *", jobs.seal_consents),
+        ("tend_consents", "20 2 * * *", jobs.tend_consents),
+        ("expire_joinings", "*/10 * * * *", jobs.expire_joinings),
     ]
 
 
@@ -104,16 +132,50 @@ def register_personal_data() -> Any:
 
 @hookimpl
 def before_send(batch: Any) -> Any:
+    from sqlalchemy import union_all
+
     from clarion_contacts import service
 
-    return service.without_consent(batch)
+    return union_all(
+        service.without_consent(batch),
+        service.unproven(batch),
+        service.stopped_topics(batch),
+    )
+
+
+@hookimpl
+def register_commands() -> list[Any]:
+    """Add `clarion consent`: walk the chains of consent, compare the copies."""
+    import click
+
+    @click.command("consent")
+    @click.option("--account", type=click.UUID, help="Only this account.")
+    @click.option("--repair", is_flag=True, help="Put right what allows too much.")
+    def consent(account: Any, *, repair: bool) -> None:
+        """Check consent: is every chain whole, does every copy say what its events say.
+
+        Ends with 1 when something is wrong. The same runs every night.
+        """
+        from clarion_contacts import jobs
+
+        wrong = 0
+        for name, found, compared in jobs.examine(account, repair=repair):
+            click.echo(
+                f"{name}: {found.events} events ({found.erased} of erased people),"
+                f" {found.broken or 'whole'}; {compared.contacts} contacts,"
+                f" {compared.differing} differ, {compared.repaired} put right"
+            )
+            wrong += bool(found.broken) + (compared.differing > compared.repaired)
+        raise SystemExit(1 if wrong else 0)
+
+    return [consent]
 
 
 @hookimpl
 def render_slot(place: str, context: dict[str, Any]) -> str | None:
-    """Say on the overview what is left to do before the first campaign."""
-    if place == "ready":
-        from clarion_contacts import portal
+    """Say on the overview what is left to do, and what waits for somebody."""
+    from clarion_contacts import portal
 
+    if place == "ready":
         context["steps"].append(portal.ready())
-    return None
+    return portal.notices() if place == "notices" else None

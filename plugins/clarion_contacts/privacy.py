@@ -13,6 +13,8 @@ class PersonalData:
             "contacts_merge",
             "contacts_likeness",
             "contacts_consent",
+            "contacts_joining",
+            "contacts_request",
             "contacts_import",
             "contacts_import_row",
         )

@@ -9,7 +9,7 @@ TOP = Path(__file__).resolve().parents[2]
 PLUGINS = {p.name for p in (TOP / "plugins").glob("clarion_*") if p.is_dir()}
 CONFIG = tomllib.loads((TOP / "pyproject.toml").read_text())["tool"]["importlinter"]
 CONTRACTS = {c["name"].partition(".")[0]: c for c in CONFIG["contracts"]}
-FACES = ("models", "portal", "api", "jobs")
+FACES = ("models", "records", "portal", "api", "jobs")
 
 
 def names(layers):

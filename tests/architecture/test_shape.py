@@ -18,7 +18,7 @@ PYTHON = set(
         r"\w+",
         "__init__ plugin contract portal console api jobs simulator service transport provider onboarding"
         " privacy importing segments rendering blocks detectors signing answers wire models"
-        " events",
+        " records events",
     )
 )
 FOLDERS = {"migrations", "templates", "static", "translations", "tests", "__pycache__"}

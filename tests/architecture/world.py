@@ -63,6 +63,7 @@ def make_world(database, canary):
     sender_id = make_sender(tenant)
     with account_scope(tenant.id, tenant.actor):
         _people(world, content)
+        _consent(world, content, sender_id)
         _template(world, content)
         _import(world, content)
         world.ids["sender_id"] = sender_id
@@ -91,6 +92,24 @@ def _people(world, content):
         service.tag(made[:1], [f"tag {content}"])
         world.ids["tag_id"] = service.tags()[0].id
     world.ids["contact_ids"] = made
+
+
+def _consent(world, content, sender_id):
+    """A form people sign up with, a topic, and what somebody asked on their own page."""
+    from clarion_contacts import service
+
+    with db.transaction():
+        form = service.keep_signup(
+            name=content,
+            wording=f"I want messages from {world.canary} Ltd",
+            by_mail=True,
+            word=content[:40],
+            sender_id=sender_id,
+        )
+        topic = service.keep_topic(content, f"About {content}", [content])
+        service.ask(world.contact_ids[0], "copy", f"All of {content}")
+        (asked,) = service.requests()
+    world.ids |= {"signup_id": form.id, "topic_id": topic.id, "request_id": asked.id}
 
 
 def _template(world, content):

@@ -35,6 +35,8 @@ class Mail:
         subject: one line.
         body: plain text; lines end with one newline.
         language: tag of the words in it.
+        unsubscribe: address that ends such mails with one click (RFC 8058): answers a
+            POST, needs no cookie. For mails to the people an account writes to.
     """
 
     id: UUID
@@ -43,6 +45,7 @@ class Mail:
     body: str
     name: str = ""
     language: str = "en"
+    unsubscribe: str = ""
 
 
 def send(mail: Mail) -> None:
@@ -71,6 +74,9 @@ def build(mail: Mail) -> EmailMessage:
     message["Message-ID"] = f"<{mail.id}@{host}>"
     message["Content-Language"] = _line(mail.language)
     message["Auto-Submitted"] = "auto-generated"  # no out-of-office answers
+    if mail.unsubscribe:
+        message["List-Unsubscribe"] = f"<{_line(mail.unsubscribe)}>"
+        message["List-Unsubscribe-Post"] = "List-Unsubscribe=One-Click"
     message.set_content(mail.body)
     return message
 

@@ -16,6 +16,7 @@ from clarion.messaging import (
     countries,
     farewell,
     gauges,
+    heard,
     identifiers,
     identity,
     ledger,
@@ -200,9 +201,8 @@ def _silence(told: Sequence[tuple[Advance, StatusUpdate]]) -> None:
         people.append((contact_id, addresses, scope or "marketing"))
     _lock([address for _contact, addresses, _scope in people for address in addresses])
     for contact_id, addresses, scope in people:
-        suppression.suppress(
-            addresses, scope=scope, reason="provider_stop", contact_id=contact_id
-        )
+        reason = "block" if scope == "all" else "provider_stop"
+        suppression.suppress(addresses, scope=scope, reason=reason, contact_id=contact_id)
 
 
 def _bar(channel: Channel, told: Sequence[Advance]) -> None:
@@ -305,6 +305,7 @@ def _reply(reply: Inbound, sender_id: UUID | None) -> None:
             place=f"inbound_message.body:{new_id}",
             account_id=current_account(),
         ),
+        named=heard.seal_names(new_id, named),
         meaning=meaning,
         sent_at=reply.at,
     )

@@ -561,6 +561,10 @@ class InboundMessage(AccountBase):
     body: Mapped[bytes] = column(
         LargeBinary, pd="message.body", erase="shred", retention="message_body"
     )
+    # whoever wrote it, as the event named them: strangers are nobody's contact yet
+    named: Mapped[bytes | None] = column(
+        LargeBinary, pd="contact.phone", erase="shred", retention="message_body"
+    )
     meaning: Mapped[str] = column(String(12), pd=None, server_default="")
     sent_at: Mapped[dt.datetime] = column(Time, pd=None)
 

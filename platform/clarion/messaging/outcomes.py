@@ -46,8 +46,7 @@ def explain(state: str, reason: str = "", code: str = "") -> Words:
         reason: the stable name of the cause; empty when the state says it all.
         code: the provider's own code, shown where it helps.
 
-    A pair nobody has declared gets the words of its state, and the reason as it is: an
-    outcome is never hidden because we have no sentence for it.
+    A pair nobody has declared gets the words of its state, and the reason as it is.
     """
     row = REASONS.get((state, reason)) or STATES.get(state, _UNHEARD_OF)
     if (state, reason) not in REASONS and reason:
@@ -88,6 +87,9 @@ REASONS: Mapping[tuple[str, str], Row] = {
         _("There is no proof that they agreed to get marketing messages."),
         _("Ask them to agree; record it under Contacts, with where and when."),
         retry=True,
+    ),
+    ("suppressed", "topic_stopped"): Row(
+        _("Stopped this topic"), _("They stopped what this template is about."), NOTHING
     ),
     ("suppressed", "invalid_address"): Row(
         _("No usable number"),

@@ -37,7 +37,8 @@ def suppress(
     Args:
         addresses: (kind, value) pairs an event or a person named.
         scope: `marketing`, or `all`.
-        reason: stop, provider_stop, block, complaint, erasure, legal, manual, maybe.
+        reason: stop, provider_stop, block, complaint, unsubscribe, erasure, legal, manual,
+            maybe.
         contact_id: whose they are, when known; found by the addresses otherwise.
         until: when it ends by itself (a doubtful STOP pauses for a day), else never.
     """

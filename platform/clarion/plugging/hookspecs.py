@@ -97,7 +97,7 @@ def register_commands() -> "list[Any]":
     For     every loaded plugin
     Return  a list of click commands
     Must    import heavy modules inside the command
-    Used by clarion_whatsapp_cloud
+    Used by clarion_contacts, clarion_whatsapp_cloud
     """
     raise NotImplementedError
 

@@ -1,11 +1,11 @@
-"""Who acts: a person, staff, staff as a person, a job, a webhook, the command line."""
+"""Who acts: a person, staff, a job, a webhook, the command line, a contact by their link."""
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal
 from uuid import UUID
 
-Kind = Literal["person", "staff", "job", "webhook", "command", "nobody"]
+Kind = Literal["person", "staff", "job", "webhook", "command", "contact", "nobody"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,3 +67,5 @@ NOBODY = Actor("nobody")
 COMMAND = Actor("command", name="command line")
 SYSTEM_JOB = Actor("job", name="schedule")
 WEBHOOK = Actor("webhook", name="provider")
+CONTACT = Actor("contact", name="contact")
+"""Whom an account writes to, on a page of their own: no permission is theirs."""

@@ -117,7 +117,9 @@ def init_guard(app: Flask) -> CSRFProtect:
     app.session_interface = Patient(app.session_interface, lambda: login.Stored(None, {}))
     app.before_request(_possible)
     app.before_request(_from_us)
+    app.config["WTF_CSRF_CHECK_DEFAULT"] = False  # `_signed` asks for it, where one is due
     csrf = CSRFProtect(app)
+    app.before_request(lambda: _signed(csrf))
     app.before_request(_once)
     app.after_request(_private)
     app.jinja_env.globals["csrf_token"] = token
@@ -144,7 +146,10 @@ def known_hosts() -> list[str]:
 
 def token() -> str:
     """Return the token for forms. Pages without forms start no session for strangers."""
-    if not session and pages.guard_of(request.endpoint) in ("", "public_without_forms"):
+    guard = pages.guard_of(request.endpoint)
+    if guard == pages.WITHOUT_SESSION:
+        return ""
+    if not session and guard in ("", "public_without_forms"):
         return ""
     return str(generate_csrf())
 
@@ -163,7 +168,7 @@ def _from_us() -> None:
     Browsers say where a request comes from; what says nothing is no browser, and its
     token is still checked.
     """
-    if request.method in SAFE:
+    if request.method in SAFE or _without_session():
         return
     site = request.headers.get("Sec-Fetch-Site")
     origin = request.headers.get("Origin")
@@ -178,6 +183,17 @@ def _from_us() -> None:
         raise Forbidden(
             "cross_site", _("This came from another site, so nothing was done.")
         )
+
+
+def _signed(csrf: CSRFProtect) -> None:
+    """Ask for the token that is bound to the session, where there is one."""
+    if request.endpoint and not _without_session():
+        csrf.protect()
+
+
+def _without_session() -> bool:
+    """Say whether a page rests on its address alone: nobody's session can be misused."""
+    return pages.guard_of(request.endpoint) == pages.WITHOUT_SESSION
 
 
 def _once() -> None:
@@ -208,6 +224,10 @@ def _typed() -> Iterator[str]:
 
 def _private(response: Response) -> Response:
     """Keep pages of people out of every cache."""
+    if _without_session():  # the address is a key: it goes nowhere, and nothing is kept
+        response.headers["Cache-Control"] = "no-store"
+        response.headers["Referrer-Policy"] = "no-referrer"
+        response.headers["X-Robots-Tag"] = "noindex"
     if "Cache-Control" not in response.headers:
         response.headers["Cache-Control"] = "no-store" if session else "no-cache"
     return response

@@ -35,6 +35,7 @@ from clarion.tenancy.scope import current_actor
 # Any: a view takes what its address holds and returns what Flask can answer with
 View = Callable[..., Any]
 CHOOSE = "portal.choose"  # where a person without a chosen account goes
+WITHOUT_SESSION = "public_without_session"
 _ROWS = frozenset({"rowid"})  # what a list's ticked rows are called; always several
 
 
@@ -139,6 +140,15 @@ def public(view: View) -> View:
 def public_without_forms(view: View) -> View:
     """Let everybody in, and start no session for it: the page has no form."""
     return _marked(public(view), "public_without_forms")
+
+
+def public_without_session(view: View) -> View:
+    """Let everybody in by what the address says, and by nothing else.
+
+    Nothing of a session is read or started, so a form of such a page needs no token and
+    works with cookies refused; a mail provider's one-click POST comes in as well.
+    """
+    return _marked(public(view), WITHOUT_SESSION)
 
 
 def guard_of(endpoint: str | None) -> str:

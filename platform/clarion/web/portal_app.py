@@ -25,7 +25,7 @@ from clarion.tenancy.actor import Actor
 from clarion.tenancy.scope import account_scope, anonymous_scope, current_actor
 from clarion.web import guard, login
 from clarion.web.errors import init_errors
-from clarion.web.pages import Pages
+from clarion.web.pages import WITHOUT_SESSION, Pages, guard_of
 from clarion.web.restored import restored
 from clarion.web.themes import init_themes
 from clarion.web.ui import add_static, init_ui
@@ -51,7 +51,10 @@ class Portal(Flask):
 
     def dispatch_request(self) -> Response:
         """Run the view in one transaction; count it, if it may change something."""
-        if request.method not in guard.SAFE:
+        by_link = (
+            guard_of(request.endpoint) == WITHOUT_SESSION
+        )  # they have their own limits
+        if request.method not in guard.SAFE and not by_link:
             who = current_actor()
             limits.hit(WRITES, who.label if who.id else who.address)
         with db.transaction() as orm:

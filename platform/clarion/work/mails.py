@@ -29,7 +29,8 @@ def post(kind: str, to: str, *, name: str = "", language: str = "", **values: st
         to: e-mail address.
         name: of the person.
         language: whose words to use.
-        values: what this kind of mail says: `link` (a path of ours), `account`, `who` …
+        values: what this kind of mail says: `link` (a path of ours), `account`, `who` …;
+            `unsubscribe`, a path of ours, becomes the header of that name (RFC 8058).
     """
     if kind not in KINDS:
         raise LookupError(kind)
@@ -55,16 +56,21 @@ def unsealed(closed: str, letter: str) -> dict[str, str]:
 def send(letter: str, closed: str) -> None:
     """Write a mail in its reader's words and hand it over."""
     what = json.loads(crypto.unseal(base64.b64decode(closed), place=f"{PLACE}:{letter}"))
+    values = _links(what["values"])
+    ends = values.pop("unsubscribe", "")
     with speaking(what["language"] or None):
-        subject, paragraphs = KINDS[what["kind"]](**_links(what["values"]))
+        subject, paragraphs = KINDS[what["kind"]](**values)
         body = _body(what["name"], paragraphs)
     language = what["language"] or "en"
-    mail.send(mail.Mail(UUID(letter), what["to"], subject, body, what["name"], language))
+    mail.send(
+        mail.Mail(UUID(letter), what["to"], subject, body, what["name"], language, ends)
+    )
 
 
 def _links(values: dict[str, str]) -> dict[str, str]:
     base = settings().public_url
-    return {k: f"{base}{v}" if k == "link" else v for k, v in values.items()}
+    ours = ("link", "unsubscribe")
+    return {k: f"{base}{v}" if k in ours else v for k, v in values.items()}
 
 
 def _body(name: str, paragraphs: list[str]) -> str:
@@ -147,6 +153,33 @@ def _stopped(link: str, account: str, what: str, why: str, todo: str) -> Text:
     ]
 
 
+def _signing_up(link: str, account: str, wording: str, hours: str) -> Text:
+    return _("%(account)s: please confirm", account=account), [
+        _(
+            "Somebody, hopefully you, wants to get messages from %(account)s and gave this"
+            " address. They were shown these words:",
+            account=account,
+        ),
+        f"“{wording}”",
+        _(
+            "If that was you, open this page and confirm, within %(hours)s hours:",
+            hours=hours,
+        ),
+        link,
+        _(
+            "If it was not you, do nothing: you get no messages, and this address is forgotten."
+        ),
+    ]
+
+
+def _signed_up(link: str, account: str) -> Text:
+    return _("%(account)s: you are signed up", account=account), [
+        _("You confirmed that you want messages from %(account)s.", account=account),
+        _("Whenever you like, choose what you get, or stop everything, on this page:"),
+        link,
+    ]
+
+
 def _notice(link: str, subject: str, text: str) -> Text:
     return subject, [*text.split("\n\n"), link]
 
@@ -159,5 +192,7 @@ KINDS: Final[dict[str, Callable[..., Text]]] = {
     "password_changed": _password_changed,
     "new_device": _new_device,
     "stopped": _stopped,
+    "signing_up": _signing_up,
+    "signed_up": _signed_up,
     "notice": _notice,
 }

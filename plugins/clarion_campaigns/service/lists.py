@@ -58,7 +58,7 @@ def samples(check_id: UUID) -> dict[tuple[str, str], list[Sampled]]:
         for one in check.counts
     ]
     rows = db.session().execute(union_all(*some)).all() if some else []
-    who = contacts.cards([row.contact_id for row in rows])
+    who = contacts.labels([row.contact_id for row in rows])
     shown: dict[tuple[str, str], list[Sampled]] = {}
     for reason, note, contact_id, at in rows:
         name, phone = who.get(contact_id, ("", ""))
@@ -99,7 +99,7 @@ def lines(check_id: UUID, after: Cursor | None) -> tuple[list[list[str]], Cursor
             )
         )
     rows = db.session().execute(query).all()
-    who = contacts.cards([row.contact_id for row in rows])
+    who = contacts.labels([row.contact_id for row in rows])
     written = []
     for reason, note, contact_id, at in rows:
         name, phone = who.get(contact_id, ("", ""))

@@ -76,7 +76,7 @@ def why(draft_id: UUID, contact_id: UUID) -> Why:
     """
     access.require("campaigns.view")
     row = found(draft_id)
-    name, phone = contacts.cards([contact_id]).get(contact_id, ("", ""))
+    name, phone = contacts.labels([contact_id]).get(contact_id, ("", ""))
     message_id = _message_of(row, contact_id)
     if message_id is None and (told := _told(row, contact_id)) is not None:
         said, got, evidence = told

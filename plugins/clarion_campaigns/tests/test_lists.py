@@ -283,7 +283,7 @@ def test_a_budget_leaves_out_whom_it_does_not_cover(shop):
         with db.transaction():
             for one in rows(look(shop.draft())):
                 contacts.edit(one, contacts.Details(
-                    name="Ana Lima", phone=contacts.cards([one])[one][1], country="BR",
+                    name="Ana Lima", phone=contacts.labels([one])[one][1], country="BR",
                 ))  # fmt: skip
         draft = shop.draft()
         limited(draft, budget=350_000)
@@ -387,7 +387,7 @@ CHANGES = {
         one, contacts.Details(name="Ana", phone=f"+1212555{random.randrange(10**3, 10**4)}")
     ),
     "nameless": lambda one: contacts.edit(
-        one, contacts.Details(phone=contacts.cards([one])[one][1])
+        one, contacts.Details(phone=contacts.labels([one])[one][1])
     ),
     "nowhere": lambda one: contacts.edit(
         one, contacts.Details(name="Ana", email=f"{one.hex}@example.org")
@@ -412,7 +412,7 @@ def test_nobody_is_sent_to_who_was_not_on_the_list_shown(shop, at, seed):
     for one in list(listed):
         for kind in chance.sample(sorted(CHANGES), chance.choice((0, 0, 1, 2))):
             with db.transaction():
-                if contacts.cards([one]):
+                if contacts.labels([one]):
                     try:
                         with db.session().begin_nested():
                             CHANGES[kind](one)
@@ -431,7 +431,7 @@ def test_nobody_is_sent_to_who_was_not_on_the_list_shown(shop, at, seed):
             contacts.everyone(), service.get(draft.id).fillings, "marketing"
         ).subquery()
         may = set(orm.scalars(select(audience.c.contact_id).where(audience.c.reason == "")))
-        abroad = {one for one in may if contacts.cards([one])[one][1].startswith("+1212")}
+        abroad = {one for one in may if contacts.labels([one])[one][1].startswith("+1212")}
     assert sent_to == (shown & may) - abroad
     assert seen.reached == len(shown)
 

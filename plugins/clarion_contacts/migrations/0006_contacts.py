@@ -1,7 +1,7 @@
 """contacts that became one, and those that look alike
 
 Revision ID: 0006_contacts
-Revises: 0003_contacts
+Revises: 0005_contacts
 """
 
 import sqlalchemy as sa
@@ -9,7 +9,7 @@ from alembic import op
 from sqlalchemy.dialects import postgresql
 
 revision = "0006_contacts"
-down_revision = "0003_contacts"
+down_revision = "0005_contacts"
 branch_labels = None
 depends_on = None
 

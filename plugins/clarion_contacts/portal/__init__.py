@@ -1,7 +1,10 @@
-"""The customer's pages about people, tags and lists."""
+"""The customer's pages about people, tags and lists; and those of the people themselves."""
 
-from clarion_contacts.portal import identity, imports, people
+from clarion_contacts.portal import consent, identity, imports, people, public
+from clarion_contacts.portal.consent import notices
 from clarion_contacts.portal.forms import pages
 from clarion_contacts.portal.people import ready
 
-__all__ = ["identity", "imports", "pages", "people", "ready"]
+__all__ = [
+    "consent", "identity", "imports", "notices", "pages", "people", "public", "ready",
+]  # fmt: skip

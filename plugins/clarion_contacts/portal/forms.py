@@ -32,12 +32,18 @@ METHODS = {
     "inbound_message": lazy("By a message"),
     "import": lazy("With a list"),
     "team": lazy("By your team"),
+    "preferences": lazy("On their own page"),
+    "unsubscribe": lazy("By a link in a mail"),
+    "api": lazy("By your own system"),
+    "policy": lazy("By the rule of your account"),
 }
 ACTIONS = {
     "grant": lazy("Agreed"),
     "import_attested": lazy("Agreed, by an imported list"),
     "withdraw": lazy("Took it back"),
     "correct": lazy("Import taken back"),
+    "object": lazy("Objected"),
+    "expire": lazy("Ended by age"),
 }
 KINDS = {
     "phone": lazy("Phone number"),
@@ -139,6 +145,13 @@ class ConsentForm(Form):
     agreed_on = DateField(lazy("When?"), [Optional()])
     wording = TextAreaField(
         lazy("To which words?"), [NEEDED, Length(max=4_000)], description=lazy("Exactly.")
+    )
+    evidence = StringField(
+        lazy("What else proves it?"),
+        [Length(max=300)],
+        description=lazy(
+            "The number of the paper, or where the scan is kept. It is sealed."
+        ),
     )
 
 

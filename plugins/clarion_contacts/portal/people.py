@@ -154,8 +154,11 @@ def opt_in(contact_id: UUID) -> Any:
                 source=form.source.data,
                 wording=form.wording.data,
                 agreed_on=form.agreed_on.data,
+                evidence=form.evidence.data or "",
             )
             flash(_("Consent is on record."), "success")
+            for lacking in service.lint(form.wording.data):
+                flash(lacking, "warning")
             return redirect(url_for(".show", contact_id=contact_id))
     return make_response(_shown(contact_id, form, IdentifierForm(formdata=None)), 422)
 

@@ -15,11 +15,12 @@ from sqlalchemy import (
     cast,
     func,
     literal,
+    null,
     or_,
     select,
     update,
 )
-from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.dialects.postgresql import array, insert
 
 from clarion.base import db
 from clarion.messaging import identifiers
@@ -189,6 +190,7 @@ def _event(row: Import, contact: Any, action: Any, method: Any) -> dict[str, Any
         "import_id": ImportRow.import_id,
         "row_number": ImportRow.line,
         "file_digest": literal(row.file_digest),
+        "idxs": func.array_remove(array([ImportRow.idx, ImportRow.email_idx]), null()),
     }
 
 

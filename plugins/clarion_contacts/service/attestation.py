@@ -1,11 +1,16 @@
 """The question about consent that every list is asked: where, when, with which words."""
 
 import datetime as dt
+import hashlib
 
-from clarion.base import clock
-from clarion.base.errors import Invalid
+from sqlalchemy import func
+
+from clarion.base import clock, words
+from clarion.base.errors import Conflict, Invalid
 from clarion.base.words import Lazy, _, lazy
 from clarion.tenancy.scope import current_actor
+from clarion_contacts.models import Import
+from clarion_contacts.service.wordings import keep_wording
 
 SOURCES: dict[str, tuple[Lazy, Lazy]] = {
     "web_form": (lazy("A form on our web site"), lazy("Name the page or its address.")),
@@ -31,6 +36,35 @@ ATTESTATION = lazy(
     " I can show where, when and with which words, and that the list was not bought,"
     " rented or collected without asking them."
 )
+
+
+def state(row: Import, typed_name: str) -> None:
+    """Write on a list who stated what, when: the text itself is kept, in their language."""
+    text = str(ATTESTATION)
+    keep_wording(text)
+    row.attested_by = " ".join(typed_name.split())[:120] or current_actor().name
+    row.attested_at = func.clarion_now()
+    row.attestation_version = ATTESTATION_VERSION
+    row.attestation_digest = hashlib.sha256(text.encode()).digest()
+
+
+def require_current(row: Import) -> None:
+    """Refuse a list whose statement is missing, or of a text we do not use any more."""
+    if row.attested_at is None or row.attestation_version != ATTESTATION_VERSION:
+        raise Conflict("import_not_attested", _("Answer the question about consent first."))
+
+
+def text_of(digest: bytes) -> str:
+    """Return the present text somebody stated, by its digest; empty when it is another.
+
+    Texts are kept since they are; for a statement made before, this finds its words.
+    """
+    for language in words.languages():
+        with words.speaking(language):
+            text = str(ATTESTATION)
+        if hashlib.sha256(text.encode()).digest() == digest:
+            return text
+    return ""
 
 
 def refuse(

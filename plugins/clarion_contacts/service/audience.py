@@ -148,7 +148,7 @@ def places(
     return [(zone, country, n) for zone, country, n in db.session().execute(query)]
 
 
-def cards(contact_ids: Iterable[UUID]) -> dict[UUID, tuple[str, str]]:
+def labels(contact_ids: Iterable[UUID]) -> dict[UUID, tuple[str, str]]:
     """Say who people are, by id: name and number. Who is not there any more is missing."""
     query = select(Contact.id, Contact.name, func.coalesce(Contact.phone, "")).where(
         Contact.account_id == current_account(), Contact.id.in_(list(contact_ids))

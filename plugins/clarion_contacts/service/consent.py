@@ -1,30 +1,33 @@
 """Proof that people agreed: events that are added and never changed."""
 
 import datetime as dt
-import hashlib
 from typing import Any
 from uuid import UUID
 
 from sqlalchemy import Select, and_, func, select
-from sqlalchemy.dialects.postgresql import insert
 
-from clarion.base import clock, db
+from clarion.base import clock, crypto, db
 from clarion.base.errors import Conflict, Invalid
 from clarion.base.words import _
-from clarion.messaging import ledger, suppression
+from clarion.messaging import identifiers, ledger, suppression
 from clarion.messaging.models import Suppression
 from clarion.tenancy import access, audit
 from clarion.tenancy.scope import current_account
 from clarion.work import outbox
 from clarion_contacts.events import ContactOptedIn, ContactOptedOut
 from clarion_contacts.models import Consent, Contact, Wording
+from clarion_contacts.service.history import place_of
 from clarion_contacts.service.people import locked
+from clarion_contacts.service.wordings import LONGEST, keep_wording
 
 BY_HAND = ("web_form", "shop", "paper", "existing", "other")
-LONGEST_WORDING = 4_000
+LONGEST_EVIDENCE = 4_000
+LIFTED = ("stop", "maybe", "manual", "unsubscribe")
+"""What somebody takes back who signs up again by the number itself, and proves it."""
 
 audit.label("contacts.contact.opted_in", "Recorded a person's consent")
 audit.label("contacts.contact.opted_out", "Recorded that a person objects")
+audit.label("contacts.contact.complained", "Recorded a complaint")
 
 
 def opt_in(
@@ -35,17 +38,19 @@ def opt_in(
     wording: str,
     agreed_on: dt.date | None = None,
     purpose: str = "marketing",
+    evidence: str = "",
 ) -> UUID:
     """Record that a person agreed: how, where, when, and to which words.
 
-    Returns the id of the event. Raises `Conflict` for somebody who said STOP: only they
+    `evidence` is whatever else proves it: the number of a paper, where a scan is kept. It
+    is sealed. Returns the id of the event. Raises `Conflict` for somebody who said STOP: only they
     can take that back.
     """
     access.require("contacts.edit")
     ledger.lock_contacts([contact_id])
     contact = locked(contact_id)
     _check(method, source, wording, agreed_on)
-    if _silenced(contact):
+    if silenced(contact):
         raise Conflict(
             "contact_suppressed",
             _("This person said STOP. Only they can take that back, by writing START."),
@@ -60,7 +65,11 @@ def opt_in(
         wording_id=keep_wording(wording),
         agreed_on=agreed_on,
     )
-    _store(contact, event, "opted_in")
+    if said := evidence.strip()[:LONGEST_EVIDENCE]:
+        event.evidence = crypto.seal(
+            said, place=place_of(event.id), account_id=current_account()
+        )
+    store(contact, event, "opted_in")
     contact.updated_at = func.clarion_now()
     audit.record("contacts.contact.opted_in", contact, purpose=purpose, method=method)
     outbox.publish(ContactOptedIn(contact_id=contact.id, purpose=purpose))
@@ -104,10 +113,38 @@ def opt_out(contact_id: UUID, *, source: str = "") -> None:
         method="team",
         source=source.strip()[:300],
     )
-    _store(contact, event, "opted_out")
+    store(contact, event, "opted_out")
     contact.updated_at = func.clarion_now()
     audit.record("contacts.contact.opted_out", contact)
     suppression.suppress([], reason="manual", contact_id=contact.id)
+    outbox.publish(ContactOptedOut(contact_id=contact.id, purpose="marketing"))
+
+
+def complain(contact_id: UUID, *, source: str = "") -> None:
+    """Record that a person complained, by mail or to an authority: nothing reaches them.
+
+    Not even answers: the scope is everything, and nobody here can lift it.
+    """
+    access.require("contacts.edit")
+    ledger.lock_contacts([contact_id])
+    contact = locked(contact_id)
+    object_to(contact, method="team", source=source.strip()[:300] or "complaint")
+    contact.updated_at = func.clarion_now()
+    audit.record("contacts.contact.complained", contact)
+    suppression.suppress([], scope="all", reason="complaint", contact_id=contact.id)
+
+
+def object_to(contact: Contact, *, method: str, source: str) -> None:
+    """Write that a person objects to marketing; the caller holds their lock and suppresses."""
+    event = Consent(
+        id=db.new_id(),
+        contact_id=contact.id,
+        action="object",
+        purpose="marketing",
+        method=method,
+        source=source,
+    )
+    store(contact, event, "opted_out")
     outbox.publish(ContactOptedOut(contact_id=contact.id, purpose="marketing"))
 
 
@@ -116,10 +153,10 @@ def note_suppressed(contact_id: UUID, reason: str) -> None:
 
     Asks what is true now, so that being called twice or late changes nothing.
     """
-    contact = _maybe(contact_id)
+    contact = find_locked(contact_id)
     if contact is None or contact.consent != "opted_in" or reason == "maybe":
         return
-    if not _silenced(contact):
+    if not silenced(contact):
         return
     event = Consent(
         id=db.new_id(),
@@ -129,7 +166,7 @@ def note_suppressed(contact_id: UUID, reason: str) -> None:
         method="inbound_message",
         source=reason,
     )
-    _store(contact, event, "opted_out")
+    store(contact, event, "opted_out")
     outbox.publish(ContactOptedOut(contact_id=contact.id, purpose="marketing"))
 
 
@@ -138,8 +175,8 @@ def note_resumed(contact_id: UUID) -> None:
 
     Whoever never agreed has not agreed now. Asks what is true now, like `note_suppressed`.
     """
-    contact = _maybe(contact_id)
-    if contact is None or contact.consent != "opted_out" or _silenced(contact):
+    contact = find_locked(contact_id)
+    if contact is None or contact.consent != "opted_out" or silenced(contact):
         return
     had = select(Consent.wording_id).where(
         Consent.account_id == current_account(),
@@ -159,31 +196,24 @@ def note_resumed(contact_id: UUID) -> None:
         source="START",
         wording_id=last.wording_id,
     )
-    _store(contact, event, "opted_in")
+    store(contact, event, "opted_in")
     outbox.publish(ContactOptedIn(contact_id=contact.id, purpose="marketing"))
 
 
-def keep_wording(text: str) -> UUID:
-    """Store the words somebody agreed to, each text once; returns their id."""
-    said = text.strip()
-    digest = hashlib.sha256(said.encode()).digest()
-    row = insert(Wording).values(
-        id=db.new_id(), text=said, digest=digest, version=f"{clock.now():%Y-%m-%d}"
-    )
-    db.session().execute(row.on_conflict_do_nothing())
-    query = select(Wording.id).where(
-        Wording.account_id == current_account(), Wording.digest == digest
-    )
-    return db.session().execute(query).scalar_one()
+def store(contact: Contact, event: Consent, state: str) -> None:
+    """Add an event with every address known now; for marketing also the copy of it.
 
-
-def _store(contact: Contact, event: Consent, state: str) -> None:
-    """Add an event; for marketing also the copy of it that lists and audiences read."""
+    Lists and audiences read the copy. The caller holds the contact's lock.
+    """
     orm = db.session()
+    known = {one.idx for one in identifiers.of(contact.id)}
+    event.idxs = sorted(known | ({contact.phone_idx} if contact.phone_idx else set()))
     orm.add(event)
-    if event.purpose == "marketing":
-        contact.consent, contact.consent_id = state, event.id
-        contact.consent_at = clock.now()
+    of_all = event.topic_id is None and event.channel in (None, "whatsapp")
+    if event.purpose == "marketing" and of_all:
+        contact.consent = state
+        contact.consent_id = event.id if state != "none" else None
+        contact.consent_at = clock.now() if state != "none" else None
     orm.flush()
 
 
@@ -200,7 +230,7 @@ def _check(method: str, source: str, wording: str, agreed_on: dt.date | None) ->
         raise Invalid(
             "consent_wording", _("Write the words they agreed to."), field="wording"
         )
-    if len(wording) > LONGEST_WORDING:
+    if len(wording) > LONGEST:
         raise Invalid(
             "consent_wording_long",
             _("At most 4,000 letters: only the sentence they agreed to."),
@@ -210,7 +240,7 @@ def _check(method: str, source: str, wording: str, agreed_on: dt.date | None) ->
         raise Invalid("consent_date", _("This day has not come yet."), field="agreed_on")
 
 
-def _silenced(contact: Contact) -> bool:
+def silenced(contact: Contact) -> bool:
     """Ask the do-not-contact list about the person and the address messages go to."""
     query = suppression.contacts().where(Suppression.contact_id == contact.id)
     if db.session().scalar(select(query.exists())):
@@ -218,7 +248,8 @@ def _silenced(contact: Contact) -> bool:
     return bool(contact.phone) and suppression.is_suppressed("phone", contact.phone or "")
 
 
-def _maybe(contact_id: UUID) -> Contact | None:
+def find_locked(contact_id: UUID) -> Contact | None:
+    """Lock a contact if there is one; as `locked`, for who may be gone already."""
     ledger.lock_contacts([contact_id])
     query = select(Contact).where(
         Contact.account_id == current_account(), Contact.id == contact_id

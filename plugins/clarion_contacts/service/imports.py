@@ -15,20 +15,20 @@ from clarion.base import clock, db
 from clarion.base.errors import Conflict, Invalid
 from clarion.base.words import _
 from clarion.tenancy import access, audit
-from clarion.tenancy.scope import current_account, current_actor
+from clarion.tenancy.scope import current_account
 from clarion.work import outbox
 from clarion_contacts.events import CheckRequested, ImportStarted, UndoRequested
 from clarion_contacts.importing import guess_region, open_table
 from clarion_contacts.models import Import, ImportRow, Wording
 from clarion_contacts.service import uploads
 from clarion_contacts.service.attestation import (
-    ATTESTATION,
-    ATTESTATION_VERSION,
     refuse,
+    require_current,
+    state,
 )
-from clarion_contacts.service.consent import keep_wording
 from clarion_contacts.service.people import default_country
 from clarion_contacts.service.tags import key_of
+from clarion_contacts.service.wordings import keep_wording
 
 KEPT = dt.timedelta(hours=24)
 OPEN = ("uploaded", "matched", "attested", "checked", "failed")
@@ -147,12 +147,8 @@ def attest(
         refuse(source, place, agreed_on, wording, typed_name)
         row.consent_place, row.consent_on = place.strip()[:300], agreed_on
         row.wording_id = keep_wording(wording)
-    text = str(ATTESTATION)
     row.consent_source = source
-    row.attested_by = " ".join(typed_name.split())[:120] or current_actor().name
-    row.attested_at = func.clarion_now()
-    row.attestation_version = ATTESTATION_VERSION
-    row.attestation_digest = hashlib.sha256(text.encode()).digest()
+    state(row, typed_name)
     _back_to(row, "attested")
     audit.record("contacts.import.attested", row, source=source)
     return row
@@ -188,6 +184,7 @@ def start(import_id: UUID) -> Import:
     row = _locked(import_id)
     if row.state != "checked":
         raise Conflict("import_not_checked", _("This list is not ready to be imported."))
+    require_current(row)
     row.state, row.progress, row.problem = "importing", 0, ""
     row.started_at = row.beat_at = func.clarion_now()
     audit.record("contacts.import.started", row)

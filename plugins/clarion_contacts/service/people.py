@@ -29,8 +29,9 @@ from clarion.tenancy.scope import current_account
 from clarion.work import outbox
 from clarion_contacts import segments
 from clarion_contacts.events import ContactAdded, ContactErased
-from clarion_contacts.models import CONSENTS, Consent, Contact, Tag, Tagging, Wording
+from clarion_contacts.models import CONSENTS, Contact, Tag, Tagging
 from clarion_contacts.service import lineage
+from clarion_contacts.service.history import ConsentLine, history
 
 PAGE = 50
 COUNT_TO = 10_000
@@ -92,22 +93,6 @@ class Page:
     previous: UUID | None
     total: int
     more: bool
-
-
-@dataclass(frozen=True, slots=True)
-class ConsentLine:
-    """One event of a contact's consent, with the words they saw."""
-
-    action: str
-    purpose: str
-    method: str
-    source: str
-    agreed_on: dt.date | None
-    at: dt.datetime
-    by: str
-    wording: str
-    row_number: int | None
-    import_id: UUID | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -304,7 +289,7 @@ def show(contact_id: UUID) -> Shown:
         contact=contact,
         identifiers=identifiers.of(contact_id),
         tags=[(row.id, row.name) for row in db.session().execute(held)],
-        consents=_history(contact_id),
+        consents=history(contact_id),
         messages=_messages(contact_id),
         suppressed=_suppressed(contact),
     )
@@ -486,36 +471,6 @@ def _silenced() -> ColumnElement[bool]:
 
 
 # --- one person
-
-
-def _history(contact_id: UUID) -> list[ConsentLine]:
-    query = (
-        select(
-            Consent.action,
-            Consent.purpose,
-            Consent.method,
-            Consent.source,
-            Consent.agreed_on,
-            Consent.created_at,
-            Consent.created_by,
-            func.coalesce(Wording.text, ""),
-            Consent.row_number,
-            Consent.import_id,
-        )
-        .outerjoin(
-            Wording,
-            and_(
-                Wording.account_id == Consent.account_id, Wording.id == Consent.wording_id
-            ),
-        )
-        .where(
-            Consent.account_id == current_account(),
-            Consent.contact_id.in_(lineage.everyone(contact_id)),
-        )
-        .order_by(Consent.created_at.desc(), Consent.id.desc())
-        .limit(100)
-    )
-    return [ConsentLine(*row) for row in db.session().execute(query)]
 
 
 def _messages(contact_id: UUID) -> list[MessageLine]:

@@ -113,10 +113,28 @@ def unsafe_routes(app):
                 )
 
 
+BY_LINK = ("/contacts/join/", "/contacts/you/", "/contacts/stop/", "/contacts/decline/")
+"""Pages of people without an account: what they may is signed into the address."""
+
+
 def test_no_unsafe_route_takes_a_request_without_a_token(owner, apps):
     for path in unsafe_routes(apps.portal):
+        if path.startswith(BY_LINK):
+            continue
         owner.token = ""
         assert owner.send(path).status_code == 403, path
+
+
+def test_pages_by_link_rest_on_their_address_and_start_no_session(stranger, apps):
+    """A mail provider's one click comes without cookie and token, from anywhere."""
+    tried = [path for path in unsafe_routes(apps.portal) if path.startswith(BY_LINK)]
+    assert len(tried) > 5
+    for path in tried:
+        stranger.token = ""
+        answer = stranger.send(path, headers={"Sec-Fetch-Site": "cross-site"})
+        assert answer.status_code == 404, path  # as for every wrong link
+        assert "Set-Cookie" not in answer.headers, path
+        assert answer.headers["Cache-Control"] == "no-store"
 
 
 def test_no_unsafe_route_of_the_console_does_either(stranger, apps):
