@@ -13,6 +13,7 @@ from typing import Any
 HERE = Path(__file__).parent
 NAMES = (
     "startup", "dispatch", "webhooks", "pause", "fairness", "rate", "million",
+    "segments",
 )  # fmt: skip
 
 

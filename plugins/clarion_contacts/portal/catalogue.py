@@ -33,7 +33,7 @@ DAYS: Pairs = [
     ("between", lazy_gettext("is between")),
     ("last_days", lazy_gettext("is in the last … days")),
     ("next_days", lazy_gettext("is in the next … days")),
-    ("anniversary", lazy_gettext("has its day of the year in … days")),
+    ("anniversary", lazy_gettext("comes round in … days")),
 ]
 LAST: Pairs = [
     ("ever", lazy_gettext("ever")),
