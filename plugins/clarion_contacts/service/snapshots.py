@@ -111,8 +111,8 @@ def write_members(snapshot_id: UUID) -> int:
 
 def snapshots_of(segment_id: UUID) -> list[SnapshotLine]:
     """List a segment's snapshots, newest first."""
-    access.require("contacts.view")
-    query = _lines().where(Snapshot.segment_id == segment_id)
+    segment = get_segment(segment_id)
+    query = _lines().where(Snapshot.segment_id == segment.id)
     return [SnapshotLine(*row) for row in db.session().execute(query.limit(MOST))]
 
 
