@@ -7,7 +7,7 @@ does while somebody edits, and as often as SQL written by hand under the same ro
 answers must be equal. `count_p95_ms` is over all questions, `vs_hand_sql` the worst of
 them by medians.
 
-Then everybody is frozen into a snapshot. PostgreSQL has a gigabyte of buffers, as a
+Then everybody is frozen into a snapshot. PostgreSQL has two gigabytes of buffers, as a
 database of this size would; the embedded one's 128 MB are for a laptop.
 
 `BENCH_SEGMENTS` makes the population smaller; the size is among the figures.
@@ -34,7 +34,7 @@ def measure() -> dict[str, float]:
     """Load, ask, compare."""
     from clarion.base import servers
 
-    servers.CONFIGURATION["shared_buffers"] = "1GB"
+    servers.CONFIGURATION["shared_buffers"] = "2GB"
     with ground.prepared() as land:
         from clarion.boot import boot
         from clarion.testing.factories import make_account, make_sender
