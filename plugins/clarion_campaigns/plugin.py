@@ -87,11 +87,13 @@ def register_personal_data() -> Any:
 
 @hookimpl
 def render_slot(place: str, context: dict[str, Any]) -> str | None:
-    """Say what waits for somebody, and on a contact's page why they got what, or did not."""
-    from clarion_campaigns import portal
+    """Say what waits for somebody, where a segment is used, and why a person got what."""
+    from clarion_campaigns import portal, service
 
     if place == "contact":
         return portal.of_contact(context["contact_id"])
     if place == "ready":
         context["steps"].append(portal.ready())
+    if place == "segments":
+        service.note_uses(context)
     return portal.waiting() if place == "notices" else None

@@ -47,6 +47,15 @@ plugin = Plugin(
             order=40,
         ),
         NavItem(
+            "Segments",
+            icon="filter",
+            to="contacts.segments",
+            needs="view",
+            keys="g e",
+            section="Audience",
+            order=42,
+        ),
+        NavItem(
             "Import",
             icon="upload",
             to="contacts.imports",
@@ -105,6 +114,7 @@ def register_subscriptions() -> list[tuple[Any, Any]]:
         (events.CheckRequested, jobs.run_check),
         (events.ImportStarted, jobs.run_import),
         (events.UndoRequested, jobs.run_undo),
+        (events.SnapshotRequested, jobs.write_snapshot),
     ]
 
 
@@ -120,6 +130,7 @@ def register_schedule() -> list[tuple[str, str, Any]]:
         ("seal_consents", "* * * * *", jobs.seal_consents),
         ("tend_consents", "20 2 * * *", jobs.tend_consents),
         ("expire_joinings", "*/10 * * * *", jobs.expire_joinings),
+        ("resume_snapshots", "*/5 * * * *", jobs.resume_snapshots),
     ]
 
 

@@ -12,6 +12,7 @@ class PersonalData:
             "contacts_listing",
             "contacts_merge",
             "contacts_likeness",
+            "contacts_member",
             "contacts_consent",
             "contacts_joining",
             "contacts_request",

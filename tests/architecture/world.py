@@ -91,6 +91,10 @@ def _people(world, content):
             made.append(one.id)
         service.tag(made[:1], [f"tag {content}"])
         world.ids["tag_id"] = service.tags()[0].id
+        rule = {"op": "tag", "tag": str(world.tag_id)}
+        world.ids["segment_id"] = service.save_segment(rule, f"{content} segment").id
+        world.ids["snapshot_id"] = service.freeze(world.segment_id)
+        service.write_members(world.snapshot_id)
     world.ids["contact_ids"] = made
 
 

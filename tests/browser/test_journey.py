@@ -204,9 +204,42 @@ class Marina:
         keys.press("c")
         self.heading("Campaigns")
 
+    # --- a segment
+
+    def build_segment(self, name):
+        """Mostly by keys: the new rule has the focus, and the number follows."""
+        self.menu("Segments")
+        self.heading("Segments")
+        self.witness.look("none")
+        self.page.get_by_role("link", name="New segment").click()
+        self.heading("New segment")
+        self.witness.look()
+        self.fill(name=name)
+        self.page.get_by_label("What rule 1 asks").select_option(label="Phone number")
+        self.page.get_by_label("How rule 1 compares").select_option(label="is known")
+        count = self.page.locator("#people .big")
+        expect(count).to_be_visible()
+        everybody = number(count)
+        self.page.get_by_role("button", name="Add a rule").press("Enter")
+        expect(self.page.get_by_label("What rule 2 asks")).to_be_focused()
+        self.page.get_by_label("What rule 2 asks").select_option(label="Name")
+        self.page.get_by_label("Value of rule 2").fill("nobody is called so")
+        expect(count).to_have_text("0")
+        self.press("Put rule 2 into a group of its own")
+        expect(self.page.get_by_label("What rule 2.1 asks")).to_be_focused()
+        self.witness.look("nested")
+        self.press("Remove rule 2.1")
+        expect(count).to_have_text(f"{everybody:,}")
+        self.press("Save segment")
+        self.heading(name)
+        self.witness.look("saved")
+        self.menu("Segments")
+        expect(self.page.locator("main tbody .num").first).to_have_text(f"{everybody:,}")
+        self.witness.look()
+
     # --- a campaign
 
-    def prepare(self, name, template):
+    def prepare(self, name, template, segment=""):
         self.menu("Campaigns")
         self.heading("Campaigns")
         self.witness.look()
@@ -224,7 +257,10 @@ class Marina:
         self.witness.look()
         self.press("Save and continue")
         expect(self.page.get_by_text("Who gets it", exact=True)).to_be_visible()
-        self.witness.look()
+        if segment:
+            self.page.get_by_label("People", exact=True).select_option(label=segment)
+            expect(self.page.locator("#rail")).to_contain_text("Saved")
+        self.witness.look(segment)
         self.press("Save and continue")
         self.page.get_by_label("Filled with").select_option(label="First name")
         self.page.get_by_label("Text, or fallback").fill("friend")
@@ -376,6 +412,7 @@ def test_the_main_job(witness, product, browser, tmp_path, scheme):
     else:
         person.take_in(cut(tmp_path / "people.csv", 200), "180")
     person.write_template("spring_early_access")
+    person.build_segment("Has a number")
 
     person.jump()
     person.prepare(FIRST, "spring_early_access")
@@ -393,7 +430,7 @@ def test_the_main_job(witness, product, browser, tmp_path, scheme):
     person.hear_stop(stopped)
 
     person.allow_more()
-    person.prepare(SECOND, "spring_early_access")
+    person.prepare(SECOND, "spring_early_access", "Has a number")
     assert number(person.page.locator("#reached")) == reached - 1
     expect(person.page.locator("#rail")).to_contain_text("Said STOP")
     person.launch()

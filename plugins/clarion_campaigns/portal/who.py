@@ -29,7 +29,7 @@ from clarion.web.pages import fragment, needs
 from clarion_campaigns import service
 from clarion_campaigns.portal import plans
 from clarion_campaigns.portal.pages import pages
-from clarion_contacts import service as contacts
+from clarion_contacts import contract as contacts
 
 MILLION = 1_000_000
 

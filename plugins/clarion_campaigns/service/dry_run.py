@@ -38,7 +38,7 @@ from clarion_campaigns.service.drafts import (
     open_draft,
     view,
 )
-from clarion_contacts import service as contacts
+from clarion_contacts import contract as contacts
 from clarion_templates import service as templates
 
 AT_ONCE = 5_000

@@ -15,7 +15,7 @@ from clarion.tenancy.scope import current_account
 from clarion_campaigns.models import Check, Draft, Listed
 from clarion_campaigns.service import dry_run
 from clarion_campaigns.service.drafts import found
-from clarion_contacts import service as contacts
+from clarion_contacts import contract as contacts
 
 audit.label("campaigns.people.exported", "Downloaded who gets a campaign and who does not")
 

@@ -16,7 +16,7 @@ from clarion.tenancy.scope import current_account
 from clarion_campaigns.models import Check, Draft, Listed
 from clarion_campaigns.service import dry_run
 from clarion_campaigns.service.drafts import found
-from clarion_contacts import service as contacts
+from clarion_contacts import contract as contacts
 
 SHOWN = 10
 BEGUN = ("submitted", "scheduled", "starting", "launched")

@@ -1,7 +1,7 @@
 """consent that is chained, topics, sign-ups and requests
 
 Revision ID: 0005_contacts
-Revises: 0003_contacts
+Revises: 0004_contacts
 """
 
 from alembic import op
@@ -9,7 +9,7 @@ import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql
 
 revision = '0005_contacts'
-down_revision = '0003_contacts'
+down_revision = '0004_contacts'
 branch_labels = None
 depends_on = None
 
