@@ -76,3 +76,11 @@ class UndoRequested(Event):
 
     name: ClassVar[str] = "contacts.import.undo_requested"
     import_id: UUID
+
+
+@dataclass(frozen=True, slots=True)
+class BulkStarted(Event):
+    """Something is to be done with many people, or taken back."""
+
+    name: ClassVar[str] = "contacts.bulk.started"
+    bulk_id: UUID

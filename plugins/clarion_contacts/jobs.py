@@ -13,7 +13,7 @@ from clarion.tenancy.actor import SYSTEM_JOB
 from clarion.tenancy.scope import account_scope
 from clarion.work.jobs import job, stopping
 from clarion_contacts import service
-from clarion_contacts.models import Import
+from clarion_contacts.models import Bulk, Import
 
 STALE = dt.timedelta(minutes=2)
 
@@ -57,6 +57,22 @@ def run_undo(import_id: UUID) -> None:
     service.take_back(import_id)
 
 
+@job(queue="bulk", idempotent=True, alone=True)
+def run_bulk(bulk_id: UUID) -> None:
+    """Do something with many people, part by part, each in its own transaction."""
+    try:
+        while True:
+            with db.transaction():
+                if not service.step(bulk_id):
+                    return
+                if stopping():
+                    run_bulk.later(bulk_id)
+                    return
+    except ClarionError as refused:
+        with db.transaction():
+            service.fail_bulk(bulk_id, refused.text)
+
+
 @job(queue="default", idempotent=True)
 def mark_opted_out(contact_id: UUID, reason: str) -> None:
     """End a person's consent after a STOP. Twice or late: it looks at what is true now."""
@@ -80,6 +96,32 @@ def forget_uploads() -> None:
     for account_id in accounts:
         with account_scope(account_id, SYSTEM_JOB), db.transaction():
             service.forget()
+
+
+@job(queue="default", idempotent=True, alone=True, system=True)
+def forget_bulks() -> None:
+    """Forget exports and who was chosen for a bulk act after a day, account by account."""
+    with db.transaction() as orm:
+        query = select(Bulk.account_id).where(
+            Bulk.forgotten_at.is_(None), Bulk.expires_at < clock.now()
+        )
+        accounts = list(orm.scalars(query.distinct()))
+    for account_id in accounts:
+        with account_scope(account_id, SYSTEM_JOB), db.transaction():
+            service.forget_bulks()
+
+
+@job(queue="default", idempotent=True, alone=True, system=True)
+def resume_bulks() -> None:
+    """Ring again for bulk acts whose worker died: no sign of life for two minutes."""
+    with db.transaction() as orm:
+        query = select(Bulk.id, Bulk.account_id).where(
+            Bulk.state.in_(("running", "undoing")), Bulk.beat_at < clock.now() - STALE
+        )
+        lost = orm.execute(query).all()
+    for bulk_id, account_id in lost:
+        with account_scope(account_id, SYSTEM_JOB), db.transaction():
+            run_bulk.later(bulk_id)
 
 
 @job(queue="default", idempotent=True, alone=True, system=True)

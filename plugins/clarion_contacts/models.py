@@ -18,7 +18,7 @@ from sqlalchemy import (
     Uuid,
     text,
 )
-from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 from sqlalchemy.orm import Mapped
 
 from clarion.base.db import Wall, column
@@ -36,6 +36,10 @@ IMPORT_STATES = (
 )  # fmt: skip
 ROW_STATES = ("new", "changed", "same", "duplicate", "invalid", "suppressed")
 FIELD_KINDS = ("text", "number", "date", "choice", "yes_no")
+BULK_ACTIONS = (
+    "tag", "untag", "list", "unlist", "field", "opt_out", "delete", "export", "convert",
+)  # fmt: skip
+BULK_STATES = ("asked", "running", "done", "undoing", "undone", "failed")
 
 
 def _one_of(column_name: str, values: tuple[str, ...]) -> CheckConstraint:
@@ -67,6 +71,12 @@ class Contact(AccountBase):
         CheckConstraint("(phone IS NULL) = (phone_idx IS NULL)", name="phone_idx"),
         CheckConstraint("(consent = 'none') = (consent_id IS NULL)", name="consent_id"),
         _one_of("consent", CONSENTS),
+        Index(  # `attributes @> '{"key": value}'`; ranges are scanned: decision 0019
+            "ix_contacts_contact_attributes",
+            "attributes",
+            postgresql_using="gin",
+            postgresql_ops={"attributes": "jsonb_path_ops"},
+        ),
     )
     wall = Wall(kind="content")
 
@@ -163,6 +173,119 @@ class Listing(AccountBase):
     contact_id: Mapped[UUID] = column(Uuid, pd="contact.id")
     list_id: Mapped[UUID] = column(Uuid, pd=None)
     import_id: Mapped[UUID | None] = column(Uuid, pd=None)
+
+
+class View(AccountBase):
+    """A choice of people with a name: filters, order and columns of the list.
+
+    `owner` is who made it, as `created_by` says it; `shared` shows it to everybody.
+    """
+
+    __tablename__ = "contacts_view"
+    __table_args__ = (UniqueConstraint("account_id", "owner", "key"),)
+    wall = Wall(kind="content")
+
+    name: Mapped[str] = column(String(60), pd="account.content", log="ok")
+    key: Mapped[str] = column(String(80), pd=None)
+    owner: Mapped[str] = column(String(80), pd=None)
+    shared: Mapped[bool] = column(pd=None, server_default=text("false"))
+    # a filter can hold a name or a number somebody looked for
+    filters: Mapped[dict[str, Any]] = column(JSONB, pd="account.content")
+    columns: Mapped[list[str]] = column(JSONB, pd=None, server_default=text("'[]'"))
+
+
+class FirstView(AccountBase):
+    """With which view the list opens for one person."""
+
+    __tablename__ = "contacts_first_view"
+    __table_args__ = (
+        UniqueConstraint("account_id", "owner"),
+        ForeignKeyConstraint(
+            ["account_id", "view_id"],
+            ["contacts_view.account_id", "contacts_view.id"],
+            ondelete="CASCADE",
+        ),
+    )
+    wall = Wall(kind="content")
+    owner_unique = False
+
+    owner: Mapped[str] = column(String(80), pd=None)
+    view_id: Mapped[UUID] = column(Uuid, pd=None)
+
+
+class Bulk(AccountBase):
+    """Something done with many people at once; who they are was frozen when it was asked.
+
+    `arguments` say what (a tag, a value), `filters` how they were chosen. Forgotten after
+    a day, with the files that an export made.
+    """
+
+    __tablename__ = "contacts_bulk"
+    __table_args__ = (
+        _one_of("action", BULK_ACTIONS),
+        _one_of("state", BULK_STATES),
+        Index("ix_contacts_bulk_state", "state", "expires_at"),
+    )
+    wall = Wall(
+        kind="content",
+        system=(
+            "SELECT (id, account_id, state, beat_at, created_at, expires_at, forgotten_at)",
+        ),
+    )
+
+    action: Mapped[str] = column(String(8), pd=None)
+    arguments: Mapped[dict[str, Any]] = column(
+        JSONB, pd="contact.attribute", retention="upload", server_default=text("'{}'")
+    )
+    filters: Mapped[dict[str, Any]] = column(
+        JSONB, pd="account.content", server_default=text("'{}'")
+    )
+    state: Mapped[str] = column(String(8), pd=None, server_default="asked")
+    problem: Mapped[str] = column(String(400), pd=None, server_default="")
+    total: Mapped[int] = column(Integer, pd=None, server_default="0")
+    progress: Mapped[int] = column(Integer, pd=None, server_default="0")
+    changed: Mapped[int] = column(Integer, pd=None, server_default="0")
+    beat_at: Mapped[dt.datetime | None] = column(Time, pd=None)
+    finished_at: Mapped[dt.datetime | None] = column(Time, pd=None)
+    expires_at: Mapped[dt.datetime] = column(Time, pd=None)
+    forgotten_at: Mapped[dt.datetime | None] = column(Time, pd=None)
+
+
+class BulkPart(AccountBase):
+    """A thousand of the people of one bulk act: done or not, and whom it changed.
+
+    `body` is their piece of an exported file, sealed.
+    """
+
+    __tablename__ = "contacts_bulk_part"
+    __table_args__ = (
+        UniqueConstraint("account_id", "bulk_id", "number"),
+        ForeignKeyConstraint(
+            ["account_id", "bulk_id"],
+            ["contacts_bulk.account_id", "contacts_bulk.id"],
+            ondelete="CASCADE",
+        ),
+    )
+    wall = Wall(kind="content")
+    owner_unique = False
+
+    bulk_id: Mapped[UUID] = column(Uuid, pd=None)
+    number: Mapped[int] = column(Integer, pd=None)
+    contact_ids: Mapped[list[UUID]] = column(
+        ARRAY(Uuid), pd="contact.id", retention="upload"
+    )
+    changed_ids: Mapped[list[UUID] | None] = column(
+        ARRAY(Uuid), pd="contact.id", retention="upload"
+    )
+    body: Mapped[bytes | None] = column(
+        LargeBinary,
+        pd="contact.list",
+        export=False,
+        erase="shred",
+        retention="upload",
+        deferred=True,
+    )
+    done: Mapped[bool] = column(pd=None, server_default=text("false"))
 
 
 class Tag(AccountBase):

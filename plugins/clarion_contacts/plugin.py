@@ -11,9 +11,12 @@ plugin = Plugin(
     title="Contacts",
     permissions=(
         Permission("view", "See contacts", roles=EVERYBODY),
-        Permission("edit", "Add and change contacts, tags and consent", roles=EVERYBODY),
+        Permission(
+            "edit", "Add and change contacts, lists, fields and consent", roles=EVERYBODY
+        ),
         Permission("import", "Import lists of contacts"),
         Permission("delete", "Delete contacts", sensitive=True),
+        Permission("export", "Export contacts as a file", sensitive=True),
     ),
     settings=(
         Setting(
@@ -32,6 +35,15 @@ plugin = Plugin(
             keys="g o",
             section="Audience",
             order=40,
+        ),
+        NavItem(
+            "Lists",
+            icon="list",
+            to="contacts.lists",
+            needs="view",
+            keys="g l",
+            section="Audience",
+            order=42,
         ),
         NavItem(
             "Import",
@@ -64,6 +76,7 @@ def register_subscriptions() -> list[tuple[Any, Any]]:
         (events.CheckRequested, jobs.run_check),
         (events.ImportStarted, jobs.run_import),
         (events.UndoRequested, jobs.run_undo),
+        (events.BulkStarted, jobs.run_bulk),
     ]
 
 
@@ -74,6 +87,8 @@ def register_schedule() -> list[tuple[str, str, Any]]:
     return [
         ("forget_uploads", "*/10 * * * *", jobs.forget_uploads),
         ("resume_imports", "* * * * *", jobs.resume_imports),
+        ("forget_bulks", "*/10 * * * *", jobs.forget_bulks),
+        ("resume_bulks", "* * * * *", jobs.resume_bulks),
     ]
 
 

@@ -10,6 +10,8 @@ class PersonalData:
             "contacts_contact",
             "contacts_tagging",
             "contacts_listing",
+            "contacts_bulk",
+            "contacts_bulk_part",
             "contacts_consent",
             "contacts_import",
             "contacts_import_row",

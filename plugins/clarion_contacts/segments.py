@@ -10,12 +10,24 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Text, and_, cast, false, func, not_, or_, select, true
+from sqlalchemy import (
+    ColumnElement,
+    Numeric,
+    Text,
+    and_,
+    cast,
+    false,
+    func,
+    not_,
+    or_,
+    select,
+    true,
+)
 
 from clarion.base.errors import Invalid
 from clarion.base.words import _
 from clarion.messaging.models import Message
-from clarion_contacts.models import Contact, Tagging
+from clarion_contacts.models import Contact, Listing, Tagging
 
 Rule = Mapping[str, Any]
 DEEPEST, LARGEST = 10, 200
@@ -115,6 +127,8 @@ def _compiled(rule: Any, budget: _Budget, depth: int) -> ColumnElement[bool]:
         return _tagged(rule.get("tag"))
     if op == "outcome":
         return _failed(rule.get("campaign"), rule.get("reason"))
+    if op in _LEAVES:
+        return _LEAVES[op](rule)
     if op not in ("and", "or", "not") or not isinstance(parts, list):
         raise _strange()
     inner = [_compiled(part, budget, depth + 1) for part in parts]
@@ -156,6 +170,49 @@ def _failed(campaign: Any, reason: Any) -> ColumnElement[bool]:
     )
     american = and_(Contact.phone.startswith("+1"), Contact.country.in_(("", "US")))
     return and_(Contact.id.in_(theirs), not_(american))
+
+
+def _listed(rule: Rule) -> ColumnElement[bool]:
+    theirs = select(Listing.contact_id).where(
+        Listing.account_id == func.clarion_account(), Listing.list_id == UUID(rule["list"])
+    )
+    return Contact.id.in_(theirs)
+
+
+def _imported(rule: Rule) -> ColumnElement[bool]:
+    return Contact.import_id == UUID(rule["import"])
+
+
+def _field(rule: Rule) -> ColumnElement[bool]:
+    name, test, value = rule["field"], rule["test"], rule.get("value")
+    if name == "country":
+        return Contact.country == value
+    key = name.removeprefix(ATTRIBUTE)
+    has = Contact.attributes.has_key(key)
+    if test in ("filled", "empty"):
+        return has if test == "filled" else not_(has)
+    if test in ("is", "yes", "no"):
+        said = value if test == "is" else test == "yes"
+        return Contact.attributes.contains({key: said})
+    text: Any = func.jsonb_extract_path_text(Contact.attributes, _text(key))
+    left: Any = cast(text, Numeric) if rule["kind"] == "number" else text
+    right: Any = value if rule["kind"] == "number" else _text(str(value))
+    found = {
+        "is_not": lambda: left != right,
+        "contains": lambda: text.icontains(str(value), autoescape=True),
+        "starts": lambda: text.istartswith(str(value), autoescape=True),
+        "on": lambda: left == right,
+        "before": lambda: left < right,
+        "after": lambda: left > right,
+        "ge": lambda: left >= right,
+        "le": lambda: left <= right,
+        "gt": lambda: left > right,
+        "lt": lambda: left < right,
+    }[test]()
+    return func.coalesce(found, false())
+
+
+_LEAVES = {"list": _listed, "import": _imported, "field": _field}
 
 
 def _text(value: str) -> ColumnElement[str]:

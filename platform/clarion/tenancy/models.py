@@ -11,6 +11,7 @@ from sqlalchemy import (
     ForeignKey,
     ForeignKeyConstraint,
     Identity,
+    Index,
     LargeBinary,
     String,
     UniqueConstraint,
@@ -277,6 +278,15 @@ class AuditEntry(Base):
     """One deed, signed when written, never changed. Both names under impersonation."""
 
     __tablename__ = "audit_entry"
+    __table_args__ = (
+        Index(  # what was done with one thing
+            "ix_audit_entry_row",
+            "account_id",
+            "row",
+            "at",
+            postgresql_where=text("row IS NOT NULL"),
+        ),
+    )
     wall = Wall(
         kind="operational",
         app=("SELECT", "INSERT"),
