@@ -133,8 +133,9 @@ def render_slot(place: str, context: "dict[str, Any]") -> "str | None":
     """Draw something of one's own on a page of another.
 
     When    while a page is drawn; places: `overview`, `notices` (on top of the overview, for
-            what waits for somebody), `contact`, `campaign`, and `ready`, where one appends
-            steps to `context["steps"]` and draws nothing
+            what waits for somebody), `contact`, `contact_campaigns` (on a contact's page,
+            with `contact_id`: why they got a campaign or not), `campaign`, and `ready`,
+            where one appends steps to `context["steps"]` and draws nothing
     For     plugins the account has switched on
     Return  markup made by a template, or `None`
     Must    be quick; what raises draws nothing and is logged

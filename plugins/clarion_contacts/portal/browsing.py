@@ -1,6 +1,7 @@
 """The list of people: filters, order, columns and saved views, all of them in its address."""
 
 import json
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Any
 from uuid import UUID
@@ -105,7 +106,7 @@ def index() -> str:
         tags=service.tag_names(),
         lists=service.list_names(),
         countries=countries(),
-        known_columns=COLUMNS,
+        known_columns={key: str(title) for key, title in COLUMNS.items()},
         sorts=SORTS,
         states=STATES,
         tests=TESTS,
@@ -183,9 +184,7 @@ def read(views: list[Saved]) -> Asked:
     if view is None and not said and not args.get("view"):
         view = next((one for one in views if one.first), None)
     sort = next((one for one in service.SORTS if one == args.get("sort")), None)
-    columns = tuple(
-        one for one in args.getlist("col") if one in COLUMNS or one.startswith(OWN)
-    )[:12]
+    columns = _known(args.getlist("col"))
     if view is not None and not said:
         return Asked(
             view.filters,
@@ -226,11 +225,15 @@ def _filters() -> Filters:
     )
 
 
-def _posted() -> tuple[Filters, Sort, list[str]]:
+def _posted() -> tuple[Filters, Sort, tuple[str, ...]]:
     form = request.form
     sort: Sort = next((one for one in service.SORTS if one == form.get("sort")), "newest")
-    columns = [one for one in form.get("columns", "").split("\n") if one]
+    columns = _known(form.get("columns", "").splitlines())
     return chosen_of(form.get("chosen", "")), sort, columns
+
+
+def _known(columns: Iterable[str]) -> tuple[str, ...]:
+    return tuple(one for one in columns if one in COLUMNS or one.startswith(OWN))[:12]
 
 
 def chosen_of(said: str) -> Filters:

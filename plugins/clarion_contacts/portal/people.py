@@ -113,7 +113,7 @@ def put_tag(contact_id: UUID) -> Any:
     name = request.form.get("name", "")
     if name.strip():
         service.tag([contact_id], [name])
-    return _sorted_anew(contact_id)
+    return _sorted_anew(contact_id, again=True)
 
 
 @pages.post("/<uuid:contact_id>/tags/<uuid:tag_id>/remove")
@@ -144,8 +144,11 @@ def take_off_list(contact_id: UUID, list_id: UUID) -> Any:
     return _sorted_anew(contact_id)
 
 
-def _sorted_anew(contact_id: UUID) -> Any:
-    """Answer the tags and lists as they are now; the whole page without JavaScript."""
+def _sorted_anew(contact_id: UUID, *, again: bool = False) -> Any:
+    """Answer the tags and lists as they are now; the whole page without JavaScript.
+
+    `again`: the next tag can be typed at once.
+    """
     if not is_fragment():
         return redirect(url_for(".show", contact_id=contact_id))
     view = service.show(contact_id)
@@ -156,6 +159,7 @@ def _sorted_anew(contact_id: UUID) -> Any:
         all_tags=service.tag_names(),
         all_lists=service.list_names(),
         may_edit=True,
+        again=again,
     )
 
 

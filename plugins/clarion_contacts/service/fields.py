@@ -174,7 +174,7 @@ def change_field(
     said, options = _checked(title, kind, choices)
     moved = 0
     if (kind, options) != (field.kind, list(field.choices)):
-        moved = _turn_over(field, kind, options, aside=aside)
+        moved = _turn_over(field, said, kind, options, aside=aside)
     field.title, field.kind, field.choices = said, kind, options
     db.session().flush()
     audit.record("contacts.field.changed", field, kind=kind, aside=moved)
@@ -284,7 +284,9 @@ def key_of(title: str, taken: set[str]) -> str:
 # --- values, all at once
 
 
-def _turn_over(field: Field, kind: str, choices: list[str], *, aside: bool) -> int:
+def _turn_over(
+    field: Field, title: str, kind: str, choices: list[str], *, aside: bool
+) -> int:
     value = _text_of(field.key)
     misfit = not_(_fitting(kind, choices, value))
     query = select(func.count()).select_from(Contact).where(_having(field.key), misfit)
@@ -296,18 +298,17 @@ def _turn_over(field: Field, kind: str, choices: list[str], *, aside: bool) -> i
             field="kind",
         )
     if count:
-        _move_aside(field, misfit, value)
+        _move_aside(field, title, misfit, value)
     if kind != field.kind:
         _convert(field.key, kind, value)
     return count
 
 
-def _move_aside(field: Field, misfit: ColumnElement[bool], value: Any) -> None:
+def _move_aside(field: Field, title: str, misfit: ColumnElement[bool], value: Any) -> None:
     """Put values that do not fit into a text field of their own."""
     others = {one.key for one in known()} | set(unknown_keys())
-    title = _("%(title)s (before)", title=field.title)[:LONGEST_TITLE]
     key = key_of(f"{field.key}_before", others)
-    _made(key, title, "text", [])
+    _made(key, _("%(title)s (before)", title=title)[:LONGEST_TITLE], "text", [])
     without = Contact.attributes.op("-")(cast(field.key, Text))
     beside = func.jsonb_build_object(cast(key, Text), value)
     db.session().execute(
