@@ -10,6 +10,7 @@ class PersonalData:
             "contacts_contact",
             "contacts_tagging",
             "contacts_listing",
+            "contacts_member",
             "contacts_consent",
             "contacts_import",
             "contacts_import_row",

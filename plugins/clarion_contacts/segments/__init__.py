@@ -1,0 +1,31 @@
+"""Rules that choose people, and the one compiler that makes SQL conditions of them.
+
+`rules` reads and checks a tree, `compiling` writes it as an expression over `Contact`.
+"""
+
+from clarion_contacts.segments.compiling import condition
+from clarion_contacts.segments.filling import ATTRIBUTE, PLAIN, Filling, value_of
+from clarion_contacts.segments.rules import (
+    Rule,
+    by_tags,
+    everyone,
+    nobody,
+    parse,
+    references,
+    tags_in,
+)
+
+__all__ = [
+    "ATTRIBUTE",
+    "PLAIN",
+    "Filling",
+    "Rule",
+    "by_tags",
+    "condition",
+    "everyone",
+    "nobody",
+    "parse",
+    "references",
+    "tags_in",
+    "value_of",
+]
