@@ -76,3 +76,11 @@ class UndoRequested(Event):
 
     name: ClassVar[str] = "contacts.import.undo_requested"
     import_id: UUID
+
+
+@dataclass(frozen=True, slots=True)
+class SnapshotRequested(Event):
+    """A segment is to be frozen."""
+
+    name: ClassVar[str] = "contacts.snapshot.requested"
+    snapshot_id: UUID

@@ -13,7 +13,7 @@ from clarion.tenancy.actor import SYSTEM_JOB
 from clarion.tenancy.scope import account_scope
 from clarion.work.jobs import job, stopping
 from clarion_contacts import service
-from clarion_contacts.models import Import
+from clarion_contacts.models import Import, Snapshot
 
 STALE = dt.timedelta(minutes=2)
 
@@ -57,6 +57,12 @@ def run_undo(import_id: UUID) -> None:
     service.take_back(import_id)
 
 
+@job(queue="bulk", idempotent=True)
+def write_snapshot(snapshot_id: UUID) -> None:
+    """Write down who is in a snapshot, all or nothing."""
+    service.write_members(snapshot_id)
+
+
 @job(queue="default", idempotent=True)
 def mark_opted_out(contact_id: UUID, reason: str) -> None:
     """End a person's consent after a STOP. Twice or late: it looks at what is true now."""
@@ -94,3 +100,16 @@ def resume_imports() -> None:
     for import_id, account_id, state in lost:
         with account_scope(account_id, SYSTEM_JOB), db.transaction():
             running[state].later(import_id)
+
+
+@job(queue="default", idempotent=True, alone=True, system=True)
+def resume_snapshots() -> None:
+    """Ring again for snapshots whose worker died: not written after some minutes."""
+    with db.transaction() as orm:
+        query = select(Snapshot.id, Snapshot.account_id).where(
+            Snapshot.frozen_at.is_(None), Snapshot.created_at < clock.now() - 5 * STALE
+        )
+        lost = orm.execute(query).all()
+    for snapshot_id, account_id in lost:
+        with account_scope(account_id, SYSTEM_JOB), db.transaction():
+            write_snapshot.later(snapshot_id)

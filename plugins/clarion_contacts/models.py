@@ -192,7 +192,7 @@ class Snapshot(AccountBase):
         Index("ix_contacts_snapshot_segment", "account_id", "segment_id"),
         CheckConstraint("(people IS NULL) = (frozen_at IS NULL)", name="frozen_at"),
     )
-    wall = Wall(kind="content")
+    wall = Wall(kind="content", system=("SELECT (id, account_id, created_at, frozen_at)",))
 
     segment_id: Mapped[UUID] = column(Uuid, pd=None, to="contacts_segment")
     name: Mapped[str] = column(String(80), pd="account.content", log="ok")

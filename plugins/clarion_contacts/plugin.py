@@ -34,6 +34,15 @@ plugin = Plugin(
             order=40,
         ),
         NavItem(
+            "Segments",
+            icon="filter",
+            to="contacts.segments",
+            needs="view",
+            keys="g e",
+            section="Audience",
+            order=42,
+        ),
+        NavItem(
             "Import",
             icon="upload",
             to="contacts.imports",
@@ -64,6 +73,7 @@ def register_subscriptions() -> list[tuple[Any, Any]]:
         (events.CheckRequested, jobs.run_check),
         (events.ImportStarted, jobs.run_import),
         (events.UndoRequested, jobs.run_undo),
+        (events.SnapshotRequested, jobs.write_snapshot),
     ]
 
 
@@ -74,6 +84,7 @@ def register_schedule() -> list[tuple[str, str, Any]]:
     return [
         ("forget_uploads", "*/10 * * * *", jobs.forget_uploads),
         ("resume_imports", "* * * * *", jobs.resume_imports),
+        ("resume_snapshots", "*/5 * * * *", jobs.resume_snapshots),
     ]
 
 

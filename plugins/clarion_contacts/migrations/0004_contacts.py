@@ -7,7 +7,6 @@ Revises: 0003_contacts
 from alembic import op
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql
-from sqlalchemy.dialects import postgresql
 
 revision = '0004_contacts'
 down_revision = '0003_contacts'
@@ -54,9 +53,11 @@ def upgrade() -> None:
     sa.UniqueConstraint('account_id', 'id', name=op.f('uq_contacts_snapshot_account_id_id'))
     )
     op.execute('GRANT SELECT, INSERT, UPDATE, DELETE ON contacts_snapshot TO clarion_app')
+    op.execute('GRANT SELECT (id, account_id, created_at, frozen_at) ON contacts_snapshot TO clarion_system')
     op.execute('ALTER TABLE contacts_snapshot ENABLE ROW LEVEL SECURITY')
     op.execute('ALTER TABLE contacts_snapshot FORCE ROW LEVEL SECURITY')
     op.execute('CREATE POLICY app ON contacts_snapshot TO clarion_app USING (account_id = (SELECT clarion_account())) WITH CHECK (account_id = (SELECT clarion_account()))')
+    op.execute('CREATE POLICY system ON contacts_snapshot TO clarion_system USING (true) WITH CHECK (true)')
     op.create_index('ix_contacts_snapshot_segment', 'contacts_snapshot', ['account_id', 'segment_id'], unique=False)
     op.create_table('contacts_member',
     sa.Column('id', sa.Uuid(), nullable=False),

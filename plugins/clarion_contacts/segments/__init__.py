@@ -3,7 +3,7 @@
 `rules` reads and checks a tree, `compiling` writes it as an expression over `Contact`.
 """
 
-from clarion_contacts.segments.compiling import condition
+from clarion_contacts.segments.compiling import MOST_SEGMENTS, ROOM, condition
 from clarion_contacts.segments.filling import ATTRIBUTE, PLAIN, Filling, value_of
 from clarion_contacts.segments.rules import (
     Rule,
@@ -17,7 +17,9 @@ from clarion_contacts.segments.rules import (
 
 __all__ = [
     "ATTRIBUTE",
+    "MOST_SEGMENTS",
     "PLAIN",
+    "ROOM",
     "Filling",
     "Rule",
     "by_tags",

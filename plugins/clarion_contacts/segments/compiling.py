@@ -6,6 +6,8 @@ true or false and never NULL, which is what makes that exact.
 """
 
 import hashlib
+import json
+import typing
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any, TypeGuard
@@ -15,11 +17,9 @@ from sqlalchemy import (
     BigInteger,
     ColumnElement,
     Date,
-    Numeric,
     Select,
     Text,
     and_,
-    case,
     cast,
     exists,
     false,
@@ -29,8 +29,8 @@ from sqlalchemy import (
     or_,
     select,
     true,
-    union_all,
 )
+from sqlalchemy.dialects.postgresql import JSONPATH
 from sqlalchemy.orm import aliased
 
 from clarion.base import db
@@ -73,7 +73,7 @@ ROOM = "64MB"
 """Memory for each hash of ids, when a rule needs ids of people on hand in one piece."""
 
 
-class Missing(Exception):  # noqa: N818 -- an answer, never shown
+class Missing(Exception):
     """A rule speaks of a segment that is gone, or of itself."""
 
 
@@ -129,20 +129,8 @@ class Compiler:
             return and_(true(), *parts)
         if len(node.of) == 1:
             return self._write(node.of[0], turned=inner, top=top)
-        if not inner and (union := self._union(node)) is not None:
-            return self._among(union, turned=False, top=top)
         parts = [self._write(one, turned=inner, top=False) for one in node.of]
         return or_(false(), *parts)
-
-    def _union(self, node: Group) -> Select[Any] | None:
-        """Gather who is in any of several sets of ids, if that is all a group asks."""
-        if any(_settled(one) for one in node.of):
-            return None
-        found = [self._chosen(one) for one in node.of]
-        several = [one for one in found if one is not None]
-        if len(several) < 2 or len(several) < len(found):  # noqa: PLR2004
-            return None
-        return select(union_all(*several).subquery().c[0])
 
     def _among(self, chosen: Select[Any], *, turned: bool, top: bool) -> Condition:
         if not top:
@@ -181,19 +169,12 @@ class Compiler:
     # --- rules about other tables: a SELECT of the ids of contacts
 
     def _chosen(self, node: Node) -> Select[Any] | None:
-        if isinstance(node, Tagged):
-            return _ids(Tagging).where(Tagging.tag_id == node.tag_id)
-        if isinstance(node, Listed):
-            return _ids(Listing).where(Listing.list_id == node.list_id)
-        if isinstance(node, InSnapshot):
-            return _ids(Member).where(Member.snapshot_id == node.snapshot_id)
-        if isinstance(node, Behaved):
-            return behaviour.behaved(node)
         if isinstance(node, Wrote):
             return behaviour.wrote(node, self.zone if node.last else "")
         if isinstance(node, Consented):
             return self._consented(node)
-        return None
+        write = _ELSEWHERE.get(type(node))
+        return write(node) if write else None
 
     def _consented(self, node: Consented) -> Select[Any] | None:
         """Choose by the newest event for a purpose; marketing's is named on the row."""
@@ -222,17 +203,16 @@ class Compiler:
     def field(self, node: Field) -> Condition:
         """Write what a person has in a field."""
         if node.kind == "moment":
-            assert isinstance(node.test, Days)  # by `parse`
-            return days.of_moment(Contact.created_at, node.test, self.zone)
+            test = typing.cast(Days, node.test)  # by `parse`
+            return days.of_moment(Contact.created_at, test, self.zone)
         if node.kind == "number":
             return _number(node.field, node.test)
         if node.kind == "yes_no":
             return _yes_no(node.field, node.test)
-        value = func.coalesce(_value(node.field), _text(""))
         if isinstance(node.test, Days):
-            return days.of_text(value, node.test, self.zone)
-        assert isinstance(node.test, Texts)  # by `parse`
-        return _words(value, node.test)
+            return days.of_text(_value(node.field), node.test, self.zone)
+        tested = _code if node.kind == "choice" else _words
+        return tested(_value(node.field), typing.cast(Texts, node.test))
 
     def imported(self, node: Imported) -> Condition:
         """Write with which import somebody came."""
@@ -250,11 +230,11 @@ class Compiler:
             return Consent.method == node.method
         if node.part == "wording":
             return Consent.wording_id == node.wording_id
-        if node.source is not None:
-            return _words(Consent.source, node.source)
-        assert node.date is not None  # by `parse`
-        noted = cast(func.timezone(_text(self.zone), Consent.created_at), Date)
-        return days.of_date(func.coalesce(Consent.agreed_on, noted), node.date, self.zone)
+        if node.date is not None:
+            noted = cast(func.timezone(_text(self.zone), Consent.created_at), Date)
+            day = func.coalesce(Consent.agreed_on, noted)
+            return days.of_date(day, node.date, self.zone)
+        return _words(Consent.source, node.source or Texts("empty"))
 
     def suppressed(self, _node: Suppressed) -> Condition:
         """Write who must not be written to, known as a person or by their number."""
@@ -282,6 +262,12 @@ class Compiler:
         return and_(Contact.id.in_(behaviour.failed(node)), not_(american))
 
 
+_ELSEWHERE: Mapping[type, Callable[[Any], Select[Any]]] = {
+    Tagged: lambda node: _ids(Tagging).where(Tagging.tag_id == node.tag_id),
+    Listed: lambda node: _ids(Listing).where(Listing.list_id == node.list_id),
+    InSnapshot: lambda node: _ids(Member).where(Member.snapshot_id == node.snapshot_id),
+    Behaved: behaviour.behaved,
+}
 _PLAIN: Mapping[type, Callable[[Compiler, Any], Condition]] = {
     Everyone: Compiler.everyone,
     Field: Compiler.field,
@@ -312,32 +298,31 @@ def _newest(purpose: str, test: Condition) -> Select[Any]:
 
 
 def _value(name: str) -> ColumnElement[Any]:
-    if name in ("timezone", "phone"):
-        return func.nullif(getattr(Contact, name), "")
-    return value_of(name)
+    """Give what a field says as a text, empty where there is nothing."""
+    if name in ("first_name", "phone") or name.startswith(ATTRIBUTE):
+        value = Contact.phone if name == "phone" else value_of(name)
+        return func.coalesce(value, _text(""))
+    return cast(getattr(Contact, name), Text)
 
 
-def _json(name: str) -> tuple[ColumnElement[Any], ColumnElement[Any]]:
-    """Give the kind of JSON an own field holds, and what it says as text."""
-    key = _text(name.removeprefix(ATTRIBUTE))
-    kind = func.jsonb_typeof(func.jsonb_extract_path(Contact.attributes, key))
-    return (
-        func.coalesce(kind, _text("")),
-        func.jsonb_extract_path_text(Contact.attributes, key),
-    )
-
-
-def _words(value: ColumnElement[Any], test: Texts) -> Condition:
-    low = func.lower(value)
-    sought = [func.lower(_text(one)) for one in test.values]
-    if test.test == "empty":
-        return value == ""
-    if test.test == "filled":
-        return value != ""
+def _code(value: ColumnElement[Any], test: Texts) -> Condition:
+    """Compare something chosen from a list, letter by letter."""
     if test.test == "is":
-        return low == sought[0]
+        return value == test.values[0]
     if test.test == "is_not":
-        return low != sought[0]
+        return value != test.values[0]
+    if test.test == "one_of":
+        return value.in_(test.values)
+    return value == "" if test.test == "empty" else value != ""
+
+
+def _words(value: days.Value, test: Texts) -> Condition:
+    """Compare words, capital or small alike."""
+    if test.test in ("empty", "filled"):
+        return value == "" if test.test == "empty" else value != ""
+    low, sought = func.lower(value), [func.lower(_text(one)) for one in test.values]
+    if test.test in ("is", "is_not"):
+        return low == sought[0] if test.test == "is" else low != sought[0]
     if test.test == "one_of":
         return low.in_(sought)
     if test.test == "starts":
@@ -346,34 +331,42 @@ def _words(value: ColumnElement[Any], test: Texts) -> Condition:
     return not_(contains) if test.test == "contains_not" else contains
 
 
-def _number(name: str, test: Any) -> Condition:
-    """Compare a number; what is none, written as a text for example, is missing."""
-    kind, said = _json(name)
-    there = kind == "number"
+def _number(name: str, test: Texts | Numbers | Days) -> Condition:
+    """Compare a number; what is none, written as a text for example, is missing.
+
+    By a JSON path, which looks at a value once and compares numbers with numbers only.
+    """
     if isinstance(test, Texts):
-        return not_(there) if test.test == "empty" else there
-    assert isinstance(test, Numbers)  # by `parse`
-    number = case((there, cast(said, Numeric)))
-    first = test.values[0]
-    compared = {
-        "is": number == first,
-        "is_not": number == first,
-        "lt": number < first,
-        "le": number <= first,
-        "gt": number > first,
-        "ge": number >= first,
-        "between": number.between(first, test.values[-1]),
+        return _typed(name, "number", there=test.test == "filled")
+    values = typing.cast(Numbers, test).values  # by `parse`
+    first, last = format(values[0], "f"), format(values[-1], "f")
+    here = f"$.{json.dumps(name.removeprefix(ATTRIBUTE), ensure_ascii=False)}"
+    path = {
+        "is": f"{here} == {first}",
+        "is_not": f"{here} == {first}",
+        "lt": f"{here} < {first}",
+        "le": f"{here} <= {first}",
+        "gt": f"{here} > {first}",
+        "ge": f"{here} >= {first}",
+        "between": f"{here} >= {first} && {here} <= {last}",
     }[test.test]
-    known = func.coalesce(compared, false())
+    known = func.coalesce(Contact.attributes.path_match(cast(path, JSONPATH)), false())
     return not_(known) if test.test == "is_not" else known
 
 
-def _yes_no(name: str, test: Any) -> Condition:
-    kind, said = _json(name)
-    there = kind == "boolean"
+def _yes_no(name: str, test: Texts | Numbers | Days) -> Condition:
     if test.test in ("empty", "filled"):
-        return not_(there) if test.test == "empty" else there
-    return and_(there, said == ("true" if test.test == "yes" else "false"))
+        return _typed(name, "boolean", there=test.test == "filled")
+    said = {name.removeprefix(ATTRIBUTE): test.test == "yes"}
+    return Contact.attributes.contains(said)
+
+
+def _typed(name: str, kind: str, *, there: bool) -> Condition:
+    """Say whether an own field holds a value of its kind."""
+    key = _text(name.removeprefix(ATTRIBUTE))
+    found = func.jsonb_typeof(func.jsonb_extract_path(Contact.attributes, key))
+    known = func.coalesce(found == kind, false())
+    return known if there else not_(known)
 
 
 def _settled(node: Node) -> TypeGuard[Consented]:

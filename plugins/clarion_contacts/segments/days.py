@@ -19,7 +19,6 @@ from sqlalchemy import (
     column,
     func,
     literal,
-    or_,
     select,
     union_all,
 )
@@ -27,7 +26,9 @@ from sqlalchemy import (
 from clarion_contacts.segments.rules import Days
 
 DATE = r"^[0-9]{4}-(0[1-9]|1[0-2])-[0-3][0-9]$"
-Value = ColumnElement[Any]  # Any: SQLAlchemy's own word for an expression of any type
+Value = (
+    Any  # SQLAlchemy has several words for an expression: columns, attributes, subqueries
+)
 
 
 def of_moment(value: Value, test: Days, zone: str) -> ColumnElement[bool]:
@@ -94,10 +95,18 @@ def _bounds(test: Days, zone: str) -> tuple[Value | None, Value | None]:
 
 def _anniversaries(days: int, zone: str) -> Select[Any]:
     """List the days of the year from today on, as 01-31; 29 February is 28 in other years."""
-    ahead = func.generate_series(0, days).table_valued(column("n", Integer), name="ahead").render_derived()
+    ahead = (
+        func.generate_series(0, days)
+        .table_valued(column("n", Integer), name="ahead")
+        .render_derived()
+    )
     day = cast(_plus(_today(zone), ahead.c.n), DateTime)
     each = select(func.to_char(day, _text("MM-DD"))).select_from(ahead)
-    again = func.generate_series(0, days).table_valued(column("n", Integer), name="again").render_derived()
+    again = (
+        func.generate_series(0, days)
+        .table_valued(column("n", Integer), name="again")
+        .render_derived()
+    )
     one = _plus(_today(zone), again.c.n)
     leap = (
         select(literal("02-29", Text))
@@ -121,5 +130,3 @@ def _plus(day: Value, days: Any) -> Value:
 
 def _text(value: str) -> ColumnElement[str]:
     return cast(value, Text)
-
-

@@ -301,7 +301,7 @@ def references(rule: Any) -> tuple[set[UUID], set[UUID]]:
 # --- groups
 
 
-class _Wrong(Exception):  # noqa: N818 -- never leaves this module
+class _Wrong(Exception):
     """What is wrong with one rule, before its place is known."""
 
 
@@ -505,12 +505,14 @@ def _uuid(given: Any, why: str) -> UUID:
         raise _Wrong(why) from None
 
 
-def _text(given: Any, why: str = "", *, longest: int = LONGEST_TEXT, empty: bool = False) -> str:
+def _text(
+    given: Any, why: str = "", *, longest: int = LONGEST_TEXT, empty: bool = False
+) -> str:
     if not isinstance(given, str) or not (empty or given.strip()):
         raise _Wrong(why or _("Write what to look for."))
     if len(given) > longest:
         raise _Wrong(_("At most %(max)s letters.", max=longest))
-    if "\0" in given or not given.isascii() and _odd(given):
+    if "\0" in given or (not given.isascii() and _odd(given)):
         raise _Wrong(_("It holds letters nobody can write."))
     return given.strip()
 
@@ -549,7 +551,9 @@ def _number(given: Any) -> Decimal:
 
 def _days(test: str, rule: Rule) -> Days:
     if test in ("last_days", "next_days"):
-        return Days(test, days=_whole(rule.get("days"), 1, MOST_DAYS, _("Say how many days.")))
+        return Days(
+            test, days=_whole(rule.get("days"), 1, MOST_DAYS, _("Say how many days."))
+        )
     if test == "anniversary":
         return Days(test, days=_whole(rule.get("days", 0), 0, 366, _("Say how many days.")))
     first = _date(rule.get("value"))
@@ -566,7 +570,7 @@ def _date(given: Any) -> dt.date:
         day = dt.date.fromisoformat(given)
     except ValueError:
         raise _Wrong(_("Choose a day.")) from None
-    if not 1000 <= day.year <= 9000:  # noqa: PLR2004 -- four digits, with room on both sides
+    if not 1000 <= day.year <= 9000:
         raise _Wrong(_("Choose a day."))
     return day
 
@@ -582,7 +586,7 @@ def _whole(given: Any, least: int, most: int, why: str) -> int:
 def _percent(given: Any) -> int:
     if isinstance(given, bool) or not isinstance(given, int | float):
         raise _Wrong(_("Say how many percent."))
-    hundredths = round(given * 100) if 0 < given <= 100 else 0  # noqa: PLR2004
+    hundredths = round(given * 100) if 0 < given <= 100 else 0
     if not hundredths:
         raise _Wrong(_("More than 0 and at most 100 percent."))
     return hundredths

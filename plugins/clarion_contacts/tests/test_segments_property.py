@@ -107,7 +107,13 @@ def read_field(rule, who, world):
         if test in ("empty", "filled"):
             return (value is None) == (test == "empty")
         return value is (test == "yes")
-    text = "" if value is None else str(value).lower() if isinstance(value, bool) else str(value)
+    text = (
+        ""
+        if value is None
+        else str(value).lower()
+        if isinstance(value, bool)
+        else str(value)
+    )
     if kind == "date":
         if test in ("empty", "filled"):
             return (text == "") == (test == "empty")
@@ -250,7 +256,10 @@ def read_outcome(rule, who, _world):
         and one["reason"] == rule["reason"]
         for one in who.messages
     )
-    american = (who.row["phone"] or "").startswith("+1") and who.row["country"] in ("", "US")
+    american = (who.row["phone"] or "").startswith("+1") and who.row["country"] in (
+        "",
+        "US",
+    )
     return failed and not american
 
 
@@ -291,7 +300,9 @@ def own_of(rng, today):
         for key, value in {
             "city": rng.choice(CITIES),
             "age": rng.choice([None, 7, 7.5, -3, "7", 40]),
-            "born": rng.choice([None, born.isoformat(), "1996-02-29", "2023-02-31", "soon"]),
+            "born": rng.choice(
+                [None, born.isoformat(), "1996-02-29", "2023-02-31", "soon"]
+            ),
             "vip": rng.choice([None, True, False, "true"]),
         }.items()
         if value is not None
@@ -303,14 +314,17 @@ def populate(rng, account):
     orm = db.session()
     zone = ZoneInfo(hours.rules().zone)
     now = orm.scalar(select(func.clarion_now()))
-    campaigns = [
-        orders.create(f"C{n}", "utility", sender, TEMPLATE).id for n in range(2)
-    ]
+    campaigns = [orders.create(f"C{n}", "utility", sender, TEMPLATE).id for n in range(2)]
     tags = [Tag(id=db.new_id(), name=f"t{n}", key=f"t{n}") for n in range(3)]
     lists = [List(id=db.new_id(), name=f"l{n}", key=f"l{n}") for n in range(2)]
     fields = [
         Field(key=k, title=k, kind=kind)
-        for k, kind in (("city", "text"), ("age", "number"), ("born", "date"), ("vip", "yes_no"))
+        for k, kind in (
+            ("city", "text"),
+            ("age", "number"),
+            ("born", "date"),
+            ("vip", "yes_no"),
+        )
     ]
     orm.add_all([*tags, *lists, *(f for f in fields)])
     for one in fields:
@@ -405,7 +419,9 @@ def agree(rng, who, contact, world):
             actions = ["grant", "import_attested", "withdraw"]
             event = {
                 "purpose": purpose,
-                "action": rng.choice(actions + (["correct"] if purpose == "utility" else [])),
+                "action": rng.choice(
+                    actions + (["correct"] if purpose == "utility" else [])
+                ),
                 "method": rng.choice(("web_form", "paper", "import")),
                 "source": rng.choice(("https://shop.example", "Till_1", "")),
                 "wording": rng.choice((None, *world.wordings)),
@@ -424,7 +440,9 @@ def agree(rng, who, contact, world):
             orm.flush()
             who.events.append(event)
             if purpose == "marketing":
-                contact.consent = "opted_out" if event["action"] == "withdraw" else "opted_in"
+                contact.consent = (
+                    "opted_out" if event["action"] == "withdraw" else "opted_in"
+                )
                 contact.consent_id = row.id
     who.row["consent"] = contact.consent or "none"
 
@@ -464,7 +482,11 @@ def messages(rng, who, world, sender):
         orm.add(row)
         orm.add(
             Attempt(
-                id=db.new_id(), message_id=row.id, number=1, sender_id=sender, code=one["code"]
+                id=db.new_id(),
+                message_id=row.id,
+                number=1,
+                sender_id=sender,
+                code=one["code"],
             )
         )
 
@@ -490,7 +512,12 @@ def keep_snapshots(rng, world):
     orm = db.session()
     segment = UUID(next(iter(world.segments)))
     row = Snapshot(
-        id=db.new_id(), segment_id=segment, name="then", rule={}, people=0, frozen_at=world.now
+        id=db.new_id(),
+        segment_id=segment,
+        name="then",
+        rule={},
+        people=0,
+        frozen_at=world.now,
     )
     orm.add(row)
     orm.flush()
@@ -533,17 +560,24 @@ def groups(inner):
     several = st.fixed_dictionaries(
         {"op": st.sampled_from(["and", "or", "none"]), "of": st.lists(inner, max_size=4)}
     )
-    one = st.fixed_dictionaries({"op": st.just("not"), "of": st.lists(inner, min_size=1, max_size=1)})
+    one = st.fixed_dictionaries(
+        {"op": st.just("not"), "of": st.lists(inner, min_size=1, max_size=1)}
+    )
     return several | one
 
 
 def leaf(**parts):
-    given = {key: v if isinstance(v, st.SearchStrategy) else st.just(v) for key, v in parts.items()}
+    given = {
+        key: v if isinstance(v, st.SearchStrategy) else st.just(v)
+        for key, v in parts.items()
+    }
     return st.fixed_dictionaries(given, optional={"not": st.booleans()})
 
 
 def day_tests(world, tests, **parts):
-    near = st.integers(-25, 25).map(lambda n: (world.today + dt.timedelta(days=n)).isoformat())
+    near = st.integers(-25, 25).map(
+        lambda n: (world.today + dt.timedelta(days=n)).isoformat()
+    )
     return st.sampled_from(tests).flatmap(
         lambda test: leaf(
             **parts,
@@ -557,7 +591,9 @@ def day_tests(world, tests, **parts):
 
 def leaves(world):
     words = st.sampled_from(WORDS[1:])
-    plain = st.sampled_from(["name", "first_name", "email", "country", "phone", "attributes.city"])
+    plain = st.sampled_from(
+        ["name", "first_name", "email", "country", "phone", "attributes.city"]
+    )
     numbers = st.sampled_from([7, 7.0, 7.5, -3, 0, 41])
     days = list(rules.DAY_TESTS)
     campaign = st.sampled_from(["", *world.campaigns])
@@ -615,7 +651,9 @@ def leaves(world):
         ),
         leaf(op="inbound", test="ever"),
         day_tests(world, days[:5], op="inbound"),
-        leaf(op="outcome", campaign=st.sampled_from(world.campaigns), reason="per_user_limit"),
+        leaf(
+            op="outcome", campaign=st.sampled_from(world.campaigns), reason="per_user_limit"
+        ),
         leaf(op="share", percent=st.sampled_from([1, 25, 50.5, 100]), seed="a"),
         leaf(op="holdout", percent=st.sampled_from([5, 90]), name="2027"),
     )
@@ -639,7 +677,9 @@ def consents(world):
             test=st.sampled_from(["is", "contains", "starts"]),
             value=st.sampled_from(["till_1", "shop", "https"]),
         ),
-        day_tests(world, list(rules.DAY_TESTS[:5]), op="consent", part="date", purpose=purpose),
+        day_tests(
+            world, list(rules.DAY_TESTS[:5]), op="consent", part="date", purpose=purpose
+        ),
     )
 
 
@@ -672,7 +712,9 @@ def test_the_database_says_what_a_plain_reading_says(account, seed):
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
-    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(), inner, max_size=4),
+    lambda inner: (
+        st.lists(inner, max_size=4) | st.dictionaries(st.text(), inner, max_size=4)
+    ),
     max_leaves=10,
 )
 KEYS = (
@@ -692,7 +734,10 @@ STRANGE = st.recursive(
         lambda rest: st.sampled_from([*rules.TITLES]).map(lambda op: {**rest, "op": op})
     ),
     lambda inner: st.fixed_dictionaries(
-        {"op": st.sampled_from(["and", "or", "none", "not"]), "of": st.lists(inner, max_size=3)}
+        {
+            "op": st.sampled_from(["and", "or", "none", "not"]),
+            "of": st.lists(inner, max_size=3),
+        }
     ),
     max_leaves=5,
 )
