@@ -213,8 +213,10 @@ def load(superuser_url: str, account: UUID, sender: UUID) -> dict[str, str]:
 
 
 POPULATION = (
-    "CREATE TABLE everybody AS SELECT n, uuidv7() AS id"
-    " FROM generate_series(1, %(people)s) n",
+    """
+    CREATE TABLE everybody AS SELECT n, uuidv7() AS id
+    FROM generate_series(1, %(people)s) n
+    """,
     """
     INSERT INTO contacts_contact (id, account_id, name, first_name, last_name, phone,
       phone_idx, email, language, country, attributes, consent, consent_id, consent_at,
@@ -231,15 +233,19 @@ POPULATION = (
       now() - (n %% 720) * interval '1 day'
     FROM everybody
     """,
-    "INSERT INTO contacts_tag (id, account_id, name, key)"
-    " VALUES (%(vip)s, %(account)s, 'VIP', 'vip'), (%(blue)s, %(account)s, 'Blue', 'blue')",
+    """
+    INSERT INTO contacts_tag (id, account_id, name, key)
+    VALUES (%(vip)s, %(account)s, 'VIP', 'vip'), (%(blue)s, %(account)s, 'Blue', 'blue')
+    """,
     """
     INSERT INTO contacts_tagging (id, account_id, contact_id, tag_id)
     SELECT uuidv7(), %(account)s, id, CASE WHEN n %% 7 = 0 THEN %(vip)s::uuid ELSE %(blue)s END
     FROM everybody WHERE n %% 7 < 3
     """,
-    "INSERT INTO contacts_list (id, account_id, name, key)"
-    " VALUES (%(list)s, %(account)s, 'News', 'news')",
+    """
+    INSERT INTO contacts_list (id, account_id, name, key)
+    VALUES (%(list)s, %(account)s, 'News', 'news')
+    """,
     """
     INSERT INTO contacts_listing (id, account_id, contact_id, list_id)
     SELECT uuidv7(), %(account)s, id, %(list)s FROM everybody WHERE n %% 3 = 0

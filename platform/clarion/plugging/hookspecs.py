@@ -133,8 +133,10 @@ def render_slot(place: str, context: "dict[str, Any]") -> "str | None":
     """Draw something of one's own on a page of another.
 
     When    while a page is drawn; places: `overview`, `notices` (on top of the overview, for
-            what waits for somebody), `contact`, `campaign`, and `ready`, where one appends
-            steps to `context["steps"]` and draws nothing
+            what waits for somebody), `contact`, `campaign`; where one draws nothing:
+            `ready`, to append steps to `context["steps"]`, and `segments`, to append to
+            `context["uses"][id]` what speaks of the segments in `context["ids"]`, each
+            made by `context["use"](name, kind, address, holds)`
     For     plugins the account has switched on
     Return  markup made by a template, or `None`
     Must    be quick; what raises draws nothing and is logged

@@ -5,7 +5,7 @@ A sketch is a tree of plain texts as the form sends them. A group is `{"group": 
 form each has a path, `0.2.1`, and each part of a rule is a field named `0.2.1:value`.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 from uuid import uuid4
 
@@ -206,28 +206,21 @@ def to_rule(sketch: Sketch) -> dict[str, Any]:
     rule: dict[str, Any] = {"op": what or "field"}
     if test.startswith("not_"):
         rule["not"], test = True, test.removeprefix("not_")
-    if what == "field":
-        return rule | _field(name, test, sketch)
-    if what == "consent":
-        given = {"part": name, "purpose": sketch.get("purpose", "marketing")}
-        return rule | given | {"test": test} | _values(sketch)
-    if what == "campaign":
-        return rule | {"did": test} | _values(sketch)
-    if what == "inbound":
-        return rule | {"test": test or "ever"} | _values(sketch)
-    if what == "share":
-        return rule | {"seed": sketch.get("seed", ""), **_values(sketch, "percent")}
-    if what == "holdout":
-        return rule | {"name": sketch.get("value", ""), **_values(sketch, "percent")}
+    write = _WRITTEN.get(what)
     if what in PICKED:
         return rule | {what: sketch.get("value", "")}
-    return rule
+    return rule | write(name, test, sketch) if write else rule
 
 
 def of_rule(rule: Mapping[str, Any]) -> Sketch:
     """Draw what a stored rule means; the outermost is always a group."""
     drawn = _drawn(rule)
     return drawn if "of" in drawn else {"group": "and", "of": [drawn]}
+
+
+def _consent(name: str, test: str, sketch: Sketch) -> dict[str, Any]:
+    purpose = sketch.get("purpose", "marketing")
+    return {"part": name, "purpose": purpose, "test": test, **_values(sketch)}
 
 
 def _field(name: str, test: str, sketch: Sketch) -> dict[str, Any]:
@@ -246,6 +239,22 @@ def _values(sketch: Sketch, *only: str) -> dict[str, Any]:
         if part in given:
             given[part] = _number(given[part])
     return given
+
+
+_WRITTEN: Mapping[str, Callable[[str, str, Sketch], dict[str, Any]]] = {
+    "field": _field,
+    "consent": _consent,
+    "campaign": lambda _name, test, sketch: {"did": test, **_values(sketch)},
+    "inbound": lambda _name, test, sketch: {"test": test or "ever", **_values(sketch)},
+    "share": lambda _name, _test, sketch: {
+        "seed": sketch.get("seed", ""),
+        **_values(sketch, "percent"),
+    },
+    "holdout": lambda _name, _test, sketch: {
+        "name": sketch.get("value", ""),
+        **_values(sketch, "percent"),
+    },
+}
 
 
 def _number(text: str) -> int | float | str:
@@ -267,21 +276,7 @@ def _drawn(rule: Mapping[str, Any]) -> Sketch:
     turned = "not_" if rule.get("not") else ""
     test = str(rule.get("did") or rule.get("test") or "")
     given = {
-        part: _plain(rule[part])
-        for part in (
-            "value",
-            "to",
-            "days",
-            "times",
-            "campaign",
-            "reason",
-            "code",
-            "purpose",
-            "percent",
-            "seed",
-            "kind",
-        )  # fmt: skip
-        if rule.get(part) not in (None, "")
+        part: _plain(rule[part]) for part in PARTS[2:] if rule.get(part) not in (None, "")
     }
     what = op
     if op == "field":

@@ -5,6 +5,7 @@
 
 from clarion_contacts.segments.compiling import MOST_SEGMENTS, ROOM, condition
 from clarion_contacts.segments.filling import ATTRIBUTE, PLAIN, Filling, value_of
+from clarion_contacts.segments.picking import Pick, by_pick, pick_in
 from clarion_contacts.segments.rules import (
     Rule,
     by_tags,
@@ -21,12 +22,15 @@ __all__ = [
     "PLAIN",
     "ROOM",
     "Filling",
+    "Pick",
     "Rule",
+    "by_pick",
     "by_tags",
     "condition",
     "everyone",
     "nobody",
     "parse",
+    "pick_in",
     "references",
     "tags_in",
     "value_of",

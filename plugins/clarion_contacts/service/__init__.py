@@ -1,7 +1,15 @@
 """What can be done with people: the verbs that pages, jobs and other plugins call."""
 
 from clarion_contacts.importing.tables import MAX_BYTES
-from clarion_contacts.segments import Filling, by_tags, everyone, tags_in
+from clarion_contacts.segments import (
+    Filling,
+    Pick,
+    by_pick,
+    by_tags,
+    everyone,
+    pick_in,
+    tags_in,
+)
 from clarion_contacts.service.applying import apply
 from clarion_contacts.service.attestation import ATTESTATION, SOURCES
 from clarion_contacts.service.audience import (
@@ -16,7 +24,7 @@ from clarion_contacts.service.audience import (
     sample,
     without_consent,
 )
-from clarion_contacts.service.choices import Choices, OwnField, choices
+from clarion_contacts.service.choices import Choices, Offer, OwnField, choices, offered
 from clarion_contacts.service.consent import (
     BY_HAND,
     evidence,
@@ -110,8 +118,10 @@ __all__ = [
     "Details",
     "Filling",
     "Line",
+    "Offer",
     "OwnField",
     "Page",
+    "Pick",
     "Placeholder",
     "Sample",
     "SegmentLine",
@@ -128,6 +138,7 @@ __all__ = [
     "attest",
     "attested",
     "audience",
+    "by_pick",
     "by_tags",
     "cancel",
     "check",
@@ -156,9 +167,11 @@ __all__ = [
     "names",
     "note_resumed",
     "note_suppressed",
+    "offered",
     "opt_in",
     "opt_out",
     "people_in",
+    "pick_in",
     "placeholders",
     "places",
     "reader",

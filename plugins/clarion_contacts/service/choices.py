@@ -16,9 +16,11 @@ from clarion_contacts.models import (
     Field,
     Import,
     List,
+    Listing,
     Segment,
     Snapshot,
     Tag,
+    Tagging,
     Wording,
 )
 
@@ -53,6 +55,26 @@ class Choices:
     reasons: Named
 
 
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """A tag or list a campaign can take or leave out; `name` is as `Pick` writes it."""
+
+    name: str
+    title: str
+    people: int
+
+
+def offered() -> tuple[list[Offer], list[Offer], Named, list[Any]]:
+    """List what a campaign's audience is picked from: tags, lists, segments, snapshots."""
+    access.require("contacts.view")
+    return (
+        _counted("tag", Tag, Tagging.tag_id),
+        _counted("list", List, Listing.list_id),
+        _named(_of(Segment, Segment.name).order_by(Segment.key)),
+        _snapshots(),
+    )
+
+
 def choices(but: UUID | None = None) -> Choices:
     """List what rules can speak of; `but` is the segment that is being changed."""
     access.require("contacts.view")
@@ -83,6 +105,25 @@ def choices(but: UUID | None = None) -> Choices:
         ),
         reasons=_reasons(),
     )
+
+
+def _counted(kind: str, model: Any, key: Any) -> list[Offer]:
+    """List tags or lists by name, with their people counted."""
+    held = (
+        select(key.label("one"), func.count().label("people"))
+        .where(key.class_.account_id == current_account())
+        .group_by(key)
+        .subquery()
+    )
+    query = (
+        select(model.id, model.name, func.coalesce(held.c.people, 0))
+        .outerjoin(held, held.c.one == model.id)
+        .where(model.account_id == current_account())
+        .order_by(model.key)
+    )
+    return [
+        Offer(f"{kind}:{row[0]}", row[1], row[2]) for row in db.session().execute(query)
+    ]
 
 
 def _of(model: Any, name: Any) -> Select[Any]:  # Any: a table of the account

@@ -67,7 +67,7 @@ class Use:
     """
 
     name: str
-    kind: str
+    kind: Any  # a text, translated when it is shown
     url: str
     holds: bool = True
     owner: UUID | None = None

@@ -100,17 +100,13 @@ def write_members(snapshot_id: UUID) -> int:
         cast("", Text),
     ).where(Contact.account_id == current_account(), segments.condition(row.rule))
     names = ["id", "account_id", "contact_id", "snapshot_id", "created_by"]
-    done = (
-        db.session()
-        .connection()
-        .execute(
-            insert(db.table_of(Member)).from_select(names, chosen, include_defaults=False)
-        )
-    )
-    row.people, row.frozen_at = done.rowcount, func.clarion_now()
+    statement = insert(Member).from_select(names, chosen, include_defaults=False)
+    done: Any = db.session().execute(statement.execution_options(preserve_rowcount=True))
+    people = int(done.rowcount)
+    row.people, row.frozen_at = people, func.clarion_now()
     db.session().flush()
-    audit.record("contacts.snapshot.frozen", row, people=done.rowcount)
-    return done.rowcount
+    audit.record("contacts.snapshot.frozen", row, people=people)
+    return people
 
 
 def snapshots_of(segment_id: UUID) -> list[SnapshotLine]:
@@ -131,8 +127,10 @@ def compare(snapshot_id: UUID) -> Compared:
     """Say who came and who went since a segment was frozen."""
     access.require("contacts.view")
     line = _line(snapshot_id)
-    query = select(Segment.rule == Snapshot.rule, Segment.id).join(
-        Segment, Segment.id == Snapshot.segment_id
+    query = (
+        select(Segment.rule == Snapshot.rule, Segment.id)
+        .select_from(Snapshot)
+        .join(Segment, Segment.id == Snapshot.segment_id)
     )
     same, segment_id = db.session().execute(query.where(Snapshot.id == snapshot_id)).one()
     then = {"op": "snapshot", "snapshot": str(snapshot_id)}

@@ -378,11 +378,11 @@ def one_of(rng, n, world, imports, sender):
     orm.add(contact)
     orm.flush()
     agree(rng, who, contact, world)
-    for model, given, into in (
+    for model, known, into in (
         (Tagging, world.tags, who.tags),
         (Listing, world.lists, who.lists),
     ):
-        for one in given:
+        for one in known:
             if rng.random() < 0.4:
                 key = "tag_id" if model is Tagging else "list_id"
                 orm.add(model(id=db.new_id(), contact_id=who.id, **{key: UUID(one)}))
