@@ -71,8 +71,10 @@ def register_schedule() -> list[tuple[str, str, Any]]:
 @hookimpl
 def render_slot(place: str, context: dict[str, Any]) -> str | None:
     """Say on the overview what waits for somebody, and what is left before the first one."""
-    from clarion_campaigns import portal
+    from clarion_campaigns import portal, service
 
     if place == "ready":
         context["steps"].append(portal.ready())
+    if place == "segments":
+        service.note_uses(context)
     return portal.waiting() if place == "notices" else None

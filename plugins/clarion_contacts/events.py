@@ -84,3 +84,11 @@ class BulkStarted(Event):
 
     name: ClassVar[str] = "contacts.bulk.started"
     bulk_id: UUID
+
+
+@dataclass(frozen=True, slots=True)
+class SnapshotRequested(Event):
+    """A segment is to be frozen."""
+
+    name: ClassVar[str] = "contacts.snapshot.requested"
+    snapshot_id: UUID

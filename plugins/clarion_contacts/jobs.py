@@ -13,7 +13,7 @@ from clarion.tenancy.actor import SYSTEM_JOB
 from clarion.tenancy.scope import account_scope
 from clarion.work.jobs import job, stopping
 from clarion_contacts import service
-from clarion_contacts.models import Bulk, Import
+from clarion_contacts.models import Bulk, Import, Snapshot
 
 STALE = dt.timedelta(minutes=2)
 
@@ -71,6 +71,12 @@ def run_bulk(bulk_id: UUID) -> None:
     except ClarionError as refused:
         with db.transaction():
             service.fail_bulk(bulk_id, refused.text)
+
+
+@job(queue="bulk", idempotent=True)
+def write_snapshot(snapshot_id: UUID) -> None:
+    """Write down who is in a snapshot, all or nothing."""
+    service.write_members(snapshot_id)
 
 
 @job(queue="default", idempotent=True)
@@ -136,3 +142,16 @@ def resume_imports() -> None:
     for import_id, account_id, state in lost:
         with account_scope(account_id, SYSTEM_JOB), db.transaction():
             running[state].later(import_id)
+
+
+@job(queue="default", idempotent=True, alone=True, system=True)
+def resume_snapshots() -> None:
+    """Ring again for snapshots whose worker died: not written after some minutes."""
+    with db.transaction() as orm:
+        query = select(Snapshot.id, Snapshot.account_id).where(
+            Snapshot.frozen_at.is_(None), Snapshot.created_at < clock.now() - 5 * STALE
+        )
+        lost = orm.execute(query).all()
+    for snapshot_id, account_id in lost:
+        with account_scope(account_id, SYSTEM_JOB), db.transaction():
+            write_snapshot.later(snapshot_id)

@@ -22,7 +22,7 @@ from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 from sqlalchemy.orm import Mapped
 
 from clarion.base.db import Wall, column
-from clarion.tenancy.models import AccountBase, Time
+from clarion.tenancy.models import NOW, AccountBase, Time
 
 CONSENTS = ("none", "opted_in", "opted_out")
 ACTIONS = ("grant", "withdraw", "import_attested", "correct")
@@ -286,6 +286,74 @@ class BulkPart(AccountBase):
         deferred=True,
     )
     done: Mapped[bool] = column(pd=None, server_default=text("false"))
+
+
+class Segment(AccountBase):
+    """A saved choice of people: its rule is asked anew each time. `key` as in `Tag`."""
+
+    __tablename__ = "contacts_segment"
+    __table_args__ = (UniqueConstraint("account_id", "key"),)
+    wall = Wall(kind="content")
+
+    name: Mapped[str] = column(String(80), pd="account.content", log="ok")
+    key: Mapped[str] = column(String(100), pd=None)
+    about: Mapped[str] = column(String(300), pd="account.content", server_default="")
+    rule: Mapped[dict[str, Any]] = column(JSONB, pd="account.content", log="never")
+    revision: Mapped[int] = column(Integer, pd=None, server_default="1")
+    updated_at: Mapped[dt.datetime] = column(Time, pd=None, server_default=NOW)
+
+
+class Snapshot(AccountBase):
+    """Who was in a segment at one moment: a frozen list that nothing adds to.
+
+    `rule` is what the segment said then. `people` is how many there were, None while the
+    list is being written; who is erased leaves it, so that later there may be fewer.
+    """
+
+    __tablename__ = "contacts_snapshot"
+    __table_args__ = (
+        Index("ix_contacts_snapshot_segment", "account_id", "segment_id"),
+        CheckConstraint("(people IS NULL) = (frozen_at IS NULL)", name="frozen_at"),
+    )
+    wall = Wall(kind="content", system=("SELECT (id, account_id, created_at, frozen_at)",))
+
+    segment_id: Mapped[UUID] = column(Uuid, pd=None, to="contacts_segment")
+    name: Mapped[str] = column(String(80), pd="account.content", log="ok")
+    rule: Mapped[dict[str, Any]] = column(JSONB, pd="account.content", log="never")
+    people: Mapped[int | None] = column(Integer, pd=None)
+    frozen_at: Mapped[dt.datetime | None] = column(Time, pd=None)
+
+
+class Member(AccountBase):
+    """A person was in a segment when it was frozen.
+
+    Written a million at a time, so the account is not referenced once more: snapshot and
+    contact are of it.
+    """
+
+    __tablename__ = "contacts_member"
+    __table_args__ = (
+        UniqueConstraint("account_id", "contact_id", "snapshot_id"),
+        Index("ix_contacts_member_snapshot", "account_id", "snapshot_id"),
+        _of_contact(),
+        ForeignKeyConstraint(
+            ["account_id", "snapshot_id"],
+            ["contacts_snapshot.account_id", "contacts_snapshot.id"],
+            ondelete="CASCADE",
+        ),
+    )
+    wall = Wall(kind="content", app=("SELECT", "INSERT", "DELETE"))
+    owner_unique = False
+
+    account_id: Mapped[UUID] = column(
+        Uuid,
+        pd=None,
+        nullable=False,
+        server_default=text("clarion_account()"),
+        sort_order=-8,
+    )
+    contact_id: Mapped[UUID] = column(Uuid, pd="contact.id")
+    snapshot_id: Mapped[UUID] = column(Uuid, pd=None)
 
 
 class Tag(AccountBase):

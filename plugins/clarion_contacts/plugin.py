@@ -46,6 +46,15 @@ plugin = Plugin(
             order=42,
         ),
         NavItem(
+            "Segments",
+            icon="filter",
+            to="contacts.segments",
+            needs="view",
+            keys="g e",
+            section="Audience",
+            order=43,
+        ),
+        NavItem(
             "Import",
             icon="upload",
             to="contacts.imports",
@@ -77,6 +86,7 @@ def register_subscriptions() -> list[tuple[Any, Any]]:
         (events.ImportStarted, jobs.run_import),
         (events.UndoRequested, jobs.run_undo),
         (events.BulkStarted, jobs.run_bulk),
+        (events.SnapshotRequested, jobs.write_snapshot),
     ]
 
 
@@ -89,6 +99,7 @@ def register_schedule() -> list[tuple[str, str, Any]]:
         ("resume_imports", "* * * * *", jobs.resume_imports),
         ("forget_bulks", "*/10 * * * *", jobs.forget_bulks),
         ("resume_bulks", "* * * * *", jobs.resume_bulks),
+        ("resume_snapshots", "*/5 * * * *", jobs.resume_snapshots),
     ]
 
 

@@ -12,6 +12,7 @@ class PersonalData:
             "contacts_listing",
             "contacts_bulk",
             "contacts_bulk_part",
+            "contacts_member",
             "contacts_consent",
             "contacts_import",
             "contacts_import_row",

@@ -429,7 +429,7 @@ def _save(draft_id: UUID, name: str) -> None:
         service.choose_message(draft_id, template, sender)
     elif name == "audience":
         include, exclude = given.getlist("include"), given.getlist("exclude")
-        service.choose_people(draft_id, _uuids(include), _uuids(exclude))
+        service.choose_people(draft_id, include, exclude, given.get("base", ""))
     elif name == "variables":
         names = [key.removeprefix("source-") for key in given if key.startswith("source-")]
         filled = {
@@ -470,13 +470,13 @@ def _choices(found: service.Rail, name: str) -> dict[str, Any]:
         offered.sort(key=lambda t: t.state != "approved")  # stable: the newest first
         return {"templates": offered, "senders": channels.senders()}
     if name == "audience":
-        include, exclude = contacts.tags_in(found.draft.segment)
-        chosen = found.draft.segment.get("op") == "outcome"
+        tags, lists, segments, snapshots = contacts.offered()
         return {
-            "chosen": chosen,
-            "tags": contacts.tags(),
-            "include": include,
-            "exclude": exclude,
+            "pick": contacts.pick_in(found.draft.segment),
+            "tags": tags,
+            "lists": lists,
+            "segments": segments,
+            "snapshots": snapshots,
         }
     if name == "variables":
         return {"placeholders": contacts.placeholders(), "fixed": service.FIXED}

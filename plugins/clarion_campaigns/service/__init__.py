@@ -75,6 +75,7 @@ from clarion_campaigns.service.sending import (
 )
 from clarion_campaigns.service.story import Story, story
 from clarion_campaigns.service.telling import WHYS
+from clarion_campaigns.service.uses import note_uses
 
 __all__ = [
     "FIXED",
@@ -125,6 +126,7 @@ __all__ = [
     "month",
     "needs_approval",
     "not_begun",
+    "note_uses",
     "open_proposals",
     "pause",
     "people",

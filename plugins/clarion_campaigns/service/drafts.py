@@ -1,7 +1,7 @@
 """Write a campaign: choose the message, the people and what fills the variables."""
 
 import datetime as dt
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
@@ -27,6 +27,7 @@ audit.label("campaigns.campaign.deleted", "Deleted a draft")
 
 FIXED = "text"  # the source of a variable that says the same to everybody
 NAME_MAX, TEXT_MAX = 120, 200
+Names = Iterable[UUID | str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,23 +121,35 @@ def choose_message(
     return changed(row)
 
 
-def choose_people(draft_id: UUID, include: list[UUID], exclude: list[UUID]) -> DraftView:
-    """Choose who gets it: everybody or people with one of some tags, without others.
+def choose_people(
+    draft_id: UUID, include: Names, exclude: Names, base: str = ""
+) -> DraftView:
+    """Choose who gets it: a segment, a snapshot or everybody, by tags and lists.
+
+    Args:
+        draft_id: which draft.
+        include: `tag:<id>` and `list:<id>`; a bare id is a tag's. Without any, everybody.
+        exclude: the same; nobody with one of these gets it.
+        base: `segment:<id>` or `snapshot:<id>`; empty for all contacts.
 
     Raises:
-        Invalid: a tag is both wanted and unwanted, or does not exist.
+        Invalid: something is both wanted and unwanted, or does not exist.
     """
     access.require("campaigns.edit")
     row = open_draft(draft_id)
-    if row.segment.get("op") == "outcome":
+    pick = contacts.Pick(base, _tidy(include), _tidy(exclude))
+    if contacts.pick_in(row.segment or contacts.everyone()) is None:
         return changed(row)  # the people of a follow-up are who they are
-    known = {tag.id for tag in contacts.tags()}
-    if not {*include, *exclude} <= known:
-        raise Invalid("tag_unknown", _("There is no such tag."), field="include")
-    if set(include) & set(exclude):
-        said = _("A tag cannot be wanted and left out at once.")
+    if set(pick.include) & set(pick.exclude):
+        said = _("It cannot be wanted and left out at once.")
         raise Invalid("segment_contradiction", said, field="exclude")
-    row.segment = dict(contacts.by_tags(include, exclude))
+    tags, lists, _segments, _snapshots = contacts.offered()
+    known = {one.name for one in (*tags, *lists)}
+    if not {*pick.include, *pick.exclude} <= known:
+        raise Invalid("tag_unknown", _("There is no such tag or list."), field="include")
+    rule = contacts.by_pick(pick)
+    contacts.keep_used(rule)
+    row.segment = dict(rule)
     return changed(row)
 
 
@@ -343,6 +356,10 @@ def _variables_of(row: Draft) -> tuple[str, ...]:
         return templates.get(row.template_id).variables
     except NotFound:
         return ()
+
+
+def _tidy(names: Names) -> tuple[str, ...]:
+    return tuple(str(one) if ":" in str(one) else f"tag:{one}" for one in names)
 
 
 def _mapped(row: Draft) -> dict[str, dict[str, str]]:

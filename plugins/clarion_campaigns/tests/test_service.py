@@ -4,7 +4,7 @@ import threading
 from uuid import uuid4
 
 import pytest
-from sqlalchemy import event, select
+from sqlalchemy import event, select, text
 
 from clarion.base import db
 from clarion.base.errors import Conflict, Forbidden, Invalid, NotFound
@@ -638,3 +638,53 @@ def test_people_really_get_it(sending_shop, simulator, run_jobs):
         "campaigns.campaign.finished"
     }
     assert sum(m.sent for m in found.minutes) == 4
+
+
+def test_a_segment_is_an_audience_and_stays_while_it_is(shop):
+    shop.people(2, tag="VIP")
+    shop.people(1, first=20_000_000, name="Bob")
+    rule = {"op": "field", "field": "name", "test": "is", "value": "ana lima"}
+    with db.transaction():
+        segment = contacts.save_segment(rule, "Anas")
+        listed = f"segment:{segment.id}"
+    draft = shop.draft()
+    with db.transaction():
+        service.choose_people(draft.id, [], [], listed)
+
+    assert service.rail(draft.id).reached == 2
+    assert contacts.pick_in(service.get(draft.id).segment).base == listed
+    with pytest.raises(Conflict) as refused, db.transaction():
+        contacts.delete_segment(segment.id)
+    assert refused.value.text == "It is used by “Early access”."
+    assert [use.holds for use in contacts.uses_of([segment.id])[segment.id]] == [True]
+
+    with db.transaction():
+        service.launch(draft.id, "first")
+        db.session().execute(
+            text("UPDATE campaigns_draft SET state = 'cancelled' WHERE id = :id"),
+            {"id": draft.id},
+        )
+        contacts.delete_segment(segment.id)
+        copy = service.duplicate(draft.id, "again")
+
+    assert service.rail(copy.id).total == 0  # nobody, rather than everybody
+
+
+def test_a_snapshot_and_lists_are_an_audience(shop, run_jobs):
+    shop.people(3, tag="VIP")
+    with db.transaction():
+        segment = contacts.save_segment(contacts.everyone(), "All")
+        contacts.freeze(segment.id)
+    run_jobs()
+    shop.people(2, first=20_000_000)
+    frozen = contacts.snapshots()[0]
+    draft = shop.draft()
+    tag = contacts.offered()[0][0].name
+    with db.transaction():
+        service.choose_people(draft.id, [], [], f"snapshot:{frozen.id}")
+        then = service.rail(draft.id).total
+        service.choose_people(draft.id, [], [tag], f"snapshot:{frozen.id}")
+
+    assert (then, service.rail(draft.id).total) == (3, 0)
+    with pytest.raises(Invalid), db.transaction():
+        service.choose_people(draft.id, [], [], f"snapshot:{uuid4()}")

@@ -1,0 +1,103 @@
+"""What people did with messages, as SELECTs of their ids.
+
+Nothing on `message` is indexed by person: that would cost each message that is sent. A
+campaign's messages are found by its own index and joined to people by a hash.
+"""
+
+import datetime as dt
+from typing import Any
+
+from sqlalchemy import Select, and_, func, select
+
+from clarion.messaging.models import Attempt, InboundMessage, Message
+from clarion.tenancy.scope import current_account
+from clarion_contacts.segments import days
+from clarion_contacts.segments.rules import Behaved, Outcome, Wrote
+
+LEFT = ("accepted", "sent", "delivered", "read")
+STATES = {
+    "sent": LEFT,
+    "delivered": ("delivered", "read"),
+    "read": ("read",),
+    "replied": LEFT,
+    "failed": ("failed",),
+}
+REPLY = dt.timedelta(days=7)
+"""How long after a message what a person writes counts as an answer to it."""
+
+
+def behaved(rule: Behaved) -> Select[Any]:
+    """Choose whose messages became what a rule says."""
+    query = select(Message.contact_id).where(
+        Message.account_id == current_account(), Message.state.in_(STATES[rule.deed])
+    )
+    if rule.campaign_id is not None:
+        query = query.where(Message.campaign_id == rule.campaign_id)
+    else:  # answers by no person belong to an order too, and are nobody's campaign
+        query = query.where(Message.campaign_id.is_not(None), Message.purpose != "service")
+    if rule.days:
+        at = func.coalesce(Message.intent_at, Message.state_since)
+        query = query.where(at >= days.since(rule.days))
+    if rule.reason:
+        query = query.where(Message.reason == rule.reason)
+    if rule.code:
+        query = query.where(_code(rule.code))
+    if rule.deed == "replied":
+        query = query.where(_answered())
+    if rule.times > 1:
+        query = query.group_by(Message.contact_id).having(func.count() >= rule.times)
+    return query
+
+
+def wrote(rule: Wrote, zone: str) -> Select[Any]:
+    """Choose who wrote to us, or did the last time on some day."""
+    query = select(InboundMessage.contact_id).where(
+        InboundMessage.account_id == current_account(),
+        InboundMessage.contact_id.is_not(None),
+    )
+    if rule.last is None:
+        return query
+    last = func.max(InboundMessage.sent_at)
+    return query.group_by(InboundMessage.contact_id).having(
+        days.of_moment(last, rule.last, zone)
+    )
+
+
+def failed(rule: Outcome) -> Select[Any]:
+    """Choose whose message of one send order failed for one reason."""
+    return select(Message.contact_id).where(
+        Message.account_id == current_account(),
+        Message.campaign_id == rule.campaign_id,
+        Message.state == "failed",
+        Message.reason == rule.reason,
+    )
+
+
+def _code(code: str) -> Any:
+    return (
+        select(Attempt.id)
+        .where(
+            Attempt.account_id == current_account(),
+            Attempt.message_id == Message.id,
+            Attempt.number == Message.attempt,
+            Attempt.code == code,
+        )
+        .correlate(Message)
+        .exists()
+    )
+
+
+def _answered() -> Any:
+    return (
+        select(InboundMessage.id)
+        .where(
+            and_(
+                InboundMessage.account_id == current_account(),
+                InboundMessage.contact_id == Message.contact_id,
+                InboundMessage.sent_at > Message.intent_at,
+                InboundMessage.sent_at <= Message.intent_at + REPLY,
+            )
+        )
+        .correlate(Message)
+        .exists()
+    )
