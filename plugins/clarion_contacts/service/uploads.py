@@ -114,7 +114,7 @@ def opened(row: Import) -> Table:
 def matching(row: Import) -> Matching:
     """Read the kept choice of columns. Raises `Invalid` (codes `mapping_…`)."""
     return Matching.of(
-        _light(row),
+        light(row),
         {int(place): said or None for place, said in row.mapping.items()},
         region=row.country or None,
         day_first=row.day_first,
@@ -160,7 +160,7 @@ def plain(cell: str) -> str:
     return cell.encode("utf-8", "replace").decode().replace("\0", "�")
 
 
-def _light(row: Import) -> Table:
+def light(row: Import) -> Table:
     """Make the table of what was kept of the file: enough to match columns, no bytes."""
     kept = row.guessed
     if not kept:
@@ -244,7 +244,7 @@ def _column(place: int, kept: Mapping[str, Any], said: str, taken: list[str]) ->
 
 def _preview(row: Import, chosen: Matching) -> list[tuple[str, str]]:
     """Show the first person as the import would make them."""
-    table = _light(row)
+    table = light(row)
     said = next(iter(judge(table.head, chosen, row.country or None, {})), None)
     if said is None:
         return []
