@@ -59,7 +59,9 @@ def order(
 
 def judged(raw: bytes, told: Mapping[str, Any]) -> Iterator[bytes]:
     """Judge a file as `order` says, page by page. The same person twice is not looked for."""
-    table = Table(**told["table"] | {"raw": raw, "columns": (None,) * told["table"]["columns"]})
+    table = Table(
+        **told["table"] | {"raw": raw, "columns": (None,) * told["table"]["columns"]}
+    )
     chosen = dict(told["mapping"])
     for name in ("fields", "keys"):  # JSON knows no numbers as keys
         chosen[name] = {int(place): said for place, said in chosen[name].items()}
@@ -79,7 +81,7 @@ class _Forgetful(dict[str, int]):
 
 def _frame(chunk: Sequence[RowVerdict]) -> bytes:
     tags: dict[str, str] = {}
-    columns = {
+    columns: dict[str, list[str]] = {
         "line": [str(one.line) for one in chunk],
         "reason": [one.reason for one in chunk],
         "sentence": [one.sentence for one in chunk],
@@ -125,7 +127,8 @@ def _tags(said: Sequence[str], known: dict[str, str]) -> str:
 
 def _object(values: Mapping[str, Any]) -> str:
     """Write an object as JSON; nearly all values are texts, and those go the short way."""
-    return "{%s}" % ",".join(
+    pairs = (
         f"{quoted(key)}:{quoted(value) if isinstance(value, str) else json.dumps(value)}"
         for key, value in values.items()
     )
+    return "{" + ",".join(pairs) + "}"

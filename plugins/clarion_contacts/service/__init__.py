@@ -58,6 +58,7 @@ from clarion_contacts.service.people import (
 )
 from clarion_contacts.service.reading import reader, stage
 from clarion_contacts.service.rejected import rejected_rows, samples
+from clarion_contacts.service.searching import make_searchable
 from clarion_contacts.service.tags import (
     TagLine,
     add_tag,
@@ -65,6 +66,7 @@ from clarion_contacts.service.tags import (
     remove_tag,
     rename_tag,
     tag,
+    tag_names,
     tags,
     untag,
 )
@@ -110,6 +112,7 @@ __all__ = [
     "get_tag",
     "keep",
     "listing",
+    "make_searchable",
     "match",
     "names",
     "note_resumed",
@@ -131,6 +134,7 @@ __all__ = [
     "stage",
     "start",
     "tag",
+    "tag_names",
     "tags",
     "tags_in",
     "take_back",
