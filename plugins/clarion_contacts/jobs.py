@@ -3,7 +3,7 @@
 import datetime as dt
 from uuid import UUID
 
-from sqlalchemy import select
+from sqlalchemy import or_, select
 
 from clarion.base import clock, db
 from clarion.base.errors import ClarionError
@@ -49,6 +49,13 @@ def _check(import_id: UUID) -> None:
 def run_import(import_id: UUID) -> None:
     """Turn checked rows into contacts, all or none."""
     service.apply(import_id)
+
+
+@job(queue="bulk", idempotent=True)
+def make_searchable(import_id: UUID) -> None:
+    """Put the people of an import into the search, a page at a time."""
+    if service.make_searchable(import_id):
+        make_searchable.later(import_id)
 
 
 @job(queue="bulk", idempotent=True)
@@ -133,10 +140,17 @@ def resume_bulks() -> None:
 @job(queue="default", idempotent=True, alone=True, system=True)
 def resume_imports() -> None:
     """Ring again for lists whose worker died: no sign of life for two minutes."""
-    running = {"checking": run_check, "importing": run_import, "undoing": run_undo}
+    running = {
+        "checking": run_check,
+        "importing": run_import,
+        "done": make_searchable,
+        "undoing": run_undo,
+    }
     with db.transaction() as orm:
         query = select(Import.id, Import.account_id, Import.state).where(
-            Import.state.in_(running), Import.beat_at < clock.now() - STALE
+            Import.state.in_(running),
+            or_(Import.state != "done", Import.searchable_to < Import.read_to),
+            Import.beat_at < clock.now() - STALE,
         )
         lost = orm.execute(query).all()
     for import_id, account_id, state in lost:

@@ -1,7 +1,7 @@
 """saved views, and what is done with many people at once
 
 Revision ID: 0008_contacts
-Revises: 0004_contacts
+Revises: 0010_contacts
 """
 
 from alembic import op
@@ -9,7 +9,7 @@ import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql
 
 revision = '0008_contacts'
-down_revision = '0004_contacts'
+down_revision = '0010_contacts'
 branch_labels = None
 depends_on = None
 

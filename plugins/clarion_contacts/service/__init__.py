@@ -102,6 +102,7 @@ from clarion_contacts.service.people import (
 from clarion_contacts.service.person import Own, Shown, show
 from clarion_contacts.service.reading import reader, stage
 from clarion_contacts.service.rejected import rejected_rows, samples
+from clarion_contacts.service.searching import make_searchable
 from clarion_contacts.service.segments import (
     SegmentLine,
     SegmentView,
@@ -244,6 +245,7 @@ __all__ = [
     "list_names",
     "listing",
     "loss",
+    "make_searchable",
     "match",
     "move_field",
     "names",

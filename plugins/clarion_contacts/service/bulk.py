@@ -326,7 +326,7 @@ def _checked(action: str, given: Mapping[str, str]) -> dict[str, Any]:
 
 
 def _tag_named(action: str, name: str) -> dict[str, Any]:
-    known = {key_of(said): tag_id for tag_id, said in tag_names()}
+    known = {one.key: one.id for one in tag_names()}
     key = key_of(name)
     if action == "tag" and key not in known:
         return {"tag": str(add_tag(name))}

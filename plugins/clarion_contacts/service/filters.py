@@ -6,17 +6,18 @@ from dataclasses import dataclass, fields
 from typing import Any, Self
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Select, or_, select
+from sqlalchemy import Select, select
 
 from clarion.base.errors import Invalid
 from clarion.tenancy.scope import current_account
 from clarion_contacts import segments
 from clarion_contacts.importing import kinds
 from clarion_contacts.models import CONSENTS, Contact, Field
-from clarion_contacts.service.silence import silenced
+from clarion_contacts.service import searching
+from clarion_contacts.service.silence import silent
 
 STATES = (*CONSENTS, "suppressed")
-MOST_WORDS, MOST_TAGS, LONGEST = 6, 20, 200
+MOST_TAGS, LONGEST = 20, 200
 TESTS: Mapping[str, tuple[str, ...]] = {
     "text": ("is", "is_not", "contains", "starts", "filled", "empty"),
     "choice": ("is", "is_not", "filled", "empty"),
@@ -105,28 +106,20 @@ def rule(filters: Filters, known: Sequence[Field]) -> segments.Rule:
 
 
 def chosen(filters: Filters, known: Sequence[Field]) -> Select[Any]:
-    """Select the people of this account whom filters leave."""
+    """Select exactly the people of this account whom filters leave."""
+    return narrowed(filters, known).where(*searching.found(filters.words).reading)
+
+
+def narrowed(filters: Filters, known: Sequence[Field]) -> Select[Any]:
+    """Select whom filters leave but for their words, which are looked up apart."""
     query = select(Contact).where(Contact.account_id == current_account())
     if filters.ids:
         query = query.where(Contact.id.in_(filters.ids))
     if filters.consent == "suppressed":
-        query = query.where(silenced())
+        query = query.where(Contact.id.in_(silent()))
     elif filters.consent:
         query = query.where(Contact.consent == filters.consent)
-    for word in filters.words.split()[:MOST_WORDS]:
-        query = query.where(has(word))
     return query.where(segments.condition(rule(filters, known)))
-
-
-def has(word: str) -> ColumnElement[bool]:
-    """Match one word of the search: digits in a number, letters in a name or e-mail."""
-    digits = re.sub(r"\D", "", word)
-    if digits and re.fullmatch(r"[+\d().\-]+", word):
-        return Contact.phone.contains(digits, autoescape=True)
-    return or_(
-        Contact.name.icontains(word, autoescape=True),
-        Contact.email.icontains(word, autoescape=True),
-    )
 
 
 def _own(filters: Filters, known: Sequence[Field]) -> segments.Rule | None:

@@ -2,7 +2,7 @@
 
 import datetime as dt
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 from uuid import UUID
 
@@ -15,6 +15,7 @@ from clarion.tenancy import access
 from clarion.tenancy.scope import current_account
 from clarion_contacts.models import Contact, List, Listing, Tag, Tagging
 from clarion_contacts.service import filters as narrowing
+from clarion_contacts.service import searching
 from clarion_contacts.service.fields import known
 from clarion_contacts.service.filters import Filters
 from clarion_contacts.service.silence import silenced
@@ -79,9 +80,13 @@ def find(
     """
     access.require("contacts.view")
     wanted = Filters(words=filters) if isinstance(filters, str) else filters
-    chosen = narrowing.chosen(wanted, known())
-    rows, further, turned = _page(chosen, sort, after, before, limit)
-    total = _counted(chosen)
+    narrowed = narrowing.narrowed(wanted, known())
+    hits = searching.found(wanted.words)
+    reading = narrowed.where(*hits.reading)
+    rows, further, turned = _page(reading, sort, after, before, limit)
+    total = COUNT_TO + 1  # more than that have the words, and nothing else is asked
+    if not hits.many or replace(wanted, words=""):
+        total = _counted(narrowed.where(*hits.counting))
     onwards, back = (before is not None or further), (after is not None)
     if turned:
         back = further

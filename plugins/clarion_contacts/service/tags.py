@@ -12,6 +12,7 @@ from clarion.base.errors import Conflict, Invalid, NotFound
 from clarion.base.words import _
 from clarion.tenancy import access, audit
 from clarion.tenancy.scope import current_account
+from clarion_contacts.importing import key_of
 from clarion_contacts.models import Contact, Tag, Tagging
 
 LONGEST = 60
@@ -51,15 +52,11 @@ def tags() -> list[TagLine]:
     return [TagLine(*row) for row in db.session().execute(query)]
 
 
-def tag_names() -> list[tuple[UUID, str]]:
-    """List the tags by name, without counting: for menus."""
+def tag_names() -> list[Tag]:
+    """List all tags by name; their people are not counted, so a million are no matter."""
     access.require("contacts.view")
-    query = (
-        select(Tag.id, Tag.name)
-        .where(Tag.account_id == current_account())
-        .order_by(Tag.key)
-    )
-    return [(row.id, row.name) for row in db.session().execute(query)]
+    query = select(Tag).where(Tag.account_id == current_account()).order_by(Tag.key)
+    return list(db.session().scalars(query))
 
 
 def get_tag(tag_id: UUID) -> Tag:
@@ -139,11 +136,6 @@ def untag(contact_ids: Iterable[UUID], tag_ids: Iterable[UUID]) -> int:
     touch(ids)
     audit.record("contacts.contact.untagged", None, people=len(ids), tags=gone)
     return len(taken)
-
-
-def key_of(name: str) -> str:
-    """Fold a tag's name so that capitals and spaces make no second tag."""
-    return " ".join(name.split()).casefold()[:80]
 
 
 def keep_tags(wanted: Mapping[str, str], import_id: UUID | None = None) -> dict[str, UUID]:

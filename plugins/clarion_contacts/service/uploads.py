@@ -1,7 +1,7 @@
 """An uploaded file: kept sealed, and what was found out about its shape."""
 
 import datetime as dt
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
@@ -25,6 +25,7 @@ from clarion_contacts.importing import (
 from clarion_contacts.models import Import
 
 PREVIEW_ROWS, PREVIEW_CELL = 50, 120
+PART = 2 * 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,11 +98,34 @@ def original(row: Import) -> bytes:
     )
     sealed = db.session().scalar(query)
     if sealed is None:
-        raise NotFound(
-            "upload_forgotten",
-            _("The file is not kept any longer than 24 hours. Upload it again."),
-        )
+        raise _forgotten()
     return crypto.unseal(sealed, place=_place(row.id), account_id=row.account_id)
+
+
+def original_parts(row: Import) -> Iterator[bytes]:
+    """Open the sealed file part by part: a large one is nowhere whole. See `unsealed`."""
+    query = select(func.octet_length(Import.original)).where(
+        Import.account_id == current_account(), Import.id == row.id
+    )
+    size = db.session().scalar(query)
+    if size is None:
+        raise _forgotten()
+    sealed = (_part(row, first) for first in range(1, size + 1, PART))
+    return crypto.unsealed(sealed, place=_place(row.id), account_id=row.account_id)
+
+
+def _part(row: Import, first: int) -> bytes:
+    query = select(func.substring(Import.original, first, PART)).where(
+        Import.account_id == current_account(), Import.id == row.id
+    )
+    return bytes(db.session().scalar(query) or b"")
+
+
+def _forgotten() -> NotFound:
+    return NotFound(
+        "upload_forgotten",
+        _("The file is not kept any longer than 24 hours. Upload it again."),
+    )
 
 
 def opened(row: Import) -> Table:
@@ -114,7 +138,7 @@ def opened(row: Import) -> Table:
 def matching(row: Import) -> Matching:
     """Read the kept choice of columns. Raises `Invalid` (codes `mapping_…`)."""
     return Matching.of(
-        _light(row),
+        light(row),
         {int(place): said or None for place, said in row.mapping.items()},
         region=row.country or None,
         day_first=row.day_first,
@@ -160,14 +184,11 @@ def plain(cell: str) -> str:
     return cell.encode("utf-8", "replace").decode().replace("\0", "�")
 
 
-def _light(row: Import) -> Table:
+def light(row: Import) -> Table:
     """Make the table of what was kept of the file: enough to match columns, no bytes."""
     kept = row.guessed
     if not kept:
-        raise NotFound(
-            "upload_forgotten",
-            _("The file is not kept any longer than 24 hours. Upload it again."),
-        )
+        raise _forgotten()
     sure = kept["sure"]
     return Table(
         raw=b"",
@@ -244,7 +265,7 @@ def _column(place: int, kept: Mapping[str, Any], said: str, taken: list[str]) ->
 
 def _preview(row: Import, chosen: Matching) -> list[tuple[str, str]]:
     """Show the first person as the import would make them."""
-    table = _light(row)
+    table = light(row)
     said = next(iter(judge(table.head, chosen, row.country or None, {})), None)
     if said is None:
         return []

@@ -122,7 +122,7 @@ def test_filters_of_every_kind_narrow_the_list(visitor, tenant):
         news = service.add_list("News")
         service.enlist([ana], news.id)
         service.tag([ana], ["vip", "novo"])
-        tags = [tag_id for tag_id, _name in service.tag_names()]
+        tags = [one.id for one in service.tag_names()]
         service.opt_out(ana)
 
     for query in (

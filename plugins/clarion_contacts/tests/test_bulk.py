@@ -75,7 +75,7 @@ def test_who_comes_in_later_is_not_touched(ids, small, run_jobs):
         7,
         6,
     )
-    tag = service.tag_names()[0][0]
+    tag = service.tag_names()[0].id
     assert names(Filters(tags=(tag,))) == [f"P{n}" for n in range(1, 7)]
     assert service.show(late).tags == []
 
@@ -93,7 +93,7 @@ def test_people_keep_what_they_had_when_it_is_taken_back(ids, small, run_jobs):
     run_jobs()
 
     assert (state_of(bulk_id).state, state_of(bulk_id).changed) == ("undone", 5)
-    assert names(Filters(tags=(service.tag_names()[0][0],))) == ["P0", "P1"]
+    assert names(Filters(tags=(service.tag_names()[0].id,))) == ["P0", "P1"]
     with pytest.raises(Conflict), db.transaction():
         service.undo_bulk(bulk_id)
 
@@ -116,7 +116,7 @@ def test_untag_and_lists_go_both_ways(ids, small, run_jobs):
     away = go(asked("unlist"), list=str(news)).id
     run_jobs()
 
-    assert names(Filters(tags=(service.tag_names()[0][0],))) == ["P0", "P1", "P2", "P3"]
+    assert names(Filters(tags=(service.tag_names()[0].id,))) == ["P0", "P1", "P2", "P3"]
     assert state_of(away).changed == 1
     assert names(Filters(on_list=news)) == []
 
