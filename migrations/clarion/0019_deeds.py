@@ -1,14 +1,14 @@
 """find what was done with one thing
 
 Revision ID: 0019_deeds
-Revises: 0010_sending
+Revises: 0013_identifiers
 """
 
 from alembic import op
 import sqlalchemy as sa
 
 revision = "0019_deeds"
-down_revision = "0010_sending"
+down_revision = "0013_identifiers"
 branch_labels = None
 depends_on = None
 

@@ -19,6 +19,7 @@ from clarion.tenancy import access, audit
 from clarion.tenancy.scope import current_account, current_actor
 from clarion.work import outbox
 from clarion_contacts.events import BulkStarted
+from clarion_contacts.importing import key_of
 from clarion_contacts.models import Bulk, BulkPart, Contact
 from clarion_contacts.service import (
     exporting,
@@ -29,7 +30,7 @@ from clarion_contacts.service import (
     people,
 )
 from clarion_contacts.service.filters import Filters
-from clarion_contacts.service.tags import add_tag, attach, detach, key_of, tag_names
+from clarion_contacts.service.tags import add_tag, attach, detach, tag_names
 
 SIZE = 1_000  # people of a part
 AT_ONCE = 1_000  # people for whom a click waits

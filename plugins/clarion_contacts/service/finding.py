@@ -219,10 +219,4 @@ def _lines(chosen: Select[Any]) -> Select[Any]:
 
 def _line(row: Any) -> Line:  # Any: a row of `_lines`
     tags, lists, heard, quiet = row[9:]
-    return Line(
-        *row[:9],
-        tags=tuple(tags or ()),
-        lists=tuple(lists or ()),
-        heard_at=heard,
-        suppressed=quiet,
-    )
+    return Line(*(*row[:9], tuple(tags or ()), tuple(lists or ()), heard, quiet))

@@ -13,8 +13,9 @@ from clarion.base.errors import Conflict, Invalid, NotFound
 from clarion.base.words import _
 from clarion.tenancy import access, audit
 from clarion.tenancy.scope import current_account
+from clarion_contacts.importing import key_of
 from clarion_contacts.models import Contact, List, Listing
-from clarion_contacts.service.tags import PARTING, key_of, touch
+from clarion_contacts.service.tags import PARTING, touch
 
 LONGEST, LONGEST_ABOUT = 80, 300
 PURPOSES = ("marketing", "utility")

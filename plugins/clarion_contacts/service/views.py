@@ -13,10 +13,10 @@ from clarion.base.errors import Conflict, Invalid, NotFound
 from clarion.base.words import _
 from clarion.tenancy import access, audit
 from clarion.tenancy.scope import current_account, current_actor
+from clarion_contacts.importing import key_of
 from clarion_contacts.models import FirstView, View
 from clarion_contacts.service.filters import Filters
 from clarion_contacts.service.finding import SORTS, Sort
-from clarion_contacts.service.tags import key_of
 
 LONGEST, MOST_COLUMNS, MOST_VIEWS = 60, 12, 50
 
