@@ -129,8 +129,8 @@ class Matching:
             names=tuple(column.name for column in table.columns),
             keys=keys,
             day_first=day_first,
-            delimiter=table.delimiter,
-            mixed=table.mixed,
+            delimiter=table.shape.delimiter or _NEVER,
+            mixed=table.shape.mixed,
         )
 
     @classmethod
@@ -310,6 +310,7 @@ def _settle(guess: ColumnGuess, guesses: Sequence[ColumnGuess]) -> ColumnGuess:
     )
 
 
+_NEVER = "\x1f"  # in workbooks and cards nothing separates cells: a sign no cell has
 _REPEATABLE = frozenset({"custom", "tags"})
 
 
