@@ -35,6 +35,7 @@ IMPORT_STATES = (
     "undoing", "undone", "failed", "cancelled",
 )  # fmt: skip
 ROW_STATES = ("new", "changed", "same", "duplicate", "invalid", "suppressed")
+FIELD_KINDS = ("text", "number", "date", "choice", "yes_no")
 
 
 def _one_of(column_name: str, values: tuple[str, ...]) -> CheckConstraint:
@@ -90,7 +91,7 @@ class Contact(AccountBase):
     language: Mapped[str] = column(String(20), pd=None, server_default="")
     country: Mapped[str] = column(String(2), pd=None, server_default="")
     timezone: Mapped[str] = column(String(60), pd=None, server_default="")
-    attributes: Mapped[dict[str, str]] = column(
+    attributes: Mapped[dict[str, Any]] = column(
         JSONB, pd="contact.attribute", retention="contact", server_default=text("'{}'")
     )
     consent: Mapped[str] = column(String(12), pd=None, server_default="none")
@@ -98,6 +99,70 @@ class Contact(AccountBase):
     consent_at: Mapped[dt.datetime | None] = column(Time, pd=None)
     import_id: Mapped[UUID | None] = column(Uuid, pd=None)
     updated_at: Mapped[dt.datetime | None] = column(Time, pd=None)
+
+
+class Field(AccountBase):
+    """One thing an account knows about its people beside name and address.
+
+    The values are in `Contact.attributes` under `key`, each in the form of its kind: text
+    and choice a string, number a number, date a string like "2027-01-31", yes_no a boolean.
+    """
+
+    __tablename__ = "contacts_field"
+    __table_args__ = (
+        UniqueConstraint("account_id", "key"),
+        CheckConstraint("key <> ''", name="key"),
+        CheckConstraint(
+            "(kind = 'choice') = (jsonb_array_length(choices) > 0)", name="choices"
+        ),
+        _one_of("kind", FIELD_KINDS),
+    )
+    wall = Wall(kind="content")
+
+    key: Mapped[str] = column(String(64), pd="account.content", log="ok")
+    title: Mapped[str] = column(String(80), pd="account.content", log="ok")
+    kind: Mapped[str] = column(String(8), pd=None)
+    choices: Mapped[list[str]] = column(
+        JSONB, pd="account.content", log="ok", server_default=text("'[]'")
+    )
+    position: Mapped[int] = column(Integer, pd=None, server_default="0")
+    import_id: Mapped[UUID | None] = column(Uuid, pd=None)
+
+
+class List(AccountBase):
+    """People gathered for one purpose. `key` is the name in small letters."""
+
+    __tablename__ = "contacts_list"
+    __table_args__ = (UniqueConstraint("account_id", "key"), _one_of("purpose", PURPOSES))
+    wall = Wall(kind="content")
+
+    name: Mapped[str] = column(String(80), pd="account.content", log="ok")
+    key: Mapped[str] = column(String(100), pd=None)
+    purpose: Mapped[str] = column(String(12), pd=None, server_default="marketing")
+    about: Mapped[str] = column(String(300), pd="account.content", server_default="")
+    import_id: Mapped[UUID | None] = column(Uuid, pd=None)
+
+
+class Listing(AccountBase):
+    """A contact is on a list, and which import said so."""
+
+    __tablename__ = "contacts_listing"
+    __table_args__ = (
+        UniqueConstraint("account_id", "contact_id", "list_id"),
+        Index("ix_contacts_listing_list", "account_id", "list_id", "contact_id"),
+        _of_contact(),
+        ForeignKeyConstraint(
+            ["account_id", "list_id"],
+            ["contacts_list.account_id", "contacts_list.id"],
+            ondelete="CASCADE",
+        ),
+    )
+    wall = Wall(kind="content", app=("SELECT", "INSERT", "DELETE"))
+    owner_unique = False
+
+    contact_id: Mapped[UUID] = column(Uuid, pd="contact.id")
+    list_id: Mapped[UUID] = column(Uuid, pd=None)
+    import_id: Mapped[UUID | None] = column(Uuid, pd=None)
 
 
 class Tag(AccountBase):

@@ -9,6 +9,7 @@ class PersonalData:
         return (
             "contacts_contact",
             "contacts_tagging",
+            "contacts_listing",
             "contacts_consent",
             "contacts_import",
             "contacts_import_row",

@@ -59,7 +59,7 @@ def waiting(lab):
 
 
 def test_a_row_that_kills_workers_is_given_up_alone(lab):
-    """Three workers die of it, the third with nothing else in hand; everybody else flows."""
+    """Four workers die of it, the last two with nothing else in hand; the others flow."""
     lab.order(100)
     poison = f"composing:@+55119{50_000_007}"
     worker, with_it = lab.start(crash_at=poison), []
@@ -74,7 +74,7 @@ def test_a_row_that_kills_workers_is_given_up_alone(lab):
             worker = lab.start(crash_at=poison)
 
     assert len(with_it) == leases.MAX_CLAIMS
-    assert with_it[-1] == set()
+    assert with_it[-leases.LOST_ALONE :] == [set()] * leases.LOST_ALONE
     states = lab.judge()
     assert lab.ids("unknown") <= set().union(*with_it)
     assert (states["failed"], states.total()) == (1, 100)

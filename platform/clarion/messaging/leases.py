@@ -16,7 +16,9 @@ from clarion.base.settings import settings
 from clarion.messaging.ledger import uuids
 from clarion.tenancy.scope import current_account
 
-MAX_CLAIMS = 3
+LOST_TOGETHER = 2  # leases lost with others, then a row is under suspicion
+LOST_ALONE = 2  # and with nothing else in hand, then it is given up
+MAX_CLAIMS = LOST_TOGETHER + LOST_ALONE
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +39,8 @@ def claim(
     """Take a lease on up to `size` queued rows; returns the token and what they hold.
 
     Rows whose lease was lost twice already may be what kills workers: they are claimed
-    only when asked for (`suspect`), one at a time, so that the third loss is theirs alone.
+    only when asked for (`suspect`), one at a time, so that what is lost then is lost by
+    them alone: twice, because a worker may end for reasons of its own.
 
     A claim need not survive the database's own crash: then the rows are queued again and
     this token moves nothing. So it does not wait for the disk; the intent does.
@@ -66,8 +69,8 @@ def any_due(campaign_id: UUID, *, suspect: bool = False) -> bool:
 def _claims(*, suspect: bool) -> dict[str, int]:
     """How often rows may have been claimed in vain: the suspects' or everybody else's."""
     if suspect:
-        return {"least": MAX_CLAIMS - 1, "most": 2**15 - 1}
-    return {"least": 0, "most": MAX_CLAIMS - 2}
+        return {"least": LOST_TOGETHER, "most": 2**15 - 1}
+    return {"least": 0, "most": LOST_TOGETHER - 1}
 
 
 _DUE = """
@@ -116,7 +119,7 @@ def unclaim(token: UUID, wait_seconds: float = 0.0) -> None:
 def set_aside(token: UUID, ids: Sequence[UUID], wait_seconds: float = 30.0) -> None:
     """Put claimed rows back that could not be written, their claims counted.
 
-    After the third time they are quarantined: something is wrong with the row itself.
+    After the last time they are quarantined: something is wrong with the row itself.
     """
     db.session().execute(
         text(
@@ -143,7 +146,7 @@ def set_aside(token: UUID, ids: Sequence[UUID], wait_seconds: float = 30.0) -> N
 def reclaim() -> int:
     """Settle leases that ran out in this account; return how many rows moved.
 
-    Claimed rows go back to queued (or are quarantined after the third time); a row whose
+    Claimed rows go back to queued (or are quarantined after the last time); a row whose
     intent was committed becomes unknown, because its bytes may have left.
     """
     rows = db.session().execute(

@@ -384,7 +384,7 @@ CAUSES: Mapping[str, _Row] = {
     ),
     "quarantined": _Row(
         _("Could not be handled"),
-        _("Three attempts to prepare this message broke off. It was not sent."),
+        _("Four attempts to prepare this message broke off. It was not sent."),
         _("Tell support; the other messages are not affected."),
     ),
     "outcome_unknown": _Row(
