@@ -21,6 +21,7 @@ MAX_CELL = 32 * 1024
 MAX_COLUMNS = 500
 MAX_SIGNS = 400_000_000  # of all cells: a workbook may repeat one long text endlessly
 HEAD = 200  # rows kept for guessing
+FEW = 40  # different cells of a column that may be choices
 
 Format = Literal["csv", "xlsx", "ods", "vcard"]
 Record = tuple[int, list[str]]
@@ -29,12 +30,16 @@ Record = tuple[int, list[str]]
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """One column: `index` from 0, `name` as on screen, up to three samples."""
+    """One column: `index` from 0, `name` as on screen, up to three samples.
+
+    `values` are all different cells, where they are few.
+    """
 
     index: int
     name: str
     samples: tuple[str, ...]
     filled: int
+    values: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -213,6 +218,7 @@ class Survey:
     count: int = 0
     width: int = 0
     filled: list[int] = field(default_factory=list)
+    values: list[set[str]] = field(default_factory=list)
     head: list[Record] = field(default_factory=list)
     widths: Counter[int] = field(default_factory=Counter)
     last: Record = (0, [])
@@ -240,7 +246,10 @@ def survey(records: Iterator[Record], header_row: int) -> Survey:
         for place, cells in enumerate(zip_longest(*rows, fillvalue="")):
             if place == len(found.filled):
                 found.filled.append(0)
+                found.values.append(set())
             found.filled[place] += sum(map(bool, cells))
+            if len(found.values[place]) <= FEW:
+                found.values[place].update(cells)
     if not found.width and found.widths:
         found.width = found.widths.most_common(1)[0][0]
     return found
@@ -284,9 +293,16 @@ def columns_of(names: Sequence[str], found: Survey) -> tuple[Column, ...]:
                 name=name,
                 samples=_samples(found.head, place),
                 filled=found.filled[place] if place < len(found.filled) else 0,
+                values=_values(found, place),
             )
         )
     return tuple(columns)
+
+
+def _values(found: Survey, place: int) -> tuple[str, ...]:
+    if place >= len(found.values) or len(found.values[place]) > FEW:
+        return ()
+    return tuple({cell.strip() for cell in found.values[place]} - {""})
 
 
 def _samples(head: list[Record], place: int) -> tuple[str, ...]:

@@ -26,6 +26,7 @@ from clarion_contacts.service.consent import (
 )
 from clarion_contacts.service.imports import (
     KEPT,
+    answers,
     attest,
     cancel,
     check,
@@ -90,6 +91,7 @@ __all__ = [
     "add",
     "add_identifier",
     "add_tag",
+    "answers",
     "apply",
     "attest",
     "attested",

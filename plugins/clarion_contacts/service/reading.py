@@ -30,7 +30,7 @@ from clarion.base.errors import Invalid
 from clarion.base.words import _
 from clarion.messaging import address
 from clarion.tenancy.scope import current_account
-from clarion_contacts.importing import RowVerdict, judge
+from clarion_contacts.importing import RowVerdict, judge, rows_of
 from clarion_contacts.models import ImportRow
 from clarion_contacts.service import uploads
 from clarion_contacts.service.tags import key_of
@@ -59,10 +59,10 @@ def reader(import_id: UUID) -> Iterator[Judged]:
     row = uploads.get(import_id)
     if row.state != "checking":
         return iter(())
-    table = uploads.opened(row)
+    rows = rows_of(uploads.original(row), uploads.shape_of(row))
     chosen = uploads.matching(row)
     key = crypto.index_key(current_account())
-    verdicts = judge(table.rows(), chosen, row.country or None, _Forgetful())
+    verdicts = judge(rows, chosen, row.country or None, _Forgetful())
     return _pages(verdicts, row.read_to, key)
 
 
@@ -130,7 +130,7 @@ def _staged(one: RowVerdict, key: bytes, tags: dict[str, str]) -> dict[str, Any]
     }
     for part in ("first_name", "last_name"):
         if value := attributes.pop(part, ""):
-            row[part] = _fit(value)
+            row[part] = _fit(str(value))
     if one.email:
         row["email"] = one.email
         row["email_idx"] = address.index(key, "email", one.email).hex()
@@ -141,7 +141,9 @@ def _staged(one: RowVerdict, key: bytes, tags: dict[str, str]) -> dict[str, Any]
     if one.consent_on:
         row["said_on"] = one.consent_on.isoformat()
     if attributes:
-        row["attributes"] = {key: _fit(value) for key, value in attributes.items()}
+        row["attributes"] = {
+            key: _fit(v) if isinstance(v, str) else v for key, v in attributes.items()
+        }
     if one.tags:
         mine = {key_of(tag): _fit(tag) for tag in one.tags}
         tags.update((key, name) for key, name in mine.items() if key not in tags)
