@@ -21,7 +21,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped
 
-from clarion.base.db import Wall, column
+from clarion.base.db import Base, Wall, column
 from clarion.tenancy.models import AccountBase, Time
 
 CONSENTS = ("none", "opted_in", "opted_out")
@@ -53,6 +53,13 @@ def _of_contact() -> ForeignKeyConstraint:
     )
 
 
+# what `phone ~ '^\+[0-9]{5,20}$'` says, at a fifth of its price
+_IS_PHONE = (
+    "starts_with(phone, '+') AND translate(phone, '0123456789', '') = '+'"
+    " AND length(phone) BETWEEN 6 AND 21"
+)
+
+
 class Contact(AccountBase):
     """One person an account may write to.
 
@@ -64,12 +71,13 @@ class Contact(AccountBase):
     __tablename__ = "contacts_contact"
     __table_args__ = (
         UniqueConstraint("account_id", "phone"),
-        CheckConstraint(r"phone ~ '^\+[0-9]{5,20}$'", name="phone"),
+        CheckConstraint(_IS_PHONE, name="phone"),
         CheckConstraint("(phone IS NULL) = (phone_idx IS NULL)", name="phone_idx"),
         CheckConstraint("(consent = 'none') = (consent_id IS NULL)", name="consent_id"),
         _one_of("consent", CONSENTS),
     )
     wall = Wall(kind="content")
+    account_key = False
 
     name: Mapped[str] = column(
         String(200), pd="contact.name", retention="contact", server_default=""
@@ -100,6 +108,40 @@ class Contact(AccountBase):
     consent_at: Mapped[dt.datetime | None] = column(Time, pd=None)
     import_id: Mapped[UUID | None] = column(Uuid, pd=None)
     updated_at: Mapped[dt.datetime | None] = column(Time, pd=None)
+
+
+class SearchText(Base):
+    """What a contact is found by: name, e-mail and number in small letters, one after another.
+
+    Written by a trigger, and for whole lists by a job; read by the SQL function
+    `contacts_found` alone.
+    """
+
+    __tablename__ = "contacts_search"
+    __table_args__ = (
+        UniqueConstraint("account_id", "id"),
+        Index(
+            "ix_contacts_search_words",
+            "account_id",
+            "words",
+            postgresql_using="gin",
+            postgresql_ops={"words": "gin_trgm_ops"},
+        ),
+        ForeignKeyConstraint(
+            ["account_id", "id"],
+            ["contacts_contact.account_id", "contacts_contact.id"],
+            ondelete="CASCADE",
+        ),
+    )
+    wall = Wall(
+        kind="platform",
+        app=("INSERT",),
+        why="nobody may read it; contacts_found() shows an account its own, by an index",
+    )
+
+    id: Mapped[UUID] = column(Uuid, pd="contact.id", primary_key=True)
+    account_id: Mapped[UUID] = column(Uuid, pd=None)
+    words: Mapped[str] = column(Text, pd="contact.name", export=False, retention="contact")
 
 
 class Field(AccountBase):
@@ -160,6 +202,7 @@ class Listing(AccountBase):
     )
     wall = Wall(kind="content", app=("SELECT", "INSERT", "DELETE"))
     owner_unique = False
+    account_key = False
 
     contact_id: Mapped[UUID] = column(Uuid, pd="contact.id")
     list_id: Mapped[UUID] = column(Uuid, pd=None)
@@ -194,6 +237,7 @@ class Tagging(AccountBase):
     )
     wall = Wall(kind="content", app=("SELECT", "INSERT", "DELETE"))
     owner_unique = False
+    account_key = False
 
     contact_id: Mapped[UUID] = column(Uuid, pd="contact.id")
     tag_id: Mapped[UUID] = column(Uuid, pd=None)
@@ -230,6 +274,7 @@ class Consent(AccountBase):
     )
     wall = Wall(kind="content", app=("SELECT", "INSERT"))
     owner_unique = False
+    account_key = False
 
     contact_id: Mapped[UUID] = column(Uuid, pd="contact.id")
     action: Mapped[str] = column(String(16), pd="contact.consent", retention="contact")
@@ -326,6 +371,7 @@ class Import(AccountBase):
     problem: Mapped[str] = column(String(400), pd=None, server_default="")
     read_to: Mapped[int] = column(Integer, pd=None, server_default="0")
     progress: Mapped[int] = column(Integer, pd=None, server_default="0")
+    searchable_to: Mapped[int] = column(Integer, pd=None, server_default="0")
     counts: Mapped[dict[str, Any]] = column(JSONB, pd=None, server_default=text("'{}'"))
     result: Mapped[dict[str, Any]] = column(JSONB, pd=None, server_default=text("'{}'"))
     beat_at: Mapped[dt.datetime | None] = column(Time, pd=None)
@@ -362,6 +408,7 @@ class ImportRow(AccountBase):
     )
     wall = Wall(kind="content")
     owner_unique = False
+    account_key = False
 
     import_id: Mapped[UUID] = column(Uuid, pd=None)
     line: Mapped[int] = column(Integer, pd=None)

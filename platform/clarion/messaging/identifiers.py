@@ -1,6 +1,6 @@
 """Whose address is it: identifiers of contacts, found by blind index."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 from uuid import UUID
 
@@ -20,6 +20,14 @@ log = logger(__name__)
 def index(kind: str, value: str) -> bytes:
     """Return this account's blind index of an identifier; equal for phone and WhatsApp id."""
     return address.index(crypto.index_key(current_account()), kind, value)  # type: ignore[arg-type]
+
+
+def indexer(kind: address.Kind) -> Callable[[str], str]:
+    """Return what gives the index of many identifiers of this account, in hexadecimal.
+
+    For whole lists, whose identifiers are in their one spelling already.
+    """
+    return address.indexer(crypto.index_key(current_account()), kind)
 
 
 def usable(identifiers: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:

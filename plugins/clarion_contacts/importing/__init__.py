@@ -1,8 +1,9 @@
 """Uploaded bytes → a table → guessed columns → a verdict for every row. Pure: no database.
 
 `opening` bytes → which kind of file, and its `tables` (`delimited`, `xlsx`, `ods`, `vcards`) ·
-`columns` what a column means · `rows` one row → a person or a named reason. All of it runs
-in a child process (`confined`) when the bytes are a stranger's.
+`columns` what a column means · `rows` one row → a person or a named reason · `pages` many of
+them → columns for SQL. All of it runs in a child process (`confined`) when the bytes are a
+stranger's.
 """
 
 from clarion_contacts.importing.columns import (
@@ -13,7 +14,7 @@ from clarion_contacts.importing.columns import (
 )
 from clarion_contacts.importing.headers import Field
 from clarion_contacts.importing.opening import open_table, rows_of
-from clarion_contacts.importing.rows import RowVerdict, judge
+from clarion_contacts.importing.rows import RowVerdict, judge, key_of
 from clarion_contacts.importing.tables import Column, Note, Shape, SheetName, Table
 
 __all__ = [
@@ -29,6 +30,7 @@ __all__ = [
     "guess_mapping",
     "guess_region",
     "judge",
+    "key_of",
     "open_table",
     "rows_of",
 ]

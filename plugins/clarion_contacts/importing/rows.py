@@ -86,6 +86,11 @@ def judge(
         yield verdict
 
 
+def key_of(tag: str) -> str:
+    """Fold a tag's name so that capitals and spaces make no second tag."""
+    return " ".join(tag.split()).casefold()[:80]
+
+
 class _Reader:
     """Columns by field, looked up once, not for every row."""
 

@@ -27,10 +27,11 @@ from clarion.tenancy import audit
 from clarion.tenancy.scope import current_account, current_actor
 from clarion.work import outbox
 from clarion_contacts.events import ImportFinished
+from clarion_contacts.importing import key_of
 from clarion_contacts.models import Consent, Contact, Import, ImportRow, Tag, Tagging
 from clarion_contacts.service import uploads, verdicts
 from clarion_contacts.service.imports import KEPT
-from clarion_contacts.service.tags import keep_tags, key_of
+from clarion_contacts.service.tags import keep_tags
 
 STEP = 50_000
 APPLY_LOCK = 3

@@ -18,6 +18,7 @@ from clarion.tenancy import access, audit
 from clarion.tenancy.scope import current_account, current_actor
 from clarion.work import outbox
 from clarion_contacts.events import CheckRequested, ImportStarted, UndoRequested
+from clarion_contacts.importing import key_of
 from clarion_contacts.models import Import, ImportRow, Wording
 from clarion_contacts.service import uploads
 from clarion_contacts.service.attestation import (
@@ -26,7 +27,6 @@ from clarion_contacts.service.attestation import (
     refuse,
 )
 from clarion_contacts.service.consent import keep_wording
-from clarion_contacts.service.tags import key_of
 
 KEPT = dt.timedelta(hours=24)
 OPEN = ("uploaded", "matched", "attested", "checked", "failed")

@@ -12,6 +12,7 @@ from clarion.base.errors import Conflict, Invalid, NotFound
 from clarion.base.words import _
 from clarion.tenancy import access, audit
 from clarion.tenancy.scope import current_account
+from clarion_contacts.importing import key_of
 from clarion_contacts.models import Contact, Tag, Tagging
 
 LONGEST = 60
@@ -133,11 +134,6 @@ def untag(contact_ids: Iterable[UUID], tag_ids: Iterable[UUID]) -> int:
     _touch(ids)
     audit.record("contacts.contact.untagged", None, people=len(ids), tags=gone)
     return len(done.all())
-
-
-def key_of(name: str) -> str:
-    """Fold a tag's name so that capitals and spaces make no second tag."""
-    return " ".join(name.split()).casefold()[:80]
 
 
 def keep_tags(wanted: Mapping[str, str], import_id: UUID | None = None) -> dict[str, UUID]:
