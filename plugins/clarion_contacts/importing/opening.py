@@ -7,7 +7,7 @@ from itertools import islice
 from clarion.base.errors import Invalid
 from clarion.base.words import _, ngettext
 from clarion_contacts.importing import archives, delimited, ods, vcards, xlsx
-from clarion_contacts.importing.encodings import Encoding, guess_encoding
+from clarion_contacts.importing.encodings import Encoding, check_encoding, guess_encoding
 from clarion_contacts.importing.headers import looks_like_phone, meaning
 from clarion_contacts.importing.tables import (
     HEAD,
@@ -46,7 +46,7 @@ def open_table(
     if kind == "zip":
         return _open_workbook(_workbook(raw), header=header, sheet=sheet)
     if kind == "vcard":
-        return _open_cards(raw)
+        return _open_cards(raw, encoding)
     if kind:
         raise _no_list(raw, kind)
     return delimited.open_text(raw, encoding=encoding, delimiter=delimiter, header=header)
@@ -213,8 +213,8 @@ def _workbook_notes(book: Workbook, chosen: int) -> Iterator[Note]:
 # --- contact cards
 
 
-def _open_cards(raw: bytes) -> Table:
-    coding = guess_encoding(raw)
+def _open_cards(raw: bytes, encoding: str | None) -> Table:
+    coding = check_encoding(raw, encoding) if encoding else guess_encoding(raw)
     cards = vcards.Cards(raw, coding)
     found = survey(cards.records(), 0)
     if not found.count:
@@ -226,7 +226,7 @@ def _open_cards(raw: bytes) -> Table:
     )
     return Table(
         shape=Shape("vcard", coding.name, True, "", 0, 0, found.width),
-        encoding_sure=True,
+        encoding_sure=coding.sure or encoding is not None,
         delimiter_sure=True,
         header=True,
         header_sure=True,

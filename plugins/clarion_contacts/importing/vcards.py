@@ -102,7 +102,7 @@ class Cards:
 
     def _text(self, value: bytes, named: dict[str, str], packed: bool) -> str:
         """Bytes that do not fit stay visible as stray ones: their row is refused."""
-        told = "utf-8" if packed else self.coding.name
+        told = "utf-8" if packed or _is_wide(self.coding) else self.coding.name
         try:
             told = codecs.lookup(named.get("CHARSET", "") or told).name
             return value.decode(told, "surrogateescape")
@@ -113,9 +113,13 @@ class Cards:
 _PARAM = re.compile(r";((?:[^\";]|\"[^\"]*\")*)")
 
 
+def _is_wide(coding: Encoding) -> bool:
+    return coding.name.startswith(("utf-16", "utf-32"))
+
+
 def _narrow(raw: bytes, coding: Encoding) -> bytes:
     """Make UTF-16 and UTF-32 readable by lines of bytes."""
-    if coding.name.startswith(("utf-16", "utf-32")):
+    if _is_wide(coding):
         return raw.decode(coding.name).encode()
     return raw.removeprefix(codecs.BOM_UTF8)
 
