@@ -58,7 +58,7 @@ from clarion_contacts.service.people import (
     show,
 )
 from clarion_contacts.service.reading import reader, stage
-from clarion_contacts.service.rejected import rejected_rows, samples
+from clarion_contacts.service.rejected import left_out, rejected_rows, samples
 from clarion_contacts.service.tags import (
     TagLine,
     add_tag,
@@ -111,6 +111,7 @@ __all__ = [
     "get",
     "get_tag",
     "keep",
+    "left_out",
     "listing",
     "match",
     "names",

@@ -18,6 +18,7 @@ from clarion_contacts.importing import confined, looking
 from clarion_contacts.models import ImportRow
 from clarion_contacts.service.uploads import get, light, original, shape_of
 
+TAKEN = ("new", "changed", "same")
 REJECTED = ("invalid", "duplicate", "suppressed")
 
 
@@ -53,6 +54,26 @@ def samples(import_id: UUID, state: str, *, limit: int = 5) -> list[SampleRow]:
             row.reason,
             _sentence(row.line, row.state, row.sentence, row.twin),
         )
+        for row in db.session().scalars(query)
+    ]
+
+
+def left_out(import_id: UUID, *, limit: int = 5) -> list[SampleRow]:
+    """Show the first rows that are taken without a part nobody could read."""
+    access.require("contacts.import")
+    query = (
+        select(ImportRow)
+        .where(
+            ImportRow.account_id == current_account(),
+            ImportRow.import_id == import_id,
+            ImportRow.state.in_(TAKEN),
+            ImportRow.notes > 0,
+        )
+        .order_by(ImportRow.line)
+        .limit(limit)
+    )
+    return [
+        SampleRow(row.line, row.phone, row.name, "", row.sentence)
         for row in db.session().scalars(query)
     ]
 
