@@ -1,6 +1,6 @@
 """Pages of the import: upload, match columns, consent, check, import."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 from uuid import UUID
 
@@ -195,10 +195,14 @@ def import_live(import_id: UUID) -> Response:
 @needs("contacts.import")
 def rejected(import_id: UUID) -> Response:
     """Download the rows that were refused, with reasons."""
-    lines = service.rejected_rows(import_id)
-    response = current_app.response_class(stream_with_context(lines), mimetype="text/csv")
-    response.headers["Content-Disposition"] = 'attachment; filename="refused-rows.csv"'
-    return response
+    return _download(service.rejected_rows(import_id), "refused-rows.csv")
+
+
+@pages.get("/imports/<uuid:import_id>/left-out.csv")
+@needs("contacts.import")
+def left_out(import_id: UUID) -> Response:
+    """Download the rows that are taken without a part, saying which."""
+    return _download(service.left_out_rows(import_id), "left-out.csv")
 
 
 @pages.post("/imports/<uuid:import_id>/start")
@@ -234,6 +238,12 @@ def cancel(import_id: UUID) -> Response:
 
 
 # --- what several views need
+
+
+def _download(lines: Iterator[str], name: str) -> Response:
+    response = current_app.response_class(stream_with_context(lines), mimetype="text/csv")
+    response.headers["Content-Disposition"] = f'attachment; filename="{name}"'
+    return response
 
 
 def _chosen(form: Mapping[str, str]) -> tuple[dict[int, str], dict[str, Any]]:
@@ -301,4 +311,5 @@ def _checked(view: Any) -> dict[str, Any]:
         "view": view,
         "form": form,
         "samples": {s: service.samples(row.id, s) for s in states} if seen else {},
+        "left_out": service.left_out(row.id) if seen and row.counts.get("noted") else [],
     }

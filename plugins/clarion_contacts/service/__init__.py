@@ -58,7 +58,12 @@ from clarion_contacts.service.people import (
     show,
 )
 from clarion_contacts.service.reading import reader, stage
-from clarion_contacts.service.rejected import left_out, rejected_rows, samples
+from clarion_contacts.service.rejected import (
+    left_out,
+    left_out_rows,
+    rejected_rows,
+    samples,
+)
 from clarion_contacts.service.tags import (
     TagLine,
     add_tag,
@@ -112,6 +117,7 @@ __all__ = [
     "get_tag",
     "keep",
     "left_out",
+    "left_out_rows",
     "listing",
     "match",
     "names",

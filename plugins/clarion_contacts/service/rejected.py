@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import select
+from sqlalchemy import ColumnElement, and_, select
 
 from clarion.base import db
 from clarion.base.words import _
@@ -20,6 +20,7 @@ from clarion_contacts.service.uploads import get, light, original, shape_of
 
 TAKEN = ("new", "changed", "same")
 REJECTED = ("invalid", "duplicate", "suppressed")
+_LEFT_OUT = and_(ImportRow.state.in_(TAKEN), ImportRow.notes > 0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,13 +36,35 @@ class SampleRow:
 
 def samples(import_id: UUID, state: str, *, limit: int = 5) -> list[SampleRow]:
     """Show the first rows with a verdict."""
+    return _shown(import_id, ImportRow.state == state, limit)
+
+
+def left_out(import_id: UUID, *, limit: int = 5) -> list[SampleRow]:
+    """Show the first rows that are taken without a part nobody could read."""
+    return _shown(import_id, _LEFT_OUT, limit)
+
+
+def rejected_rows(import_id: UUID) -> Iterator[str]:
+    """Write the rows that were refused, as they came, with reasons, as lines of a CSV.
+
+    No cell can be taken for a formula. Raises `NotFound` when the file is forgotten.
+    """
+    return _file(import_id, ImportRow.state.in_(REJECTED))
+
+
+def left_out_rows(import_id: UUID) -> Iterator[str]:
+    """Write the rows that are taken without a part, saying which; else as refused ones."""
+    return _file(import_id, _LEFT_OUT)
+
+
+def _shown(import_id: UUID, which: ColumnElement[bool], limit: int) -> list[SampleRow]:
     access.require("contacts.import")
     query = (
         select(ImportRow)
         .where(
             ImportRow.account_id == current_account(),
             ImportRow.import_id == import_id,
-            ImportRow.state == state,
+            which,
         )
         .order_by(ImportRow.line)
         .limit(limit)
@@ -58,31 +81,7 @@ def samples(import_id: UUID, state: str, *, limit: int = 5) -> list[SampleRow]:
     ]
 
 
-def left_out(import_id: UUID, *, limit: int = 5) -> list[SampleRow]:
-    """Show the first rows that are taken without a part nobody could read."""
-    access.require("contacts.import")
-    query = (
-        select(ImportRow)
-        .where(
-            ImportRow.account_id == current_account(),
-            ImportRow.import_id == import_id,
-            ImportRow.state.in_(TAKEN),
-            ImportRow.notes > 0,
-        )
-        .order_by(ImportRow.line)
-        .limit(limit)
-    )
-    return [
-        SampleRow(row.line, row.phone, row.name, "", row.sentence)
-        for row in db.session().scalars(query)
-    ]
-
-
-def rejected_rows(import_id: UUID) -> Iterator[str]:
-    """Write the rows that were refused, as they came, with reasons, as lines of a CSV.
-
-    No cell can be taken for a formula. Raises `NotFound` when the file is forgotten.
-    """
+def _file(import_id: UUID, which: ColumnElement[bool]) -> Iterator[str]:
     access.require("contacts.import")
     row = get(import_id)
     names = [column.name for column in light(row).columns]
@@ -91,12 +90,12 @@ def rejected_rows(import_id: UUID) -> Iterator[str]:
     ).where(
         ImportRow.account_id == current_account(),
         ImportRow.import_id == import_id,
-        ImportRow.state.in_(REJECTED),
+        which,
     )
-    refused = {line: tuple(rest) for line, *rest in db.session().execute(query)}
-    lines = {"shape": asdict(shape_of(row)), "lines": list(refused)}
+    found = {line: tuple(rest) for line, *rest in db.session().execute(query)}
+    lines = {"shape": asdict(shape_of(row)), "lines": list(found)}
     pages = confined.frames(looking.pick, original(row), lines)
-    return _written(names, row.delimiter or ",", pages, refused)
+    return _written(names, row.delimiter or ",", pages, found)
 
 
 def _sentence(line: int, state: str, sentence: str, twin: int | None) -> str:

@@ -26,6 +26,7 @@ from clarion_contacts.importing import (
     looking,
 )
 from clarion_contacts.importing.columns import key_for
+from clarion_contacts.importing.tables import below
 from clarion_contacts.importing.values import KINDS, Kind, Value
 from clarion_contacts.models import Field, Import
 from clarion_contacts.service.people import default_country
@@ -414,7 +415,8 @@ def _column(
 def _preview(row: Import, chosen: Matching) -> list[tuple[str, str]]:
     """Show the first person as the import would make them."""
     table = light(row)
-    said = next(iter(judge(table.head, chosen, row.country or None, {})), None)
+    head = below(table.head, table.shape)
+    said = next(iter(judge(head, chosen, row.country or None, {})), None)
     if said is None:
         return []
     shown = [

@@ -173,6 +173,19 @@ def test_another_sheet_can_be_chosen(account):
     assert dict(view.preview)["Name"] == "Ana"
 
 
+@pytest.mark.parametrize(
+    "raw",
+    [
+        b"phone;name;city\n+5511987654321;Ana\n+5511987654322;Bob;Recife\n",
+        xlsx([["phone", "city"], ["+5511987654321"], ["+5511987654322", "Recife"]]),
+    ],
+)
+def test_a_first_row_that_is_shorter_than_the_header_is_shown(raw, account):
+    row = uploaded(raw)
+
+    assert service.describe(row.id).preview
+
+
 # --- the same header again
 
 
