@@ -110,6 +110,7 @@ class _Rows:
         self.origins: list[int] = []
         self.over = False
         self.sheet, self.depth, self.apart = -1, 0, 0
+        self.active = False  # inside a wanted sheet, and not inside a table in a cell of it
         self.number = self.rows = 0
         self.cells: list[str] = []
         self.blanks = 0
@@ -122,7 +123,8 @@ class _Rows:
             self.depth += 1
             if self.depth == 1:
                 self.sheet, self.number = self.sheet + 1, 0
-        elif not self._is_wanted():
+            self.active = self.depth == 1 and self.wanted in (None, self.sheet)
+        elif not self.active:
             return
         elif name in _APART:
             self.apart += 1
@@ -136,39 +138,37 @@ class _Rows:
             self.inside += 1
             if self.pieces:
                 self.pieces.append("\n")
+        elif name == "table:table-row":
+            self.cells, self.blanks = [], 0
+            told = given.get("table:number-rows-repeated")
+            self.rows = _times(told, 1 << 30) if told else 1
         elif name in _SPACES:
             told = given.get("text:c", "1")
             self.pieces.append(_SPACES[name] * _times(told, 1_000))
-        elif name == "table:table-row":
-            self.cells, self.blanks = [], 0
-            self.rows = _times(given.get("table:number-rows-repeated", "1"), 1 << 30)
-
-    def _is_wanted(self) -> bool:
-        return self.depth == 1 and self.wanted in (None, self.sheet)
 
     def text(self, said: str) -> None:
         if self.inside and not self.apart:
             self.pieces.append(said)
 
     def end(self, name: str) -> None:
-        if name == "table:table":
-            self.depth -= 1
-            self.over = self.depth == 0 and self.sheet == self.wanted
-        elif not self._is_wanted():
-            return
-        elif name in _APART:
-            self.apart -= 1
-        elif self.apart:
-            return
+        if name == "text:p":
+            self.inside -= self.active and not self.apart
         elif name in _CELLS:
-            self._put()
-        elif name == "text:p":
-            self.inside -= 1
+            if self.active and not self.apart:
+                self._put()
         elif name == "table:table-row":
-            self._end_row()
+            if self.active and not self.apart:
+                self._end_row()
+        elif name in _APART:
+            self.apart -= self.active
+        elif name == "table:table":
+            self.depth -= 1
+            self.active = self.depth == 1 and self.wanted in (None, self.sheet)
+            self.over = self.depth == 0 and self.sheet == self.wanted
 
     def _put(self) -> None:
-        times = _times(self.given.get("table:number-columns-repeated", "1"), 1 << 20)
+        told = self.given.get("table:number-columns-repeated")
+        times = _times(told, 1 << 20) if told else 1
         value = self._value()
         if not value:
             self.blanks += times
@@ -178,8 +178,11 @@ class _Rows:
         width = len(self.cells) + self.blanks + times
         if width > MAX_COLUMNS:
             raise too_many_columns(self.number + 1, width)
-        self.cells += [""] * self.blanks + [value] * times
-        self.blanks = 0
+        if self.blanks or times > 1:
+            self.cells += [""] * self.blanks + [value] * times
+            self.blanks = 0
+        else:
+            self.cells.append(value)
 
     def _end_row(self) -> None:
         if not self.cells:  # the rest of a sheet is one blank row, a million times
@@ -194,6 +197,8 @@ class _Rows:
 
     def _value(self) -> str:
         given, shown = self.given, "".join(self.pieces)
+        if not given:
+            return shown
         if given.get("calcext:value-type") == "error" or _is_error(given, shown):
             self.book.errors += 1
             return ""

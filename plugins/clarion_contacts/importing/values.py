@@ -21,6 +21,7 @@ Value = str | int | float | bool
 KINDS: tuple[Kind, ...] = get_args(Kind)
 MOST_CHOICES = 30
 LONGEST_CHOICE = 60
+NEARLY = 0.95
 ENOUGH = 12  # filled cells below which few values say nothing about choices
 
 YES = frozenset(
@@ -192,27 +193,30 @@ def guess_kind(table: Table, column: Column) -> Kind:
     ]
     kinds: tuple[Kind, ...] = ("yes_no", "date", "number") if cells else ()
     for kind in kinds:
-        if _all_fit(Typing(kind, (), decimal_of(cells)), cells):
+        if _fit(Typing(kind, (), decimal_of(cells)), cells):
             return kind
     many = column.filled >= max(ENOUGH, 4 * len(column.values))
     return "choice" if many and len(choices_of(column)) > 1 else "text"
 
 
-def _all_fit(typing: Typing, cells: list[str]) -> bool:
+def _fit(typing: Typing, cells: list[str]) -> bool:
+    """Whether nearly all cells are of a kind; the others will be left out by name."""
     if typing.kind == "number" and any(map(_is_code, cells)):
         return False
     if typing.kind == "yes_no" and {cell.casefold() for cell in cells} <= {"0", "1"}:
         return False  # counts that happen to be small
+    return any(
+        sum(_fits(typing, cell, day_first=order) for cell in cells) >= NEARLY * len(cells)
+        for order in (True, False)
+    )
+
+
+def _fits(typing: Typing, cell: str, *, day_first: bool) -> bool:
     try:
-        for cell in cells:
-            value_of(typing, cell, day_first=True)
+        value_of(typing, cell, day_first=day_first)
     except Invalid:
-        return typing.kind == "date" and _is_american(cells)
+        return False
     return True
-
-
-def _is_american(cells: list[str]) -> bool:
-    return all(date_of(cell, day_first=False) for cell in cells)
 
 
 def _is_code(cell: str) -> bool:

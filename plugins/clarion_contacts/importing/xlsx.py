@@ -10,6 +10,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from decimal import Decimal, InvalidOperation
+from functools import lru_cache
 from itertools import islice
 
 from clarion.base.errors import Invalid
@@ -252,36 +253,37 @@ class _Rows:
         self.inside = self.skipped = False
 
     def start(self, name: str, given: dict[str, str]) -> None:
-        local = name.rpartition(":")[2] if ":" in name else name
-        if local == "c":
+        if name == "c":
             self.kind, self.style = given.get("t", "n"), given.get("s", "")
-            place = _column(given.get("r", ""))
+            place = _column(given.get("r", "").rstrip("0123456789"))
             self.place = place if place >= 0 else len(self.cells)
             self.pieces.clear()
-        elif local in ("v", "t"):
+        elif name in ("v", "t"):
             self.inside = not self.skipped
-        elif local == "row":
-            told = given.get("r", "")
-            self.number = place_of(told, self.number + 1)
+        elif name == "row":
+            self.number = place_of(given.get("r", ""), self.number + 1)
             self.cells = []
-        elif local == "rPh":
+        elif name == "rPh":
             self.skipped = True
+        elif ":" in name:  # some programs write a prefix before every name
+            self.start(name.rpartition(":")[2], given)
 
     def text(self, said: str) -> None:
         if self.inside:
             self.pieces.append(said)
 
     def end(self, name: str) -> None:
-        local = name.rpartition(":")[2] if ":" in name else name
-        if local in ("v", "t"):
+        if name in ("v", "t"):
             self.inside = False
-        elif local == "c":
+        elif name == "c":
             if self.pieces:
                 self._put(self._value("".join(self.pieces)))
-        elif local == "row":
+        elif name == "row":
             self.done.append((self.number, self.cells))
-        elif local == "rPh":
+        elif name == "rPh":
             self.skipped = False
+        elif ":" in name:
+            self.end(name.rpartition(":")[2])
 
     def _put(self, value: str) -> None:
         if not value:
@@ -306,7 +308,7 @@ class _Rows:
                 raise archives.broken()
             return strings[place]
         if kind == "n":
-            return self._number(said.strip())
+            return self._number(said)
         if kind == "b":
             return "TRUE" if said.strip() == "1" else "FALSE"
         if kind == "e":
@@ -317,26 +319,28 @@ class _Rows:
         return _unescaped(said)
 
     def _number(self, said: str) -> str:
-        place, styles = place_of(self.style, 0), self.book.styles
+        place, styles = place_of(self.style, 0) if self.style else 0, self.book.styles
         style = styles[place] if place < len(styles) else ""
+        if not style:
+            return number(said)
         if style == "date":
             return _date(said, since_1904=self.book.since_1904) or number(said)
         shown = number(said)
-        return shown.zfill(len(style)) if style and shown.isdecimal() else shown
+        return shown.zfill(len(style)) if shown.isdecimal() else shown
 
 
-_PLACE = re.compile(r"([A-Z]{1,3})[0-9]*")
-
-
-def _column(place: str) -> int:
-    """`AB12` → 27; -1 when it is none."""
-    found = _PLACE.fullmatch(place)
-    if not found:
+@lru_cache(maxsize=1024)
+def _column(letters: str) -> int:
+    """`AB` → 27; -1 when it is none."""
+    if not letters or len(letters) > 3 or not _LETTERS.issuperset(letters):
         return -1
     column = 0
-    for sign in found[1]:
+    for sign in letters:
         column = column * 26 + ord(sign) - 64
     return column - 1
+
+
+_LETTERS = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZ")
 
 
 def place_of(told: str, else_: int) -> int:
@@ -353,6 +357,7 @@ def number(said: str) -> str:
     """Write a stored number as people do; `1.2E+19` when digits of it were lost."""
     if _SHORT.fullmatch(said):
         return said
+    said = said.strip()
     try:
         exact = Decimal(said)
     except InvalidOperation:
@@ -377,6 +382,7 @@ def plain_date(said: str) -> str:
     return f"{day}T{time}" if time.strip("0:") else day
 
 
+@lru_cache(maxsize=4096)
 def _date(said: str, *, since_1904: bool) -> str:
     """Read a count of days; Excel believes in a 29th of February 1900."""
     try:

@@ -429,8 +429,11 @@ def _preview(row: Import, chosen: Matching) -> list[tuple[str, str]]:
         (_("Tags"), ", ".join(said.tags)),
         (_("Agreed on"), str(said.consent_on) if said.consent_on else said.consent),
     ]
-    plain = {"first_name": _("First name"), "last_name": _("Last name")}
-    shown += [(plain.get(key, key), _spoken(v)) for key, v in said.attributes.items()]
+    titles = {
+        key: row.mapping[str(at)].partition(":")[2] or chosen.names[at]
+        for at, key in chosen.keys.items()
+    } | {"first_name": _("First name"), "last_name": _("Last name")}
+    shown += [(titles.get(key, key), _spoken(v)) for key, v in said.attributes.items()]
     return [(what, value) for what, value in shown if value]
 
 

@@ -182,6 +182,17 @@ def test_text_is_joined_from_its_runs_without_the_reading_above():
     assert [row[1] for row in cells(raw)] == ["João", "a\r\nb"]
 
 
+def test_a_prefix_before_every_name_changes_nothing():
+    whole = zipfile.ZipFile(io.BytesIO(xlsx(PERSON)))
+    sheet = whole.read("xl/worksheets/sheet1.xml").decode()
+    prefixed = sheet.replace("</", "\0").replace("<", "<x:").replace("\0", "</x:")
+    prefixed = prefixed.replace("xmlns=", "xmlns:x=")
+
+    raw = repacked(xlsx(PERSON), {"xl/worksheets/sheet1.xml": prefixed})
+
+    assert cells(raw) == [["+5511987654321", "Ana"]]
+
+
 def test_formulas_give_what_was_calculated_and_errors_are_empty_and_counted():
     sheet = (
         "<worksheet><sheetData><row r='1'><c r='A1' t='str'><v>phone</v></c>"
