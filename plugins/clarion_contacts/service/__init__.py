@@ -26,6 +26,7 @@ from clarion_contacts.service.consent import (
 )
 from clarion_contacts.service.imports import (
     KEPT,
+    answers,
     attest,
     cancel,
     check,
@@ -57,7 +58,7 @@ from clarion_contacts.service.people import (
     show,
 )
 from clarion_contacts.service.reading import reader, stage
-from clarion_contacts.service.rejected import rejected_rows, samples
+from clarion_contacts.service.rejected import left_out, rejected_rows, samples
 from clarion_contacts.service.searching import make_searchable
 from clarion_contacts.service.tags import (
     TagLine,
@@ -92,6 +93,7 @@ __all__ = [
     "add",
     "add_identifier",
     "add_tag",
+    "answers",
     "apply",
     "attest",
     "attested",
@@ -111,6 +113,7 @@ __all__ = [
     "get",
     "get_tag",
     "keep",
+    "left_out",
     "listing",
     "make_searchable",
     "match",
