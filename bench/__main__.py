@@ -12,7 +12,7 @@ from typing import Any
 
 HERE = Path(__file__).parent
 NAMES = (
-    "startup", "dispatch", "webhooks", "pause", "fairness", "rate", "million",
+    "startup", "dispatch", "webhooks", "pause", "fairness", "rate", "million", "import", "pages",
 )  # fmt: skip
 
 

@@ -19,7 +19,14 @@ LAST = (
 CITIES = ("Recife", "São Paulo", "Natal", "Curitiba", "Belém", "Manaus", "Fortaleza")
 PLANS = ("basic", "plus", "gold", "")
 AREAS = ("11", "21", "31", "41", "51", "61", "71", "81", "85", "91")
-BAD = ("12", "", "sem telefone", "1,23457E+12", "+5511912345678 / +5511912345679", "+999123456")
+BAD = (
+    "12",
+    "",
+    "sem telefone",
+    "1,23457E+12",
+    "+5511912345678 / +5511912345679",
+    "+999123456",
+)
 HEADER = "phone,name,e-mail,city,plan,joined"
 
 

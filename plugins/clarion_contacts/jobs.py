@@ -3,7 +3,7 @@
 import datetime as dt
 from uuid import UUID
 
-from sqlalchemy import select
+from sqlalchemy import or_, select
 
 from clarion.base import clock, db
 from clarion.base.errors import ClarionError
@@ -52,6 +52,13 @@ def run_import(import_id: UUID) -> None:
 
 
 @job(queue="bulk", idempotent=True)
+def make_searchable(import_id: UUID) -> None:
+    """Put the people of an import into the search, a page at a time."""
+    if service.make_searchable(import_id):
+        make_searchable.later(import_id)
+
+
+@job(queue="bulk", idempotent=True)
 def run_undo(import_id: UUID) -> None:
     """Take an import back, all of it or nothing."""
     service.take_back(import_id)
@@ -85,10 +92,17 @@ def forget_uploads() -> None:
 @job(queue="default", idempotent=True, alone=True, system=True)
 def resume_imports() -> None:
     """Ring again for lists whose worker died: no sign of life for two minutes."""
-    running = {"checking": run_check, "importing": run_import, "undoing": run_undo}
+    running = {
+        "checking": run_check,
+        "importing": run_import,
+        "done": make_searchable,
+        "undoing": run_undo,
+    }
     with db.transaction() as orm:
         query = select(Import.id, Import.account_id, Import.state).where(
-            Import.state.in_(running), Import.beat_at < clock.now() - STALE
+            Import.state.in_(running),
+            or_(Import.state != "done", Import.searchable_to < Import.read_to),
+            Import.beat_at < clock.now() - STALE,
         )
         lost = orm.execute(query).all()
     for import_id, account_id, state in lost:

@@ -71,6 +71,7 @@ class Contact(AccountBase):
     __tablename__ = "contacts_contact"
     __table_args__ = (
         UniqueConstraint("account_id", "phone"),
+        Index("ix_contacts_contact_consent", "account_id", "consent", "id"),
         CheckConstraint(_IS_PHONE, name="phone"),
         CheckConstraint("(phone IS NULL) = (phone_idx IS NULL)", name="phone_idx"),
         CheckConstraint("(consent = 'none') = (consent_id IS NULL)", name="consent_id"),
@@ -122,7 +123,6 @@ class SearchText(Base):
         UniqueConstraint("account_id", "id"),
         Index(
             "ix_contacts_search_words",
-            "account_id",
             "words",
             postgresql_using="gin",
             postgresql_ops={"words": "gin_trgm_ops"},
@@ -139,7 +139,7 @@ class SearchText(Base):
         why="nobody may read it; contacts_found() shows an account its own, by an index",
     )
 
-    id: Mapped[UUID] = column(Uuid, pd="contact.id", primary_key=True)
+    id: Mapped[UUID] = column(Uuid, pd="contact.id", export=False, primary_key=True)
     account_id: Mapped[UUID] = column(Uuid, pd=None)
     words: Mapped[str] = column(Text, pd="contact.name", export=False, retention="contact")
 
@@ -283,7 +283,7 @@ class Consent(AccountBase):
     source: Mapped[str] = column(
         String(300), pd="contact.consent", retention="contact", server_default=""
     )
-    wording_id: Mapped[UUID | None] = column(Uuid, pd=None, to="contacts_wording")
+    wording_id: Mapped[UUID | None] = column(Uuid, pd=None)  # nobody may delete a wording
     agreed_on: Mapped[dt.date | None] = column(
         Date, pd="contact.consent", retention="contact"
     )
@@ -310,6 +310,7 @@ class Import(AccountBase):
         kind="content",
         system=(
             "SELECT (id, account_id, state, beat_at, created_at, expires_at, forgotten_at)",
+            "SELECT (read_to, searchable_to)",
         ),
     )
 

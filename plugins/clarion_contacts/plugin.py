@@ -63,6 +63,7 @@ def register_subscriptions() -> list[tuple[Any, Any]]:
         (AddressResumed, jobs.mark_resumed),
         (events.CheckRequested, jobs.run_check),
         (events.ImportStarted, jobs.run_import),
+        (events.ImportFinished, jobs.make_searchable),
         (events.UndoRequested, jobs.run_undo),
     ]
 

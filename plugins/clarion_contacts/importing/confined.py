@@ -20,7 +20,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import ModuleType
@@ -65,9 +65,12 @@ ORDINARY = Limits()
 
 
 def frames(
-    task: Task, raw: bytes, order: Mapping[str, Any], limits: Limits = ORDINARY
+    task: Task,
+    raw: bytes | Iterable[bytes],
+    order: Mapping[str, Any],
+    limits: Limits = ORDINARY,
 ) -> Iterator[bytes]:
-    """Run a task on a file in a child, and give its frames as they come.
+    """Run a task on a file, whole or in parts, in a child, and give its frames as they come.
 
     The child starts at the first frame and ends with the iterator. It speaks the language
     that is spoken here. What it raises as `Invalid` is raised here; when it breaks a limit,
@@ -101,7 +104,7 @@ def only(
 # --- the parent's side
 
 
-def _given(head: Mapping[str, Any], raw: bytes) -> IO[bytes]:
+def _given(head: Mapping[str, Any], raw: bytes | Iterable[bytes]) -> IO[bytes]:
     """Put order and bytes where the child reads them: in memory, never on a disk."""
     if sys.platform == "linux":
         given: IO[bytes] = os.fdopen(os.memfd_create("clarion-upload"), "w+b")
@@ -110,7 +113,8 @@ def _given(head: Mapping[str, Any], raw: bytes) -> IO[bytes]:
     told = json.dumps(head).encode()
     given.write(len(told).to_bytes(4, "big"))
     given.write(told)
-    given.write(raw)
+    for part in [raw] if isinstance(raw, bytes) else raw:
+        given.write(part)
     given.seek(0)
     return given
 

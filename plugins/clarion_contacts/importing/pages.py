@@ -131,9 +131,8 @@ def _tags(said: Sequence[str], known: dict[str, str]) -> str:
 
 def _object(values: Mapping[str, Any]) -> str:
     """Write an object as JSON; nearly all values are texts, and those go the short way."""
-    return "{{{}}}".format(
-        ",".join(
-            f"{quoted(key)}:{quoted(value) if isinstance(value, str) else json.dumps(value)}"
-            for key, value in values.items()
-        )
+    pairs = (
+        f"{quoted(key)}:{quoted(value) if isinstance(value, str) else json.dumps(value)}"
+        for key, value in values.items()
     )
+    return "{" + ",".join(pairs) + "}"

@@ -46,7 +46,7 @@ def index() -> str:
     return render_template(
         "contacts/index.html",
         page=page,
-        tags=service.tags(),
+        tags=service.tag_names(),
         words=words,
         tag=tag,
         consent=consent,
@@ -281,7 +281,11 @@ def _form(form: ContactForm, title: str, back: str) -> Response:
 
 def _bulk_tag(form: TagForm, action: str, ids: list[UUID]) -> str:
     return render_template(
-        "contacts/bulk_tag.html", form=form, action=action, ids=ids, tags=service.tags()
+        "contacts/bulk_tag.html",
+        form=form,
+        action=action,
+        ids=ids,
+        tags=service.tag_names(),
     )
 
 
@@ -289,7 +293,7 @@ def _shown(contact_id: UUID, consent: ConsentForm, identifier: IdentifierForm) -
     return render_template(
         "contacts/show.html",
         view=service.show(contact_id),
-        all_tags=service.tags(),
+        all_tags=service.tag_names(),
         consent_form=consent,
         identifier_form=identifier,
         methods=METHODS,

@@ -64,6 +64,7 @@ from clarion_contacts.service.rejected import (
     rejected_rows,
     samples,
 )
+from clarion_contacts.service.searching import make_searchable
 from clarion_contacts.service.tags import (
     TagLine,
     add_tag,
@@ -71,6 +72,7 @@ from clarion_contacts.service.tags import (
     remove_tag,
     rename_tag,
     tag,
+    tag_names,
     tags,
     untag,
 )
@@ -119,6 +121,7 @@ __all__ = [
     "left_out",
     "left_out_rows",
     "listing",
+    "make_searchable",
     "match",
     "names",
     "note_resumed",
@@ -140,6 +143,7 @@ __all__ = [
     "stage",
     "start",
     "tag",
+    "tag_names",
     "tags",
     "tags_in",
     "take_back",

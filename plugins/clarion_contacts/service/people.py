@@ -1,13 +1,12 @@
 """People: add, change, erase, find, and everything one page shows about one of them."""
 
 import datetime as dt
-import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Select, and_, func, or_, select
+from sqlalchemy import ColumnElement, CompoundSelect, Select, and_, func, or_, select
 from sqlalchemy import delete as sql_delete
 from sqlalchemy.dialects.postgresql import aggregate_order_by
 
@@ -30,6 +29,7 @@ from clarion.work import outbox
 from clarion_contacts import segments
 from clarion_contacts.events import ContactAdded, ContactErased
 from clarion_contacts.models import CONSENTS, Consent, Contact, Tag, Tagging, Wording
+from clarion_contacts.service import searching
 
 PAGE = 50
 COUNT_TO = 10_000
@@ -243,11 +243,12 @@ def find(
 ) -> Page:
     """List people, newest first, by part of a name, number or e-mail, by tag and consent.
 
-    Pages by key: `after` and `before` are ids of contacts. Two queries, whatever is found.
+    Pages by key: `after` and `before` are ids of contacts. Two queries, whatever is found,
+    and one more for words.
     """
     access.require("contacts.view")
-    chosen = _filtered(words, tag, consent)
-    query = _lines(chosen)
+    chosen, hits = _filtered(tag, consent), searching.found(words)
+    query = _lines(chosen.where(*hits.reading))
     if before is not None:
         query = query.where(Contact.id > before).order_by(Contact.id).limit(limit + 1)
     else:
@@ -272,8 +273,11 @@ def find(
     rows = rows[:limit]
     if before is not None:
         rows.reverse()
-    capped = chosen.with_only_columns(Contact.id).limit(COUNT_TO + 1).subquery()
-    total = db.session().scalar(select(func.count()).select_from(capped)) or 0
+    total = COUNT_TO + 1
+    if not hits.many or tag or consent:
+        some = chosen.where(*hits.counting).with_only_columns(Contact.id)
+        capped = some.limit(COUNT_TO + 1).subquery()
+        total = db.session().scalar(select(func.count()).select_from(capped)) or 0
     onwards, back = (before is not None or further), (after is not None)
     if before is not None:
         back = further
@@ -425,28 +429,15 @@ def _identify(contact: Contact) -> None:
 # --- finding
 
 
-def _filtered(words: str, tag: UUID | None, consent: str) -> Select[Any]:
+def _filtered(tag: UUID | None, consent: str) -> Select[Any]:
     query = select(Contact).where(Contact.account_id == current_account())
     if tag is not None:
         query = query.where(segments.condition(segments.by_tags([tag])))
     if consent == "suppressed":
-        query = query.where(_silenced())
+        query = query.where(Contact.id.in_(_silent()))
     elif consent in CONSENTS:
         query = query.where(Contact.consent == consent)
-    for word in words.split()[:6]:
-        query = query.where(_has(word))
     return query
-
-
-def _has(word: str) -> ColumnElement[bool]:
-    """Match one word of the search: digits in a number, letters in a name or e-mail."""
-    digits = re.sub(r"\D", "", word)
-    if digits and re.fullmatch(r"[+\d().\-]+", word):
-        return Contact.phone.contains(digits, autoescape=True)
-    return or_(
-        Contact.name.icontains(word, autoescape=True),
-        Contact.email.icontains(word, autoescape=True),
-    )
 
 
 def _lines(chosen: Select[Any]) -> Select[Any]:
@@ -471,10 +462,27 @@ def _lines(chosen: Select[Any]) -> Select[Any]:
 
 
 def _silenced() -> ColumnElement[bool]:
+    """Say whether one of the few people on a page must not be written to."""
     return or_(
-        Contact.id.in_(suppression.contacts()),
-        func.coalesce(Contact.phone_idx.in_(suppression.addresses()), False),
+        suppression.contacts().where(Suppression.contact_id == Contact.id).exists(),
+        suppression.addresses().where(Suppression.idx == Contact.phone_idx).exists(),
     )
+
+
+def _silent() -> CompoundSelect[Any]:
+    """Select everybody who must not be written to, by contact or by an address of theirs."""
+    theirs = and_(
+        Identifier.account_id == Suppression.account_id,
+        Identifier.idx == Suppression.idx,
+        Identifier.valid_to.is_(None),
+    )
+    by_address = (
+        suppression.addresses()
+        .with_only_columns(Identifier.contact_id)
+        .select_from(Suppression)
+        .join(Identifier, theirs)
+    )
+    return suppression.contacts().union(by_address)
 
 
 # --- one person

@@ -6,6 +6,7 @@ goes on where it was. While PostgreSQL stores a page, the child judges the next.
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from itertools import chain, islice
 from typing import Any
 from uuid import UUID
 
@@ -63,8 +64,10 @@ def reader(import_id: UUID) -> Iterator[Judged]:
         after=row.read_to,
         size=PAGE,
     )
-    frames = confined.frames(pages.judged, uploads.original(row), told)
-    return _pages(frames, row.read_to)
+    frames = confined.frames(pages.judged, uploads.original_parts(row), told)
+    judged = _pages(frames, row.read_to)
+    # the file is read with the first page, in the caller's transaction
+    return chain(list(islice(judged, 1)), judged)
 
 
 def stage(import_id: UUID, page: Judged) -> bool:

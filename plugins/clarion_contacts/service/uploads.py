@@ -3,7 +3,7 @@
 import datetime as dt
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 from uuid import UUID
@@ -30,6 +30,8 @@ from clarion_contacts.importing.tables import below
 from clarion_contacts.importing.values import KINDS, Kind, Value
 from clarion_contacts.models import Field, Import
 from clarion_contacts.service.people import default_country
+
+PART = 2 * 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,11 +120,34 @@ def original(row: Import) -> bytes:
     )
     sealed = db.session().scalar(query)
     if sealed is None:
-        raise NotFound(
-            "upload_forgotten",
-            _("The file is not kept any longer than 24 hours. Upload it again."),
-        )
+        raise _forgotten()
     return crypto.unseal(sealed, place=_place(row.id), account_id=row.account_id)
+
+
+def original_parts(row: Import) -> Iterator[bytes]:
+    """Open the sealed file part by part: a large one is nowhere whole. See `unsealed`."""
+    query = select(func.octet_length(Import.original)).where(
+        Import.account_id == current_account(), Import.id == row.id
+    )
+    size = db.session().scalar(query)
+    if size is None:
+        raise _forgotten()
+    sealed = (_part(row, first) for first in range(1, size + 1, PART))
+    return crypto.unsealed(sealed, place=_place(row.id), account_id=row.account_id)
+
+
+def _part(row: Import, first: int) -> bytes:
+    query = select(func.substring(Import.original, first, PART)).where(
+        Import.account_id == current_account(), Import.id == row.id
+    )
+    return bytes(db.session().scalar(query) or b"")
+
+
+def _forgotten() -> NotFound:
+    return NotFound(
+        "upload_forgotten",
+        _("The file is not kept any longer than 24 hours. Upload it again."),
+    )
 
 
 def matching(row: Import) -> Matching:
@@ -174,10 +199,7 @@ def shape_of(row: Import) -> Shape:
     """Say how the rows of a file are read again. Raises `NotFound` when it is forgotten."""
     kept = row.guessed
     if not kept:
-        raise NotFound(
-            "upload_forgotten",
-            _("The file is not kept any longer than 24 hours. Upload it again."),
-        )
+        raise _forgotten()
     return Shape(**kept["shape"]) if "shape" in kept else _older_shape(row)
 
 
