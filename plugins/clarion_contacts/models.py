@@ -35,6 +35,7 @@ IMPORT_STATES = (
     "undoing", "undone", "failed", "cancelled",
 )  # fmt: skip
 ROW_STATES = ("new", "changed", "same", "duplicate", "invalid", "suppressed")
+FORMATS = ("csv", "xlsx", "ods", "vcard")
 FIELD_KINDS = ("text", "number", "date", "choice", "yes_no")
 BULK_ACTIONS = (
     "tag", "untag", "list", "unlist", "field", "opt_out", "delete", "export", "convert",
@@ -492,7 +493,9 @@ class Import(AccountBase):
     __tablename__ = "contacts_import"
     __table_args__ = (
         _one_of("state", IMPORT_STATES),
+        _one_of("format", FORMATS),
         Index("ix_contacts_import_state", "state", "expires_at"),
+        Index("ix_contacts_import_header", "account_id", "header_digest"),
     )
     wall = Wall(
         kind="content",
@@ -513,8 +516,10 @@ class Import(AccountBase):
         retention="upload",
         deferred=True,
     )
+    format: Mapped[str] = column(String(8), pd=None, server_default="csv")
     encoding: Mapped[str] = column(String(40), pd=None)
     delimiter: Mapped[str] = column(String(1), pd=None)
+    sheet: Mapped[int] = column(SmallInteger, pd=None, server_default="0")
     header: Mapped[bool] = column(pd=None)
     country: Mapped[str] = column(String(2), pd=None, server_default="")
     day_first: Mapped[bool | None] = column(pd=None)
@@ -527,17 +532,26 @@ class Import(AccountBase):
         deferred=True,
     )
     mapping: Mapped[dict[str, str]] = column(JSONB, pd=None, server_default=text("'{}'"))
+    kinds: Mapped[dict[str, str]] = column(JSONB, pd=None, server_default=text("'{}'"))
     overwrite: Mapped[bool] = column(pd=None, server_default=text("true"))
     tags: Mapped[list[str]] = column(
         JSONB, pd="account.content", log="never", server_default=text("'[]'")
     )
     row_count: Mapped[int] = column(Integer, pd=None, server_default="0")
 
+    # how the next list with the same header is recognised, and what it was taken from
+    names: Mapped[list[str]] = column(
+        JSONB, pd="account.content", log="never", server_default=text("'[]'")
+    )
+    header_digest: Mapped[bytes | None] = column(LargeBinary, pd=None)
+    recalled_id: Mapped[UUID | None] = column(Uuid, pd=None)
+
     # what the person said about consent, and in which words we asked
     consent_source: Mapped[str] = column(String(16), pd=None, server_default="")
     consent_place: Mapped[str] = column(
         String(300), pd="account.content", server_default=""
     )
+    consent_from: Mapped[dt.date | None] = column(Date, pd=None)
     consent_on: Mapped[dt.date | None] = column(Date, pd=None)
     wording_id: Mapped[UUID | None] = column(Uuid, pd=None, to="contacts_wording")
     attested_by: Mapped[str] = column(String(120), pd="person.name", server_default="")
@@ -624,7 +638,7 @@ class ImportRow(AccountBase):
     tags: Mapped[list[str]] = column(
         JSONB, pd="account.content", retention="upload", server_default=text("'[]'")
     )
-    attributes: Mapped[dict[str, str]] = column(
+    attributes: Mapped[dict[str, Any]] = column(
         JSONB, pd="contact.attribute", retention="upload", server_default=text("'{}'")
     )
     said: Mapped[str] = column(String(3), pd=None, server_default="")

@@ -7,15 +7,17 @@ call, so neither side makes an object of every cell.
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 from itertools import islice
 from json.encoder import encode_basestring as quoted
 from typing import Any
 
 from clarion.messaging import address
 from clarion_contacts.importing.columns import Matching
+from clarion_contacts.importing.opening import rows_of
 from clarion_contacts.importing.rows import RowVerdict, judge, key_of
-from clarion_contacts.importing.tables import Table
+from clarion_contacts.importing.tables import Shape, Table
+from clarion_contacts.importing.values import Typing
 
 CELL, COLUMN = "\x1e", "\x1d"
 NAMES = (
@@ -46,10 +48,8 @@ def order(
     table: Table, mapping: Matching, region: str | None, *, after: int, size: int
 ) -> dict[str, Any]:
     """Write down what the child is to do: judge the rows after `after`."""
-    shape = {one.name: getattr(table, one.name) for one in fields(Table)}
-    shape |= {"raw": "", "head": (), "notes": (), "columns": len(table.columns)}
     return {
-        "table": shape,
+        "shape": asdict(table.shape),
         "mapping": asdict(mapping),
         "region": region,
         "after": after,
@@ -59,14 +59,13 @@ def order(
 
 def judged(raw: bytes, told: Mapping[str, Any]) -> Iterator[bytes]:
     """Judge a file as `order` says, page by page. The same person twice is not looked for."""
-    table = Table(
-        **told["table"] | {"raw": raw, "columns": (None,) * told["table"]["columns"]}
-    )
     chosen = dict(told["mapping"])
-    for name in ("fields", "keys"):  # JSON knows no numbers as keys
+    for name in ("fields", "keys", "typings"):  # JSON knows no numbers as keys
         chosen[name] = {int(place): said for place, said in chosen[name].items()}
+    chosen["typings"] = {at: Typing.of(said) for at, said in chosen["typings"].items()}
     mapping = Matching(**chosen | {"names": tuple(chosen["names"])})
-    verdicts = judge(table.rows(), mapping, told["region"], _Forgetful())
+    rows = rows_of(raw, Shape(**told["shape"]))
+    verdicts = judge(rows, mapping, told["region"], _Forgetful())
     ahead = (one for one in verdicts if one.line > told["after"])
     while chunk := list(islice(ahead, told["size"])):
         yield _frame(chunk)
@@ -84,11 +83,11 @@ def _frame(chunk: Sequence[RowVerdict]) -> bytes:
     columns: dict[str, list[str]] = {
         "line": [str(one.line) for one in chunk],
         "reason": [one.reason for one in chunk],
-        "sentence": [one.sentence for one in chunk],
+        "sentence": [one.sentence or _noted(one) for one in chunk],
         "phone": [one.phone for one in chunk],
         "name": [one.name for one in chunk],
-        "first_name": [one.attributes.pop("first_name", "") for one in chunk],
-        "last_name": [one.attributes.pop("last_name", "") for one in chunk],
+        "first_name": [str(one.attributes.pop("first_name", "")) for one in chunk],
+        "last_name": [str(one.attributes.pop("last_name", "")) for one in chunk],
         "email": [one.email if one.phone else "" for one in chunk],
         "language": [one.language for one in chunk],
         "country": [one.country or address.region_of(one.phone) for one in chunk],
@@ -105,6 +104,11 @@ def _frame(chunk: Sequence[RowVerdict]) -> bytes:
     }  # fmt: skip
     parts = [json.dumps(head), *map(_column, filled.values())]
     return COLUMN.join(parts).encode("utf-8", "replace")
+
+
+def _noted(one: RowVerdict) -> str:
+    """What was left out of a row that is taken, in words."""
+    return " ".join(text for _code, text in one.notes) if one.notes else ""
 
 
 def _column(cells: Sequence[str]) -> str:

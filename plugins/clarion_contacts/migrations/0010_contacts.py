@@ -1,14 +1,14 @@
 """fewer keys on what grows by a million rows at once, and a search that finds in a million
 
 Revision ID: 0010_contacts
-Revises: 0004_contacts
+Revises: 0009_contacts
 """
 
 import sqlalchemy as sa
 from alembic import op
 
 revision = "0010_contacts"
-down_revision = "0004_contacts"
+down_revision = "0009_contacts"
 branch_labels = None
 depends_on = None
 

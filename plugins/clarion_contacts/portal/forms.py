@@ -58,6 +58,19 @@ KINDS = {
     "bsuid": lazy("WhatsApp business-scoped id"),
     "username": lazy("User name"),
 }
+FORMATS = {
+    "csv": lazy("Text with separators (CSV)"),
+    "xlsx": lazy("Excel workbook"),
+    "ods": lazy("OpenDocument spreadsheet"),
+    "vcard": lazy("Contact cards (vCard)"),
+}
+FIELD_KINDS = {
+    "text": lazy("Text"),
+    "number": lazy("Number"),
+    "date": lazy("Date"),
+    "choice": lazy("Choice"),
+    "yes_no": lazy("Yes or no"),
+}
 DELIMITERS = {
     ",": lazy("Comma"),
     ";": lazy("Semicolon"),
@@ -250,6 +263,11 @@ class AttestForm(Form):
         lazy("Where exactly?"),
         [Length(max=300)],
         description=lazy("The page, form, shop or folder."),
+    )
+    agreed_from = DateField(
+        lazy("When did the first of them agree?"),
+        [Optional()],
+        description=lazy("As far as you know; it may stay empty."),
     )
     agreed_on = DateField(
         lazy("By which day had they all agreed?"),

@@ -63,6 +63,7 @@ from clarion_contacts.service.filters import ALONE, STATES, TESTS, Filters
 from clarion_contacts.service.finding import SORTS, Line, Page, Sort, count_all, find
 from clarion_contacts.service.imports import (
     KEPT,
+    answers,
     attest,
     cancel,
     check,
@@ -101,7 +102,12 @@ from clarion_contacts.service.people import (
 )
 from clarion_contacts.service.person import Own, Shown, show
 from clarion_contacts.service.reading import reader, stage
-from clarion_contacts.service.rejected import rejected_rows, samples
+from clarion_contacts.service.rejected import (
+    left_out,
+    left_out_rows,
+    rejected_rows,
+    samples,
+)
 from clarion_contacts.service.searching import make_searchable
 from clarion_contacts.service.segments import (
     SegmentLine,
@@ -200,6 +206,7 @@ __all__ = [
     "adopt",
     "all_fields",
     "all_lists",
+    "answers",
     "apply",
     "ask",
     "attest",
@@ -242,6 +249,8 @@ __all__ = [
     "go",
     "keep",
     "keep_used",
+    "left_out",
+    "left_out_rows",
     "list_names",
     "listing",
     "loss",

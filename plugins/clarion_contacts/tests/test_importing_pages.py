@@ -2,7 +2,7 @@
 
 import json
 
-from clarion_contacts.importing import Matching, judge, open_table, pages
+from clarion_contacts.importing import Matching, judge, open_table, pages, rows_of
 
 FIELDS = {0: "phone", 1: "name", 2: "email", 3: "tags", 4: "custom:own", 5: "consent"}
 LIST = (
@@ -13,13 +13,14 @@ LIST = (
     ",,,,and enough letters to be taken for a text with two strange signs in it; "
     "more than one in a hundred would be too many for any list of people,\n"
 )
+RAW = LIST.encode()
 
 
 def columns(size):
-    table = open_table(LIST.encode())
+    table = open_table(RAW)
     chosen = Matching.of(table, FIELDS, region="BR")
     told = json.loads(json.dumps(pages.order(table, chosen, "BR", after=0, size=size)))
-    return [pages.Page.of(frame) for frame in pages.judged(table.raw, told)]
+    return [pages.Page.of(frame) for frame in pages.judged(RAW, told)]
 
 
 def cells(some, name):
@@ -33,8 +34,10 @@ def cells(some, name):
 
 
 def test_columns_say_what_the_verdicts_said():
-    table = open_table(LIST.encode())
-    verdicts = list(judge(table.rows(), Matching.of(table, FIELDS, region="BR"), "BR", {}))
+    table = open_table(RAW)
+    verdicts = list(
+        judge(rows_of(RAW, table.shape), Matching.of(table, FIELDS, region="BR"), "BR", {})
+    )
 
     for size in (1, 2, 100):
         some = columns(size)

@@ -137,9 +137,9 @@ def test_each_missing_part_of_the_attestation_is_refused(visitor, change, field)
     ("raw", "words"),
     [
         (b"", "empty"),
-        (b"PK\x03\x04 [Content_Types].xml xl/", "Excel workbook"),
+        (b"PK\x03\x04 [Content_Types].xml xl/", "workbook is damaged"),
         (b"phone,name\n", "no rows"),
-        (b"%PDF-1.7", "not a CSV"),
+        (b"%PDF-1.7", "no list of people"),
     ],
 )
 def test_bad_files_get_a_reason_and_change_nothing(visitor, raw, words):
