@@ -13,7 +13,7 @@ from typing import Any
 HERE = Path(__file__).parent
 NAMES = (
     "startup", "dispatch", "webhooks", "pause", "fairness", "rate", "million", "freeze",
-    "segments", "proof", "suppression",
+    "import", "pages", "segments", "proof", "suppression",
 )  # fmt: skip
 
 

@@ -1,13 +1,13 @@
 """a message belongs to its order by one key, which names the order's number as well
 
 Revision ID: 0014_message
-Revises: 0012_identity
+Revises: 0013_identifiers
 """
 
 from alembic import op
 
 revision = "0014_message"
-down_revision = "0012_identity"
+down_revision = "0013_identifiers"
 branch_labels = None
 depends_on = None
 

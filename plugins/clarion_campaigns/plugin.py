@@ -90,7 +90,7 @@ def render_slot(place: str, context: dict[str, Any]) -> str | None:
     """Say what waits for somebody, where a segment is used, and why a person got what."""
     from clarion_campaigns import portal, service
 
-    if place == "contact":
+    if place == "contact_campaigns":
         return portal.of_contact(context["contact_id"])
     if place == "ready":
         context["steps"].append(portal.ready())

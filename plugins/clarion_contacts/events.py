@@ -106,6 +106,14 @@ class UndoRequested(Event):
 
 
 @dataclass(frozen=True, slots=True)
+class BulkStarted(Event):
+    """Something is to be done with many people, or taken back."""
+
+    name: ClassVar[str] = "contacts.bulk.started"
+    bulk_id: UUID
+
+
+@dataclass(frozen=True, slots=True)
 class SnapshotRequested(Event):
     """A segment is to be frozen."""
 

@@ -4,7 +4,7 @@ import datetime as dt
 from collections.abc import Iterator
 from uuid import UUID
 
-from sqlalchemy import func, select
+from sqlalchemy import func, or_, select
 
 from clarion.base import clock, db
 from clarion.base.errors import ClarionError
@@ -16,7 +16,7 @@ from clarion.tenancy.models import Account
 from clarion.tenancy.scope import account_scope, system_scope
 from clarion.work.jobs import job, stopping
 from clarion_contacts import service
-from clarion_contacts.models import Import, Merge, Snapshot
+from clarion_contacts.models import Bulk, Import, Merge, Snapshot
 from clarion_contacts.records import Joining
 
 STALE = dt.timedelta(minutes=2)
@@ -56,9 +56,32 @@ def run_import(import_id: UUID) -> None:
 
 
 @job(queue="bulk", idempotent=True)
+def make_searchable(import_id: UUID) -> None:
+    """Put the people of an import into the search, a page at a time."""
+    if service.make_searchable(import_id):
+        make_searchable.later(import_id)
+
+
+@job(queue="bulk", idempotent=True)
 def run_undo(import_id: UUID) -> None:
     """Take an import back, all of it or nothing."""
     service.take_back(import_id)
+
+
+@job(queue="bulk", idempotent=True, alone=True)
+def run_bulk(bulk_id: UUID) -> None:
+    """Do something with many people, part by part, each in its own transaction."""
+    try:
+        while True:
+            with db.transaction():
+                if not service.step(bulk_id):
+                    return
+                if stopping():
+                    run_bulk.later(bulk_id)
+                    return
+    except ClarionError as refused:
+        with db.transaction():
+            service.fail_bulk(bulk_id, refused.text)
 
 
 @job(queue="bulk", idempotent=True)
@@ -192,12 +215,45 @@ def forget_uploads() -> None:
 
 
 @job(queue="default", idempotent=True, alone=True, system=True)
+def forget_bulks() -> None:
+    """Forget exports and who was chosen for a bulk act after a day, account by account."""
+    with db.transaction() as orm:
+        query = select(Bulk.account_id).where(
+            Bulk.forgotten_at.is_(None), Bulk.expires_at < clock.now()
+        )
+        accounts = list(orm.scalars(query.distinct()))
+    for account_id in accounts:
+        with account_scope(account_id, SYSTEM_JOB), db.transaction():
+            service.forget_bulks()
+
+
+@job(queue="default", idempotent=True, alone=True, system=True)
+def resume_bulks() -> None:
+    """Ring again for bulk acts whose worker died: no sign of life for two minutes."""
+    with db.transaction() as orm:
+        query = select(Bulk.id, Bulk.account_id).where(
+            Bulk.state.in_(("running", "undoing")), Bulk.beat_at < clock.now() - STALE
+        )
+        lost = orm.execute(query).all()
+    for bulk_id, account_id in lost:
+        with account_scope(account_id, SYSTEM_JOB), db.transaction():
+            run_bulk.later(bulk_id)
+
+
+@job(queue="default", idempotent=True, alone=True, system=True)
 def resume_imports() -> None:
     """Ring again for lists whose worker died: no sign of life for two minutes."""
-    running = {"checking": run_check, "importing": run_import, "undoing": run_undo}
+    running = {
+        "checking": run_check,
+        "importing": run_import,
+        "done": make_searchable,
+        "undoing": run_undo,
+    }
     with db.transaction() as orm:
         query = select(Import.id, Import.account_id, Import.state).where(
-            Import.state.in_(running), Import.beat_at < clock.now() - STALE
+            Import.state.in_(running),
+            or_(Import.state != "done", Import.searchable_to < Import.read_to),
+            Import.beat_at < clock.now() - STALE,
         )
         lost = orm.execute(query).all()
     for import_id, account_id, state in lost:

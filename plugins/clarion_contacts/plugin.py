@@ -11,10 +11,13 @@ plugin = Plugin(
     title="Contacts",
     permissions=(
         Permission("view", "See contacts", roles=EVERYBODY),
-        Permission("edit", "Add and change contacts, tags and consent", roles=EVERYBODY),
+        Permission(
+            "edit", "Add and change contacts, lists, fields and consent", roles=EVERYBODY
+        ),
         Permission("import", "Import lists of contacts"),
         Permission("consent", "Manage sign-up forms, topics and requests of people"),
         Permission("delete", "Delete contacts", sensitive=True),
+        Permission("export", "Export contacts as a file", sensitive=True),
     ),
     settings=(
         Setting(
@@ -47,13 +50,22 @@ plugin = Plugin(
             order=40,
         ),
         NavItem(
+            "Lists",
+            icon="list",
+            to="contacts.lists",
+            needs="view",
+            keys="g l",
+            section="Audience",
+            order=42,
+        ),
+        NavItem(
             "Segments",
             icon="filter",
             to="contacts.segments",
             needs="view",
             keys="g e",
             section="Audience",
-            order=42,
+            order=43,
         ),
         NavItem(
             "Import",
@@ -71,7 +83,7 @@ plugin = Plugin(
             needs="view",
             keys="g n",
             section="Audience",
-            order=43,
+            order=44,
         ),
         NavItem(
             "Duplicates",
@@ -80,7 +92,7 @@ plugin = Plugin(
             needs="view",
             keys="g d",
             section="Audience",
-            order=44,
+            order=45,
         ),
     ),
 )
@@ -113,7 +125,9 @@ def register_subscriptions() -> list[tuple[Any, Any]]:
         (events.ContactErased, jobs.settle_erasure),
         (events.CheckRequested, jobs.run_check),
         (events.ImportStarted, jobs.run_import),
+        (events.ImportFinished, jobs.make_searchable),
         (events.UndoRequested, jobs.run_undo),
+        (events.BulkStarted, jobs.run_bulk),
         (events.SnapshotRequested, jobs.write_snapshot),
     ]
 
@@ -130,6 +144,8 @@ def register_schedule() -> list[tuple[str, str, Any]]:
         ("seal_consents", "* * * * *", jobs.seal_consents),
         ("tend_consents", "20 2 * * *", jobs.tend_consents),
         ("expire_joinings", "*/10 * * * *", jobs.expire_joinings),
+        ("forget_bulks", "*/10 * * * *", jobs.forget_bulks),
+        ("resume_bulks", "* * * * *", jobs.resume_bulks),
         ("resume_snapshots", "*/5 * * * *", jobs.resume_snapshots),
     ]
 

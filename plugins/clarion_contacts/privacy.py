@@ -12,6 +12,8 @@ class PersonalData:
             "contacts_listing",
             "contacts_merge",
             "contacts_likeness",
+            "contacts_bulk",
+            "contacts_bulk_part",
             "contacts_member",
             "contacts_consent",
             "contacts_joining",

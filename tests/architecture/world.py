@@ -111,7 +111,7 @@ def _consent(world, content, sender_id):
             sender_id=sender_id,
         )
         topic = service.keep_topic(content, f"About {content}", [content])
-        service.ask(world.contact_ids[0], "copy", f"All of {content}")
+        service.request(world.contact_ids[0], "copy", f"All of {content}")
         (asked,) = service.requests()
     world.ids |= {"signup_id": form.id, "topic_id": topic.id, "request_id": asked.id}
 

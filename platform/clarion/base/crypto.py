@@ -8,18 +8,26 @@ import hashlib
 import hmac
 import os
 import secrets
+from collections.abc import Iterable, Iterator
 from functools import lru_cache
 from pathlib import Path
 from uuid import UUID
 
 from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers import (
+    AEADDecryptionContext,
+    Cipher,
+    algorithms,
+    modes,
+)
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from clarion.base.errors import ClarionError
 from clarion.base.settings import settings
 
 VERSION = b"\x01"
-NONCE = 12
+NONCE, TAG = 12, 16
+SEAL = b"clarion seal"
 PLATFORM = UUID(int=0)
 
 
@@ -55,6 +63,34 @@ def unseal(sealed: bytes, *, place: str, account_id: UUID = PLATFORM) -> bytes:
         raise Unreadable("secret_unreadable", "A stored secret cannot be opened.") from e
 
 
+def unsealed(
+    parts: Iterable[bytes], *, place: str, account_id: UUID = PLATFORM
+) -> Iterator[bytes]:
+    """Decrypt in parts what `seal` made, so that it is nowhere whole in memory.
+
+    What it gives is to be believed when it has ended: raises `Unreadable` at the end when a
+    byte was changed.
+    """
+    tail = b""
+    decryptor: AEADDecryptionContext | None = None
+    for part in parts:
+        tail += part
+        if decryptor is None and len(tail) > NONCE:
+            key = algorithms.AES(_derived(account_id, SEAL))
+            decryptor = Cipher(key, modes.GCM(tail[1 : 1 + NONCE])).decryptor()
+            decryptor.authenticate_additional_data(place.encode())
+            tail = tail[1 + NONCE :]
+        if decryptor is not None and len(tail) > TAG:
+            yield decryptor.update(tail[:-TAG])
+            tail = tail[-TAG:]
+    try:
+        if decryptor is None:
+            raise InvalidTag
+        decryptor.finalize_with_tag(tail)
+    except (InvalidTag, ValueError) as e:
+        raise Unreadable("secret_unreadable", "A stored secret cannot be opened.") from e
+
+
 def index_key(account_id: UUID) -> bytes:
     """Return the account's key for blind indexes of identifiers."""
     return _derived(account_id, b"clarion identifier index")
@@ -82,7 +118,7 @@ def _derived(account_id: UUID, info: bytes) -> bytes:
 
 @lru_cache(maxsize=4096)
 def _cipher(account_id: UUID) -> AESGCM:
-    return AESGCM(_derived(account_id, b"clarion seal"))
+    return AESGCM(_derived(account_id, SEAL))
 
 
 @lru_cache(maxsize=4096)

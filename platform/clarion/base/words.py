@@ -75,13 +75,18 @@ def lazy(message: str, /, **values: Any) -> Lazy:
     return Lazy(message, values)
 
 
+def spoken() -> str | None:
+    """Say which language sentences are in now; None for that of the code, English."""
+    babel = _babel()
+    locale = babel.get_locale() if babel is not None else None
+    return str(locale) if locale else _language.get()
+
+
 def country(code: str) -> str:
     """Name a country, given as two letters, in the language that is spoken."""
     from babel.core import Locale, UnknownLocaleError
 
-    babel = _babel()
-    spoken = babel.get_locale() if babel is not None else None
-    tag = str(spoken or _language.get() or "en").partition("_")[0]
+    tag = (spoken() or "en").partition("_")[0]
     try:
         found = Locale.parse(tag).territories.get(code)
     except (ValueError, UnknownLocaleError):
@@ -107,6 +112,11 @@ def add_folder(folder: Path) -> None:
     if folder not in _folders:
         _folders.append(folder)
         _read.cache_clear()
+
+
+def folders() -> list[Path]:
+    """List the folders catalogues are looked for in, so that a child process can, too."""
+    return list(_folders)
 
 
 def languages() -> list[str]:

@@ -1,11 +1,11 @@
 """Whose address is it: identifiers of contacts, found by blind index."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 from uuid import UUID
 
 from sqlalchemy import Select, delete, func, literal, or_, select, text, update
-from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.dialects.postgresql import Insert, insert
 
 from clarion.base import crypto, db
 from clarion.base.errors import Invalid
@@ -20,6 +20,14 @@ log = logger(__name__)
 def index(kind: str, value: str) -> bytes:
     """Return this account's blind index of an identifier; equal for phone and WhatsApp id."""
     return address.index(crypto.index_key(current_account()), kind, value)  # type: ignore[arg-type]
+
+
+def indexer(kind: address.Kind) -> Callable[[str], str]:
+    """Return what gives the index of many identifiers of this account, in hexadecimal.
+
+    For whole lists, whose identifiers are in their one spelling already.
+    """
+    return address.indexer(crypto.index_key(current_account()), kind)
 
 
 def usable(identifiers: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
@@ -76,13 +84,28 @@ def attach_many(rows: Sequence[tuple[UUID, str, str]], source: str) -> None:
 
 
 def attach_selected(rows: Select[Any], source: str) -> None:
-    """Attach what a SELECT of (contact_id, kind, value, idx) names: for whole lists.
+    """Attach what a SELECT of (id, contact_id, kind, value, idx) names: for whole lists.
 
     The caller has made sure that none of these contacts is suppressed.
     """
+    statement = _attaching(rows, source).on_conflict_do_nothing(
+        index_elements=["account_id", "idx"], index_where=Identifier.valid_to.is_(None)
+    )
+    db.session().execute(statement)
+
+
+def attach_new(rows: Select[Any], source: str) -> None:
+    """Attach like `attach_selected` what is known to be nobody's: quicker by a third.
+
+    When it became somebody's in this moment, a unique key ends the transaction.
+    """
+    db.session().execute(_attaching(rows, source))
+
+
+def _attaching(rows: Select[Any], source: str) -> Insert:
     given = rows.subquery("given")
     query = select(
-        func.clarion_new_id(),
+        given.c.id,
         func.clarion_account(),
         given.c.contact_id,
         given.c.kind,
@@ -91,13 +114,7 @@ def attach_selected(rows: Select[Any], source: str) -> None:
         literal(source),
     )
     names = ["id", "account_id", "contact_id", "kind", "value", "idx", "source"]
-    statement = insert(Identifier).from_select(names, query, include_defaults=False)
-    db.session().execute(
-        statement.on_conflict_do_nothing(
-            index_elements=["account_id", "idx"],
-            index_where=Identifier.valid_to.is_(None),
-        )
-    )
+    return insert(Identifier).from_select(names, query, include_defaults=False)
 
 
 def retire(contact_id: UUID, kind: str, value: str) -> None:

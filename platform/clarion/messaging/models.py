@@ -504,6 +504,8 @@ class Identifier(AccountBase):
         ),
     )
     wall = Wall(kind="content")
+    owner_unique = False
+    account_key = False
 
     contact_id: Mapped[UUID] = column(Uuid, pd="contact.id")
     kind: Mapped[str] = column(String(12), pd=None)

@@ -73,6 +73,46 @@ def suppress(
         outbox.publish(AddressSuppressed(contact_id=one, scope=scope, reason=reason))
 
 
+def suppress_people(contact_ids: Sequence[UUID], *, reason: str) -> None:
+    """Stop marketing to many people for good, by every identifier we know of them.
+
+    The caller holds their locks, and tells whoever must know: this publishes nothing.
+    """
+    query = (
+        select(Identifier.contact_id, Identifier.kind, Identifier.idx)
+        .where(
+            Identifier.account_id == current_account(),
+            Identifier.contact_id.in_(contact_ids),
+        )
+        .distinct(Identifier.idx)
+        .order_by(Identifier.idx, Identifier.valid_to.desc().nulls_first())
+    )
+    rows = [
+        (row.contact_id, row.kind, bytes(row.idx)) for row in db.session().execute(query)
+    ]
+    if rows:
+        db.session().execute(
+            _SUPPRESS,
+            {
+                "account": current_account(),
+                "ids": [db.new_id() for _ in rows],
+                "contacts": [row[0] for row in rows],
+                "kinds": [row[1] for row in rows],
+                "idxs": [row[2] for row in rows],
+                "scope": "marketing",
+                "reason": reason,
+                "until": None,
+            },
+        )
+        journal.stopped([(row[1], row[2]) for row in rows], "marketing", reason)
+    ledger.silence(list(contact_ids), "marketing")
+    stops.labels(reason).inc(len(contact_ids))
+    audit.record_each(
+        "messaging.address.suppressed",
+        [{"contact": one, "why": reason} for one in contact_ids],
+    )
+
+
 def resume(addresses: Iterable[tuple[str, str]], *, lifts: tuple[str, ...]) -> None:
     """Lift suppressions of some reasons because the person asked for it; nobody else may.
 

@@ -133,10 +133,12 @@ def render_slot(place: str, context: "dict[str, Any]") -> "str | None":
     """Draw something of one's own on a page of another.
 
     When    while a page is drawn; places: `overview`, `notices` (on top of the overview, for
-            what waits for somebody), `contact`, `campaign`; where one draws nothing:
-            `ready`, to append steps to `context["steps"]`, and `segments`, to append to
-            `context["uses"]` under its id what speaks of the segments in `context["ids"]`,
-            each made by `context["use"]` of name, kind, address and whether it holds them
+            what waits for somebody), `contact`, `contact_campaigns` (on a contact's page,
+            with `contact_id`: why they got a campaign or not), `campaign`; where one draws
+            nothing: `ready`, to append steps to `context["steps"]`, and `segments`, to
+            append to `context["uses"]` under its id what speaks of the segments in
+            `context["ids"]`, each made by `context["use"]` of name, kind, address and
+            whether it holds them
     For     plugins the account has switched on
     Return  markup made by a template, or `None`
     Must    be quick; what raises draws nothing and is logged

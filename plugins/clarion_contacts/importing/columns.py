@@ -20,6 +20,7 @@ from clarion_contacts.importing.headers import (
 )
 from clarion_contacts.importing.places import language_named, region_named, zone_named
 from clarion_contacts.importing.tables import Column, Table
+from clarion_contacts.importing.values import Kind, Typing, decimal_of
 
 State = Literal["sure", "check", "none", "clash"]
 
@@ -82,6 +83,7 @@ class Matching:
         fields: column index → field.
         names: column index → name on screen, for every column.
         keys: column index → attribute key of the custom columns.
+        typings: column index → how cells become values, of custom columns that are no text.
         day_first: whether 03/04/2025 is the third of April.
         delimiter, mixed: of the table, to recognise damage.
     """
@@ -89,6 +91,7 @@ class Matching:
     fields: Mapping[int, Field]
     names: tuple[str, ...]
     keys: Mapping[int, str]
+    typings: Mapping[int, Typing]
     day_first: bool
     delimiter: str
     mixed: bool
@@ -101,10 +104,12 @@ class Matching:
         *,
         region: str | None = None,
         day_first: bool | None = None,
+        kinds: Mapping[int, tuple[Kind, Sequence[str]]] | None = None,
     ) -> Self:
         """Check a choice of fields. Raises `Invalid` (codes `mapping_…`).
 
-        A custom column is `custom`, or `custom:<key>` for a key of one's own.
+        A custom column is `custom`, or `custom:<key>` for a key of one's own; `kinds` says
+        what it holds and which choices there are, where it is not text.
         """
         chosen: dict[int, Field] = {}
         keys: dict[int, str] = {}
@@ -122,15 +127,21 @@ class Matching:
                 keys[place] = _key(key or table.columns[place].name, place, keys)
             chosen[place] = field
         _refuse_clashes(table, chosen)
+        typings = {
+            place: Typing(kind, tuple(choices), _decimal(table, place))
+            for place, (kind, choices) in (kinds or {}).items()
+            if place in keys and kind != "text"
+        }
         if day_first is None:
-            day_first = _day_first(table, chosen, region)
+            day_first = _day_first(table, chosen, typings, region)
         return cls(
             fields=chosen,
             names=tuple(column.name for column in table.columns),
             keys=keys,
+            typings=typings,
             day_first=day_first,
-            delimiter=table.delimiter,
-            mixed=table.mixed,
+            delimiter=table.shape.delimiter or _NEVER,
+            mixed=table.shape.mixed,
         )
 
     @classmethod
@@ -310,6 +321,7 @@ def _settle(guess: ColumnGuess, guesses: Sequence[ColumnGuess]) -> ColumnGuess:
     )
 
 
+_NEVER = "\x1f"  # in workbooks and cards nothing separates cells: a sign no cell has
 _REPEATABLE = frozenset({"custom", "tags"})
 
 
@@ -335,16 +347,32 @@ def _refuse_clashes(table: Table, chosen: Mapping[int, Field]) -> None:
 
 
 def _key(name: str, place: int, taken: Mapping[int, str]) -> str:
-    key = re.sub(r"\W+", "_", plain(name)).strip("_")[:60] or f"column_{place + 1}"
+    key = key_for(name) or f"column_{place + 1}"
     while key in taken.values():
         key += "_"
     return key
 
 
-def _day_first(table: Table, chosen: Mapping[int, Field], region: str | None) -> bool:
+def key_for(name: str) -> str:
+    """The key under which a field of this name is kept with a person; empty for no name."""
+    return re.sub(r"\W+", "_", plain(name)).strip("_")[:60]
+
+
+def _decimal(table: Table, place: int) -> str:
+    """The sign before fractions; numbers of a workbook are written with a point."""
+    told = decimal_of(_cells(table, place))
+    return told or ("" if table.shape.format in ("csv", "vcard") else ".")
+
+
+def _day_first(
+    table: Table,
+    chosen: Mapping[int, Field],
+    typings: Mapping[int, Typing],
+    region: str | None,
+) -> bool:
     """Tell the order by days above twelve; else by the country."""
     for place, field in chosen.items():
-        if field != "consent":
+        if field != "consent" and not (place in typings and typings[place].kind == "date"):
             continue
         for cell in _cells(table, place):
             parts = re.match(r"(\d{1,2})[-/.](\d{1,2})[-/.]\d{2,4}", cell.strip())

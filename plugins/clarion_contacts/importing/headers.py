@@ -174,6 +174,7 @@ def is_sensitive(name: str) -> bool:
 
 _PHONE = re.compile(r"['=\"+(]*[\d]{2,}[\d\s()./+\-]*")
 _DATE = re.compile(r"\d{1,4}[-/.]\d{1,2}[-/.]\d{1,4}(?:[ T]\d.*)?")
+_PLACE = re.compile(r"-?\d{1,3}\.\d{4,7}")  # a coordinate: 120.124206
 _SCIENTIFIC = re.compile(r"\d(?:[.,]\d+)?[eE]\+?\d\d")
 
 
@@ -184,7 +185,7 @@ def looks_like_phone(cell: str) -> bool:
         return True
     if not cell.isascii():
         cell = unicodedata.normalize("NFKC", cell).strip("\u200e\u200f\u202a\u202c ")
-    if not _PHONE.match(cell) or _DATE.fullmatch(cell):
+    if not _PHONE.match(cell) or _DATE.fullmatch(cell) or _PLACE.fullmatch(cell):
         return False
     digits = sum(sign.isdigit() for sign in cell)
     return 8 <= digits <= 15 and not any(sign.isalpha() for sign in cell)

@@ -15,6 +15,7 @@ from clarion.base.words import _
 from clarion.messaging.address import BadPhone, normalise, parse_phone
 from clarion_contacts.importing.columns import Matching
 from clarion_contacts.importing.places import language_named, region_named, zone_named
+from clarion_contacts.importing.values import NO, YES, Typing, Value, date_of, value_of
 
 State = Literal["ok", "invalid", "duplicate_in_file"]
 MAX_NAME = 200
@@ -46,7 +47,7 @@ class RowVerdict:
     name: str = ""
     tags: tuple[str, ...] = ()
     email: str = ""
-    attributes: dict[str, str] = field(default_factory=dict)
+    attributes: dict[str, Value] = field(default_factory=dict)
     language: str = ""
     country: str = ""
     timezone: str = ""
@@ -85,6 +86,11 @@ def judge(
         yield verdict
 
 
+def key_of(tag: str) -> str:
+    """Fold a tag's name so that capitals and spaces make no second tag."""
+    return " ".join(tag.split()).casefold()[:80]
+
+
 class _Reader:
     """Columns by field, looked up once, not for every row."""
 
@@ -107,7 +113,7 @@ class _Reader:
         self.timezone = places.get("timezone")
         self.consent = places.get("consent")
         self.tags = [at for at, one in mapping.fields.items() if one == "tags"]
-        self.keys = list(mapping.keys.items())
+        self.keys = [(at, key, mapping.typings.get(at)) for at, key in mapping.keys.items()]
 
     def read(self, line: int, cells: list[str]) -> RowVerdict:
         verdict = RowVerdict(line, "ok", raw=cells)
@@ -178,9 +184,22 @@ class _Reader:
             verdict.tags = _tags(cells[at] for at in self.tags)
         if self.consent is not None and (cell := cells[self.consent].strip()):
             self._consent(verdict, self.consent, cell)
-        for at, key in self.keys:
+        for at, key, typing in self.keys:
             if cell := _clean(cells[at], MAX_VALUE):
-                verdict.attributes[key] = cell
+                if typing is None:
+                    verdict.attributes[key] = cell
+                else:
+                    self._value(verdict, at, key, typing, cell)
+
+    def _value(
+        self, verdict: RowVerdict, at: int, key: str, typing: Typing, cell: str
+    ) -> None:
+        try:
+            verdict.attributes[key] = value_of(
+                typing, cell, day_first=self.mapping.day_first
+            )
+        except Invalid as refused:
+            self._note(verdict, at, refused.code, refused.text)
 
     def _names(self, verdict: RowVerdict, cells: list[str]) -> None:
         if self.name is not None:
@@ -189,7 +208,8 @@ class _Reader:
             if cell := _clean(cells[at], MAX_NAME):
                 verdict.attributes[key] = cell
         if not verdict.name and self.parts:
-            verdict.name = " ".join(verdict.attributes.values())[:MAX_NAME]
+            given = (verdict.attributes.get(one, "") for _at, one in self.parts)
+            verdict.name = " ".join(str(one) for one in given if one)[:MAX_NAME]
 
     def _country(self, verdict: RowVerdict, place: int, cell: str) -> None:
         verdict.country = region_named(cell)
@@ -216,11 +236,11 @@ class _Reader:
 
     def _consent(self, verdict: RowVerdict, place: int, cell: str) -> None:
         said = cell.casefold()
-        if said in _NO:
+        if said in NO:
             verdict.consent = "no"
-        elif said in _YES:
+        elif said in YES:
             verdict.consent = "yes"
-        elif on := _date(cell, day_first=self.mapping.day_first):
+        elif on := date_of(cell, day_first=self.mapping.day_first):
             verdict.consent, verdict.consent_on = "yes", on
         else:
             self._note(
@@ -240,48 +260,6 @@ class _Reader:
             column=self.mapping.names[place],
             text=text,
         )
-
-
-_YES = frozenset(
-    {"yes", "y", "true", "1", "x", "ok", "on", "opt-in", "optin", "opted-in", "subscribed"}
-    | {
-        "sim",
-        "s",
-        "si",
-        "sí",
-        "ja",
-        "j",
-        "oui",
-        "o",
-        "haan",
-        "han",
-        "हाँ",
-        "да",
-        "是",
-        "نعم",
-    }
-)
-_NO = frozenset(
-    {"no", "n", "false", "0", "off", "opt-out", "optout", "opted-out", "unsubscribed"}
-    | {"não", "nao", "nein", "non", "nahin", "nahi", "नहीं", "нет", "否", "لا"}
-)
-_ISO = re.compile(r"(\d{4})[-/.](\d{1,2})[-/.](\d{1,2})(?!\d)")
-_SHORT = re.compile(r"(\d{1,2})[-/.](\d{1,2})[-/.](\d{4}|\d{2})(?!\d)")
-
-
-def _date(cell: str, *, day_first: bool) -> dt.date | None:
-    if found := _ISO.match(cell):
-        year, month, day = (int(part) for part in found.groups())
-    elif found := _SHORT.match(cell):
-        one, two, year = (int(part) for part in found.groups())
-        day, month = (one, two) if day_first else (two, one)
-        year += 2000 if year < 100 else 0
-    else:
-        return None
-    try:
-        return dt.date(year, month, day)
-    except ValueError:
-        return None
 
 
 def _clean(cell: str, limit: int) -> str:

@@ -16,6 +16,7 @@ from wtforms import (
 )
 from wtforms.validators import InputRequired, Length, Optional
 
+from clarion.base.errors import ClarionError
 from clarion.messaging import windows
 from clarion.messaging.address import regions
 from clarion.web.pages import Form, Pages
@@ -45,6 +46,17 @@ ACTIONS = {
     "object": lazy("Objected"),
     "expire": lazy("Ended by age"),
 }
+PURPOSES = {
+    "marketing": lazy("Marketing: only people who agreed get messages"),
+    "utility": lazy("Service: notices about orders and appointments"),
+}
+FIELD_KINDS = {
+    "text": lazy("Text"),
+    "number": lazy("Number"),
+    "date": lazy("Date"),
+    "choice": lazy("A choice"),
+    "yes_no": lazy("Yes or no"),
+}
 KINDS = {
     "phone": lazy("Phone number"),
     "email": lazy("E-mail"),
@@ -52,6 +64,19 @@ KINDS = {
     "bsuid": lazy("WhatsApp business-scoped id"),
     "parent_bsuid": lazy("WhatsApp parent id"),
     "username": lazy("User name"),
+}
+FORMATS = {
+    "csv": lazy("Text with separators (CSV)"),
+    "xlsx": lazy("Excel workbook"),
+    "ods": lazy("OpenDocument spreadsheet"),
+    "vcard": lazy("Contact cards (vCard)"),
+}
+FIELD_KINDS = {
+    "text": lazy("Text"),
+    "number": lazy("Number"),
+    "date": lazy("Date"),
+    "choice": lazy("Choice"),
+    "yes_no": lazy("Yes or no"),
 }
 DELIMITERS = {
     ",": lazy("Comma"),
@@ -123,11 +148,16 @@ class ContactForm(Form):
     language = StringField(
         lazy("Language"), [Length(max=20)], description=lazy("As in pt-BR or en.")
     )
-    own = TextAreaField(
-        lazy("Fields of your own"),
-        [Length(max=20_000)],
-        description=lazy("One in each line, as in “city: Recife”."),
-    )
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:  # Any: as WTForms has it
+        super().__init__(*args, **kwargs)
+        self.own_errors: dict[str, str] = {}
+
+    def refuse(self, error: ClarionError) -> None:
+        """Remember a refusal of an own field, to show it at its input as well."""
+        if error.field:
+            self.own_errors[error.field] = error.text
+        super().refuse(error)
 
 
 class ConsentForm(Form):
@@ -168,6 +198,67 @@ class TagForm(Form):
     name = StringField(lazy("Name"), [NEEDED, Length(max=60)])
 
 
+class ListForm(Form):
+    """A list: its name, what it is for, and a word about it."""
+
+    name = StringField(lazy("Name"), [NEEDED, Length(max=80)])
+    purpose = SelectField(
+        lazy("What is it for?"),
+        choices=lambda: list(PURPOSES.items()),
+        default="marketing",
+    )
+    about = TextAreaField(lazy("Description"), [Length(max=300)])
+
+
+class FieldForm(Form):
+    """A field of one's own."""
+
+    title = StringField(lazy("Name"), [NEEDED, Length(max=80)])
+    kind = SelectField(
+        lazy("What does it hold?"),
+        choices=lambda: list(FIELD_KINDS.items()),
+        default="text",
+    )
+    choices = TextAreaField(
+        lazy("Choices"),
+        [Length(max=30_000)],
+        description=lazy("Only for a choice: one in each line, in the order to show them."),
+    )
+    aside = BooleanField(lazy("Put values that do not fit into a text field of their own"))
+    refused_by = ""
+
+    def refuse(self, error: ClarionError) -> None:
+        """Remember why, so that the page can show what would not fit."""
+        self.refused_by = error.code
+        super().refuse(error)
+
+
+class ViewForm(Form):
+    """The name of a saved view, and for whom it is."""
+
+    name = StringField(lazy("Name"), [NEEDED, Length(max=60)])
+    shared = BooleanField(lazy("For everybody in this account"))
+
+
+class BulkForm(Form):
+    """What an act on many people needs to know; each uses one or two of these."""
+
+    name = StringField(lazy("Tag"), [Length(max=60)])
+    list = SelectField(lazy("List"), validate_choice=False)
+    field = SelectField(lazy("Field"), validate_choice=False)
+    value = StringField(
+        lazy("Value"),
+        [Length(max=1_000)],
+        description=lazy("Left empty, the value of these people is taken away."),
+    )
+    reason = StringField(
+        lazy("How do you know?"),
+        [Length(max=300)],
+        description=lazy("It is kept with each person: a call, a letter, a list."),
+    )
+    typed = StringField(lazy("Number of people"), [Length(max=20)])
+
+
 class UploadForm(Form):
     """A list of people as a file."""
 
@@ -186,6 +277,11 @@ class AttestForm(Form):
         lazy("Where exactly?"),
         [Length(max=300)],
         description=lazy("The page, form, shop or folder."),
+    )
+    agreed_from = DateField(
+        lazy("When did the first of them agree?"),
+        [Optional()],
+        description=lazy("As far as you know; it may stay empty."),
     )
     agreed_on = DateField(
         lazy("By which day had they all agreed?"),

@@ -1,6 +1,6 @@
 """Pages of the import: upload, match columns, consent, check, import."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 from uuid import UUID
 
@@ -23,6 +23,8 @@ from clarion_contacts import service
 from clarion_contacts.portal.forms import (
     DELIMITERS,
     ENCODINGS,
+    FIELD_KINDS,
+    FORMATS,
     AttestForm,
     CheckForm,
     UploadForm,
@@ -38,6 +40,8 @@ STEP_OF = {
     "checked": "check",
     "failed": "check",
 }
+ACCEPT = ".xlsx,.ods,.vcf,.csv,.tsv,.txt,text/csv,text/vcard"
+"""What the browser offers first; what a file is, its content says."""
 MOVING = ("checking", "importing", "undoing")
 
 
@@ -59,7 +63,10 @@ def upload() -> Any:
             row = service.upload(given.filename or "", given.read(service.MAX_BYTES + 1))
             return redirect(url_for(".match", import_id=row.id))
     page = render_template(
-        "contacts/import_upload.html", form=form, max_bytes=service.MAX_BYTES
+        "contacts/import_upload.html",
+        form=form,
+        max_bytes=service.MAX_BYTES,
+        accept=ACCEPT,
     )
     return make_response(page, 422 if form.errors else 200)
 
@@ -79,11 +86,11 @@ def match(import_id: UUID) -> Any:
     """Say what the columns mean."""
     if request.method == "GET":
         return _match(service.describe(import_id))
-    fields, country, day_first = _chosen(request.form)
-    view = service.keep(import_id, fields, country=country, day_first=day_first)
+    fields, chosen = _chosen(request.form)
+    view = service.keep(import_id, fields, **chosen)
     if view.problem:
         return make_response(_match(view), 422)
-    service.match(import_id, fields, country=country, day_first=day_first)
+    service.match(import_id, fields, **chosen)
     return redirect(url_for(".consent", import_id=import_id))
 
 
@@ -91,22 +98,25 @@ def match(import_id: UUID) -> Any:
 @needs("contacts.import")
 def match_live(import_id: UUID) -> Response:
     """Keep a changed column and draw the table as it is now."""
-    fields, country, day_first = _chosen(request.form)
-    view = service.keep(import_id, fields, country=country, day_first=day_first)
+    fields, chosen = _chosen(request.form)
+    view = service.keep(import_id, fields, **chosen)
     return fragment(_match(view, "contacts/_match.html"))
 
 
 @pages.post("/imports/<uuid:import_id>/reread")
 @needs("contacts.import")
 def reread(import_id: UUID) -> Response:
-    """Read the file again with another encoding, separator, header or country."""
+    """Read the file again: another sheet, encoding, separator, header or country."""
     header = {"1": True, "0": False}.get(request.form.get("header", ""))
+    sheet = request.form.get("sheet", "")
     service.reread(
         import_id,
         encoding=request.form.get("encoding", ""),
         delimiter=request.form.get("delimiter", ""),
         header=header,
+        sheet=int(sheet) if sheet.isdecimal() and len(sheet) < 4 else None,
         country=request.form.get("country", ""),
+        fresh=bool(request.form.get("fresh")),
     )
     flash(_("The file was read again."), "success")
     return make_response(redirect(url_for(".match", import_id=import_id)))
@@ -117,12 +127,14 @@ def reread(import_id: UUID) -> Response:
 def consent(import_id: UUID) -> Any:
     """Ask where these people agreed."""
     view = service.describe(import_id)
-    row = view.row
+    said = service.answers(view.row)
+    own = said is view.row
     form = AttestForm(
-        source=row.consent_source or None,
-        place=row.consent_place,
-        agreed_on=row.consent_on,
-        wording=service.wording_of(row),
+        source=said.consent_source or None,
+        place=said.consent_place,
+        agreed_from=said.consent_from if own else None,
+        agreed_on=said.consent_on if own else None,
+        wording=service.wording_of(said),
     )
     if form.is_submitted():
         form.validate()
@@ -131,6 +143,7 @@ def consent(import_id: UUID) -> Any:
                 import_id,
                 source=form.source.data or "",
                 place=form.place.data or "",
+                agreed_from=form.agreed_from.data,
                 agreed_on=form.agreed_on.data,
                 wording=form.wording.data or "",
                 typed_name=form.typed_name.data or "",
@@ -144,6 +157,7 @@ def consent(import_id: UUID) -> Any:
         hints={key: hint for key, (_title, hint) in service.SOURCES.items()},
         attestation=service.ATTESTATION,
         name=current_actor().name,
+        as_last=None if own else said,
     )
     return make_response(page, 422 if form.errors else 200)
 
@@ -181,10 +195,14 @@ def import_live(import_id: UUID) -> Response:
 @needs("contacts.import")
 def rejected(import_id: UUID) -> Response:
     """Download the rows that were refused, with reasons."""
-    lines = service.rejected_rows(import_id)
-    response = current_app.response_class(stream_with_context(lines), mimetype="text/csv")
-    response.headers["Content-Disposition"] = 'attachment; filename="refused-rows.csv"'
-    return response
+    return _download(service.rejected_rows(import_id), "refused-rows.csv")
+
+
+@pages.get("/imports/<uuid:import_id>/left-out.csv")
+@needs("contacts.import")
+def left_out(import_id: UUID) -> Response:
+    """Download the rows that are taken without a part, saying which."""
+    return _download(service.left_out_rows(import_id), "left-out.csv")
 
 
 @pages.post("/imports/<uuid:import_id>/start")
@@ -222,31 +240,46 @@ def cancel(import_id: UUID) -> Response:
 # --- what several views need
 
 
-def _chosen(form: Mapping[str, str]) -> tuple[dict[int, str], str, bool | None]:
-    """Read the choice of columns: `c0`, `c1` … and the names of new fields `c0_new`."""
+def _download(lines: Iterator[str], name: str) -> Response:
+    response = current_app.response_class(stream_with_context(lines), mimetype="text/csv")
+    response.headers["Content-Disposition"] = f'attachment; filename="{name}"'
+    return response
+
+
+def _chosen(form: Mapping[str, str]) -> tuple[dict[int, str], dict[str, Any]]:
+    """Read the choice of columns: `c0`, `c1` …, names and kinds of new fields `c0_new`."""
     fields: dict[int, str] = {}
+    kinds: dict[int, str] = {}
     for name, field in form.items():
         place = name.removeprefix("c")
-        if not (name.startswith("c") and place.isdigit()) or len(place) > 4:
+        if not (name.startswith("c") and place.isdecimal()) or len(place) > 4:
             continue
         own = form.get(f"{name}_new", "").strip()[:60]
         fields[int(place)] = f"custom:{own}" if field == "custom" and own else field
-    day_first = {"1": True, "0": False}.get(form.get("day_first", ""))
-    return fields, form.get("country", ""), day_first
+        if kind := form.get(f"{name}_kind", ""):
+            kinds[int(place)] = kind
+    chosen = {
+        "kinds": kinds,
+        "country": form.get("country", ""),
+        "day_first": {"1": True, "0": False}.get(form.get("day_first", "")),
+    }
+    return fields, chosen
 
 
 def _match(view: Any, template: str = "contacts/import_match.html") -> str:
     return render_template(
         template,
         view=view,
-        groups=_groups(),
+        groups=_groups(view.own),
+        formats=FORMATS,
+        kinds=FIELD_KINDS,
         countries=countries(),
         encodings=ENCODINGS,
         delimiters=DELIMITERS,
     )
 
 
-def _groups() -> list[tuple[str, list[tuple[str, str]]]]:
+def _groups(own: list[str]) -> list[tuple[str, list[tuple[str, str]]]]:
     return [
         (
             _("Person"),
@@ -262,7 +295,10 @@ def _groups() -> list[tuple[str, list[tuple[str, str]]]]:
             ],
         ),
         (_("Sorting and consent"), [("tags", _("Tags")), ("consent", _("Agreed on"))]),
-        (_("Your own"), [("custom", _("A field of your own"))]),
+        (
+            _("Your own"),
+            [*((f"custom:{one}", one) for one in own), ("custom", _("A new field"))],
+        ),
     ]
 
 
@@ -275,4 +311,5 @@ def _checked(view: Any) -> dict[str, Any]:
         "view": view,
         "form": form,
         "samples": {s: service.samples(row.id, s) for s in states} if seen else {},
+        "left_out": service.left_out(row.id) if seen and row.counts.get("noted") else [],
     }

@@ -1,4 +1,4 @@
-"""Pages about people and their tags."""
+"""Pages about one person: everything known, and changing it."""
 
 from typing import Any
 from uuid import UUID
@@ -13,11 +13,10 @@ from flask import (
     url_for,
 )
 from flask_babel import gettext as _
-from flask_babel import ngettext
 
 from clarion.base.errors import NotFound
 from clarion.tenancy import access
-from clarion.web.pages import needs
+from clarion.web.pages import is_fragment, needs
 from clarion_contacts import service
 from clarion_contacts.portal import identity
 from clarion_contacts.portal.forms import (
@@ -26,90 +25,22 @@ from clarion_contacts.portal.forms import (
     ConsentForm,
     ContactForm,
     IdentifierForm,
-    TagForm,
     pages,
 )
-
-
-@pages.get("/")
-@needs("contacts.view")
-def index() -> str:
-    """List people, by words, tag and consent."""
-    words, tag = request.args.get("q", "").strip(), _id(request.args.get("tag"))
-    consent = request.args.get("consent", "")
-    page = service.find(
-        words,
-        tag=tag,
-        consent=consent,
-        after=_id(request.args.get("after")),
-        before=_id(request.args.get("before")),
-    )
-    return render_template(
-        "contacts/index.html",
-        page=page,
-        tags=service.tags(),
-        words=words,
-        tag=tag,
-        consent=consent,
-        filtered=bool(words or tag or consent),
-    )
-
-
-@pages.post("/bulk")
-@needs("contacts.edit")
-def bulk() -> Any:
-    """Do something with the ticked people: delete, or ask which tag."""
-    ids = [one for one in map(_id, request.form.getlist("rowid")) if one]
-    action = request.form.get("action", "")
-    if action == "delete":
-        gone = service.delete(ids)
-        flash(
-            ngettext(
-                "%(num)s contact was deleted.", "%(num)s contacts were deleted.", gone
-            ),
-            "success",
-        )
-        return redirect(url_for(".index"))
-    if action in ("tag", "untag") and ids:
-        form = TagForm(formdata=None)
-        return _bulk_tag(form, action, ids)
-    return redirect(url_for(".index"))
-
-
-@pages.post("/bulk/tag")
-@needs("contacts.edit")
-def bulk_tag() -> Any:
-    """Put a tag on the ticked people, or take it off."""
-    ids = [one for one in map(_id, request.form.getlist("rowid")) if one]
-    action = "untag" if request.form.get("action") == "untag" else "tag"
-    form = TagForm()
-    if form.validate_on_submit():
-        with form.attempt():
-            if action == "tag":
-                service.tag(ids, [form.name.data])
-                flash(_("Tagged as “%(name)s”.", name=form.name.data), "success")
-            else:
-                known = {one.name.casefold(): one.id for one in service.tags()}
-                found = known.get(form.name.data.casefold())
-                service.untag(ids, [found] if found else [])
-                flash(
-                    _("The tag “%(name)s” was taken off.", name=form.name.data), "success"
-                )
-            return redirect(url_for(".index"))
-    return make_response(_bulk_tag(form, action, ids), 422)
+from clarion_contacts.portal.owned import OwnInput, as_id, owned
 
 
 @pages.route("/new", methods=["GET", "POST"])
 @needs("contacts.edit")
 def new() -> Any:
     """Add one person."""
-    form = ContactForm()
+    form, own = ContactForm(), owned(service.all_fields(), {})
     if form.validate_on_submit():
         with form.attempt():
-            contact = service.add(_details(form))
+            contact = service.add(_details(form, own))
             flash(_("%(name)s was added.", name=contact.name or contact.phone), "success")
             return redirect(url_for(".show", contact_id=contact.id))
-    return _form(form, _("Add a contact"), url_for(".index"))
+    return _form(form, own, _("Add a contact"), url_for(".index"))
 
 
 @pages.route("/<uuid:contact_id>/edit", methods=["GET", "POST"])
@@ -117,15 +48,14 @@ def new() -> Any:
 def edit(contact_id: UUID) -> Any:
     """Change what is known of one person."""
     contact = service.get(contact_id)
-    own = "\n".join(f"{key}: {value}" for key, value in contact.attributes.items())
-    form = ContactForm(obj=contact, own=own)
+    form, own = ContactForm(obj=contact), owned(service.all_fields(), contact.attributes)
     if form.validate_on_submit():
         with form.attempt():
-            service.edit(contact_id, _details(form))
+            service.edit(contact_id, _details(form, own))
             flash(_("Saved."), "success")
             return redirect(url_for(".show", contact_id=contact_id))
     title = _("Change %(name)s", name=contact.name or contact.phone or contact.email)
-    return _form(form, title, url_for(".show", contact_id=contact_id))
+    return _form(form, own, title, url_for(".show", contact_id=contact_id))
 
 
 @pages.get("/<uuid:contact_id>")
@@ -187,22 +117,60 @@ def identify(contact_id: UUID) -> Any:
 
 @pages.post("/<uuid:contact_id>/tags")
 @needs("contacts.edit")
-def put_tag(contact_id: UUID) -> Response:
+def put_tag(contact_id: UUID) -> Any:
     """Put a tag on one person."""
     service.get(contact_id)
     name = request.form.get("name", "")
     if name.strip():
         service.tag([contact_id], [name])
-    return make_response(redirect(url_for(".show", contact_id=contact_id)))
+    return _sorted_anew(contact_id, again=True)
 
 
 @pages.post("/<uuid:contact_id>/tags/<uuid:tag_id>/remove")
 @needs("contacts.edit")
-def take_tag(contact_id: UUID, tag_id: UUID) -> Response:
+def take_tag(contact_id: UUID, tag_id: UUID) -> Any:
     """Take a tag off one person."""
     service.get(contact_id)
     service.untag([contact_id], [tag_id])
-    return make_response(redirect(url_for(".show", contact_id=contact_id)))
+    return _sorted_anew(contact_id)
+
+
+@pages.post("/<uuid:contact_id>/lists")
+@needs("contacts.edit")
+def put_on_list(contact_id: UUID) -> Any:
+    """Put one person on a list."""
+    service.get(contact_id)
+    if (list_id := as_id(request.form.get("list"))) is not None:
+        service.enlist([contact_id], list_id)
+    return _sorted_anew(contact_id)
+
+
+@pages.post("/<uuid:contact_id>/lists/<uuid:list_id>/remove")
+@needs("contacts.edit")
+def take_off_list(contact_id: UUID, list_id: UUID) -> Any:
+    """Take one person off a list."""
+    service.get(contact_id)
+    service.delist([contact_id], list_id)
+    return _sorted_anew(contact_id)
+
+
+def _sorted_anew(contact_id: UUID, *, again: bool = False) -> Any:
+    """Answer the tags and lists as they are now; the whole page without JavaScript.
+
+    `again`: the next tag can be typed at once.
+    """
+    if not is_fragment():
+        return redirect(url_for(".show", contact_id=contact_id))
+    view = service.show(contact_id)
+    return render_template(
+        "contacts/_sorting.html",
+        view=view,
+        c=view.contact,
+        all_tags=service.tag_names(),
+        all_lists=service.list_names(),
+        may_edit=True,
+        again=again,
+    )
 
 
 @pages.post("/<uuid:contact_id>/delete")
@@ -215,60 +183,10 @@ def delete(contact_id: UUID) -> Response:
     return make_response(redirect(url_for(".index")))
 
 
-# --- tags
-
-
-@pages.route("/tags", methods=["GET", "POST"])
-@needs("contacts.view")
-def tags() -> Any:
-    """List the tags; add one."""
-    form = TagForm()
-    if form.validate_on_submit():
-        with form.attempt():
-            service.add_tag(form.name.data)
-            flash(_("The tag is there."), "success")
-            return redirect(url_for(".tags"))
-    status = 422 if form.errors else 200
-    page = render_template("contacts/tags.html", tags=service.tags(), form=form)
-    return make_response(page, status)
-
-
-@pages.route("/tags/<uuid:tag_id>", methods=["GET", "POST"])
-@needs("contacts.edit")
-def rename_tag(tag_id: UUID) -> Any:
-    """Rename a tag."""
-    tag = service.get_tag(tag_id)
-    form = TagForm(name=tag.name)
-    if form.validate_on_submit():
-        with form.attempt():
-            service.rename_tag(tag_id, form.name.data)
-            flash(_("Saved."), "success")
-            return redirect(url_for(".tags"))
-    status = 422 if form.errors else 200
-    return make_response(render_template("contacts/tag.html", tag=tag, form=form), status)
-
-
-@pages.post("/tags/<uuid:tag_id>/delete")
-@needs("contacts.edit")
-def remove_tag(tag_id: UUID) -> Response:
-    """Remove a tag from everybody."""
-    service.remove_tag(tag_id)
-    flash(_("The tag was removed. The people stay."), "success")
-    return make_response(redirect(url_for(".tags")))
-
-
 # --- what several views need
 
 
-def _id(text: str | None) -> UUID | None:
-    try:
-        return UUID(text or "")
-    except ValueError:
-        return None
-
-
-def _details(form: ContactForm) -> service.Details:
-    own = (line.partition(":") for line in (form.own.data or "").splitlines())
+def _details(form: ContactForm, own: list[OwnInput]) -> service.Details:
     return service.Details(
         name=form.name.data or "",
         first_name=form.first_name.data or "",
@@ -278,21 +196,19 @@ def _details(form: ContactForm) -> service.Details:
         language=form.language.data or "",
         country=form.country.data or "",
         timezone=form.timezone.data or "",
-        attributes={
-            key.strip(): value.strip() for key, _colon, value in own if key.strip()
-        },
+        attributes={one.key: one.said for one in own},
     )
 
 
-def _form(form: ContactForm, title: str, back: str) -> Response:
-    page = render_template("contacts/form.html", form=form, page_title=title, back=back)
+def _form(form: ContactForm, own: list[OwnInput], title: str, back: str) -> Response:
+    page = render_template(
+        "contacts/form.html",
+        form=form,
+        own=own,
+        page_title=title,
+        back=back,
+    )
     return make_response(page, 422 if form.errors else 200)
-
-
-def _bulk_tag(form: TagForm, action: str, ids: list[UUID]) -> str:
-    return render_template(
-        "contacts/bulk_tag.html", form=form, action=action, ids=ids, tags=service.tags()
-    )
 
 
 def _shown(contact_id: UUID, consent: ConsentForm, identifier: IdentifierForm) -> str:
@@ -300,8 +216,10 @@ def _shown(contact_id: UUID, consent: ConsentForm, identifier: IdentifierForm) -
     return render_template(
         "contacts/show.html",
         view=view,
+        timeline=service.timeline(contact_id, request.args.get("before", "")),
         **identity.about(view.contact),
-        all_tags=service.tags(),
+        all_tags=service.tag_names(),
+        all_lists=service.list_names(),
         consent_form=consent,
         identifier_form=identifier,
         methods=METHODS,
@@ -315,7 +233,7 @@ def ready() -> dict[str, Any]:
     return {
         "title": _("Bring your contacts"),
         "text": _("Import a list of people who agreed to hear from you."),
-        "done": service.find(limit=1).total > 0,
+        "done": bool(service.find(limit=1).rows),
         "url": url_for("contacts.imports"),
         "minutes": 10,
     }

@@ -165,7 +165,7 @@ def ask(token: str) -> Any:
         limits.hit(PER_LINK, str(contact_id))
         if form.validate_on_submit():
             with form.attempt():
-                service.ask(contact_id, form.kind.data or "", form.note.data or "")
+                service.request(contact_id, form.kind.data or "", form.note.data or "")
                 return redirect(url_for(".you", token=token, asked=1))
         return make_response(_own(contact_id, token, form), 422)
 

@@ -1,6 +1,8 @@
 """What can be done with people: the verbs that pages, jobs and other plugins call."""
 
-from clarion_contacts.importing.tables import MAX_BYTES
+from clarion_contacts.importing.tables import (
+    MAX_BYTES,
+)
 from clarion_contacts.segments import (
     Filling,
     Pick,
@@ -10,8 +12,13 @@ from clarion_contacts.segments import (
     pick_in,
     tags_in,
 )
-from clarion_contacts.service.applying import apply
-from clarion_contacts.service.attestation import ATTESTATION, SOURCES
+from clarion_contacts.service.applying import (
+    apply,
+)
+from clarion_contacts.service.attestation import (
+    ATTESTATION,
+    SOURCES,
+)
 from clarion_contacts.service.audience import (
     Counted,
     Missed,
@@ -27,8 +34,34 @@ from clarion_contacts.service.audience import (
     sample,
     without_consent,
 )
-from clarion_contacts.service.chain import Verdict, accounts_with_loose, seal, verify
-from clarion_contacts.service.choices import Choices, Offer, OwnField, choices, offered
+from clarion_contacts.service.bulk import (
+    NEEDS,
+    UNDONE_BY,
+    ask,
+    change_field,
+    fail_bulk,
+    forget_bulks,
+    get_bulk,
+    go,
+    step,
+    throw_away,
+)
+from clarion_contacts.service.bulk import (
+    undo as undo_bulk,
+)
+from clarion_contacts.service.chain import (
+    Verdict,
+    accounts_with_loose,
+    seal,
+    verify,
+)
+from clarion_contacts.service.choices import (
+    Choices,
+    Offer,
+    OwnField,
+    choices,
+    offered,
+)
 from clarion_contacts.service.consent import (
     BY_HAND,
     complain,
@@ -48,7 +81,39 @@ from clarion_contacts.service.duplicates import (
     tell_apart,
     twins_of,
 )
-from clarion_contacts.service.history import ConsentLine
+from clarion_contacts.service.exporting import (
+    Download,
+    download,
+)
+from clarion_contacts.service.fields import (
+    Loss,
+    add_field,
+    adopt,
+    all_fields,
+    get_field,
+    loss,
+    move_field,
+    people_with,
+    remove_field,
+    unknown_keys,
+)
+from clarion_contacts.service.filters import (
+    ALONE,
+    STATES,
+    TESTS,
+    Filters,
+)
+from clarion_contacts.service.finding import (
+    SORTS,
+    Line,
+    Page,
+    Sort,
+    count_all,
+    find,
+)
+from clarion_contacts.service.history import (
+    ConsentLine,
+)
 from clarion_contacts.service.identity import (
     Address,
     addresses,
@@ -59,6 +124,7 @@ from clarion_contacts.service.identity import (
 )
 from clarion_contacts.service.imports import (
     KEPT,
+    answers,
     attest,
     cancel,
     check,
@@ -83,9 +149,29 @@ from clarion_contacts.service.joining import (
     join_by_mail,
     listen,
 )
-from clarion_contacts.service.lineage import parts_of, survivors
-from clarion_contacts.service.links import Kind as LinkKind
-from clarion_contacts.service.links import page_of, read_link, sign
+from clarion_contacts.service.lineage import (
+    parts_of,
+    survivors,
+)
+from clarion_contacts.service.links import (
+    Kind as LinkKind,
+)
+from clarion_contacts.service.links import (
+    page_of,
+    read_link,
+    sign,
+)
+from clarion_contacts.service.lists import (
+    ListLine,
+    add_list,
+    all_lists,
+    change_list,
+    delist,
+    enlist,
+    get_list,
+    list_names,
+    remove_list,
+)
 from clarion_contacts.service.merging import (
     UNDOABLE,
     Past,
@@ -98,32 +184,50 @@ from clarion_contacts.service.merging import (
 )
 from clarion_contacts.service.people import (
     Details,
-    Line,
-    Page,
-    Shown,
     add,
     add_identifier,
     delete,
     edit,
-    find,
     get,
     names,
+)
+from clarion_contacts.service.person import (
+    Own,
+    Shown,
     show,
 )
 from clarion_contacts.service.preferences import (
-    ask,
     choose,
     decline,
     note_erased,
     own_page,
+    request,
     requests,
     settle_request,
     stop_everything,
     waiting,
 )
-from clarion_contacts.service.proof import MISSING, Card, card, cards, receipt
-from clarion_contacts.service.reading import reader, stage
-from clarion_contacts.service.rejected import harmless, rejected_rows, samples
+from clarion_contacts.service.proof import (
+    MISSING,
+    Card,
+    card,
+    cards,
+    receipt,
+)
+from clarion_contacts.service.reading import (
+    reader,
+    stage,
+)
+from clarion_contacts.service.rejected import (
+    harmless,
+    left_out,
+    left_out_rows,
+    rejected_rows,
+    samples,
+)
+from clarion_contacts.service.searching import (
+    make_searchable,
+)
 from clarion_contacts.service.segments import (
     SegmentLine,
     SegmentView,
@@ -179,8 +283,14 @@ from clarion_contacts.service.tags import (
     remove_tag,
     rename_tag,
     tag,
+    tag_names,
     tags,
     untag,
+)
+from clarion_contacts.service.timeline import (
+    Moment,
+    Timeline,
+    timeline,
 )
 from clarion_contacts.service.topics import (
     get_topic,
@@ -188,19 +298,42 @@ from clarion_contacts.service.topics import (
     retire_topic,
     topics,
 )
-from clarion_contacts.service.undoing import take_back
-from clarion_contacts.service.uploads import uploader
-from clarion_contacts.service.verdicts import settle
-from clarion_contacts.service.wordings import business_name, lint
+from clarion_contacts.service.undoing import (
+    take_back,
+)
+from clarion_contacts.service.uploads import (
+    uploader,
+)
+from clarion_contacts.service.verdicts import (
+    settle,
+)
+from clarion_contacts.service.views import (
+    Saved,
+    change_view,
+    open_with,
+    remove_view,
+    save_view,
+    views,
+)
+from clarion_contacts.service.wordings import (
+    business_name,
+    lint,
+)
 
 __all__ = [
+    "ALONE",
     "ATTESTATION",
     "BY_HAND",
     "KEPT",
     "MAX_BYTES",
     "MISSING",
+    "NEEDS",
+    "SORTS",
     "SOURCES",
+    "STATES",
+    "TESTS",
     "UNDOABLE",
+    "UNDONE_BY",
     "YES",
     "Address",
     "Card",
@@ -209,12 +342,18 @@ __all__ = [
     "ConsentLine",
     "Counted",
     "Details",
+    "Download",
     "Filling",
+    "Filters",
     "Key",
     "Line",
     "LinkKind",
+    "ListLine",
+    "Loss",
     "Missed",
+    "Moment",
     "Offer",
+    "Own",
     "OwnField",
     "Page",
     "Pair",
@@ -224,21 +363,30 @@ __all__ = [
     "Placeholder",
     "Preview",
     "Sample",
+    "Saved",
     "SegmentLine",
     "SegmentView",
     "Shown",
     "SnapshotLine",
     "Somebody",
+    "Sort",
     "TagLine",
+    "Timeline",
     "Turnover",
     "Use",
     "Verdict",
     "accounts_with_loose",
     "add",
+    "add_field",
     "add_identifier",
+    "add_list",
     "add_tag",
     "addresses",
+    "adopt",
     "ageing",
+    "all_fields",
+    "all_lists",
+    "answers",
     "apply",
     "ask",
     "asked",
@@ -251,7 +399,10 @@ __all__ = [
     "cancel",
     "card",
     "cards",
+    "change_field",
+    "change_list",
     "change_number",
+    "change_view",
     "check",
     "choices",
     "choose",
@@ -261,27 +412,37 @@ __all__ = [
     "confirm_by_mail",
     "copy_segment",
     "count",
+    "count_all",
     "decline",
     "delete",
     "delete_segment",
     "delete_snapshot",
+    "delist",
     "describe",
+    "download",
     "duplicates",
     "edit",
+    "enlist",
     "everyone",
     "evidence",
     "expire",
     "expire_joinings",
     "fail",
+    "fail_bulk",
     "find",
     "forget",
+    "forget_bulks",
     "forget_merges",
     "freeze",
     "get",
+    "get_bulk",
+    "get_field",
+    "get_list",
     "get_segment",
     "get_signup",
     "get_tag",
     "get_topic",
+    "go",
     "harmless",
     "hours",
     "join_by_mail",
@@ -291,14 +452,20 @@ __all__ = [
     "keep_used",
     "labels",
     "last_check",
+    "left_out",
+    "left_out_rows",
     "lint",
+    "list_names",
     "listen",
     "listing",
     "look_for_duplicates",
+    "loss",
+    "make_searchable",
     "match",
     "merge",
     "merges_of",
     "missed",
+    "move_field",
     "names",
     "note_changed",
     "note_erased",
@@ -307,12 +474,14 @@ __all__ = [
     "now_of",
     "numbers",
     "offered",
+    "open_with",
     "opt_in",
     "opt_out",
     "own_page",
     "page_of",
     "parts_of",
     "people_in",
+    "people_with",
     "pick_in",
     "placeholders",
     "places",
@@ -322,9 +491,13 @@ __all__ = [
     "receipt",
     "recheck",
     "rejected_rows",
+    "remove_field",
+    "remove_list",
     "remove_tag",
+    "remove_view",
     "rename_tag",
     "replay",
+    "request",
     "requests",
     "reread",
     "retire_address",
@@ -333,6 +506,7 @@ __all__ = [
     "sample",
     "samples",
     "save_segment",
+    "save_view",
     "seal",
     "search",
     "segment_lines",
@@ -347,26 +521,33 @@ __all__ = [
     "some_of",
     "stage",
     "start",
+    "step",
     "stop_everything",
     "stopped_topics",
     "survivors",
     "tag",
+    "tag_names",
     "tags",
     "tags_in",
     "take_back",
     "tell_apart",
     "tend",
+    "throw_away",
+    "timeline",
     "topics",
     "turnover",
     "twins_of",
     "undo",
+    "undo_bulk",
     "undo_merge",
+    "unknown_keys",
     "unproven",
     "untag",
     "upload",
     "uploader",
     "uses_of",
     "verify",
+    "views",
     "waiting",
     "without_consent",
     "wording_of",

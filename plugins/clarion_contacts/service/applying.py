@@ -28,10 +28,11 @@ from clarion.tenancy import audit
 from clarion.tenancy.scope import current_account, current_actor
 from clarion.work import outbox
 from clarion_contacts.events import ImportFinished
+from clarion_contacts.importing import key_of
 from clarion_contacts.models import Consent, Contact, Import, ImportRow, Tag, Tagging
 from clarion_contacts.service import uploads, verdicts
 from clarion_contacts.service.imports import KEPT
-from clarion_contacts.service.tags import keep_tags, key_of
+from clarion_contacts.service.tags import keep_tags
 
 STEP = 50_000
 APPLY_LOCK = 3
@@ -223,18 +224,24 @@ def _update(row: Import, changed: ColumnElement[bool]) -> int:
 
 
 def _addresses(new: ColumnElement[bool], changed: ColumnElement[bool]) -> None:
-    phone = (ImportRow.phone.label("value"), ImportRow.idx.label("idx"))
-    email = (ImportRow.email.label("value"), ImportRow.email_idx.label("idx"))
-    has_email = ImportRow.email != ""
-    for kind, columns, owner, rows in (
-        ("phone", phone, ImportRow.id, new),
-        ("email", email, ImportRow.id, and_(new, has_email)),
-        ("email", email, ImportRow.contact_id, and_(changed, has_email)),
-    ):
-        query = select(
-            owner.label("contact_id"), literal(kind).label("kind"), *columns
-        ).where(rows)
-        identifiers.attach_selected(query, "import")
+    """Attach the addresses; that of a new person's phone has the row's own id."""
+    phones = select(
+        ImportRow.id.label("id"),
+        ImportRow.id.label("contact_id"),
+        literal("phone").label("kind"),
+        ImportRow.phone.label("value"),
+        ImportRow.idx.label("idx"),
+    )
+    identifiers.attach_new(phones.where(new).order_by(ImportRow.line), "import")
+    emails = select(
+        func.clarion_new_id().label("id"),
+        func.coalesce(ImportRow.contact_id, ImportRow.id).label("contact_id"),
+        literal("email").label("kind"),
+        ImportRow.email.label("value"),
+        ImportRow.email_idx.label("idx"),
+    )
+    some = and_(or_(new, changed), ImportRow.email != "")
+    identifiers.attach_selected(emails.where(some), "import")
 
 
 def _taggings(row: Import, part: ColumnElement[bool]) -> None:

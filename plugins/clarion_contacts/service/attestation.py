@@ -68,7 +68,13 @@ def text_of(digest: bytes) -> str:
 
 
 def refuse(
-    source: str, place: str, agreed_on: dt.date | None, wording: str, typed_name: str
+    source: str,
+    place: str,
+    agreed_on: dt.date | None,
+    wording: str,
+    typed_name: str,
+    *,
+    since: dt.date | None = None,
 ) -> None:
     """Refuse an answer that proves nothing: `Invalid`, with the field it belongs to."""
     if source == "bought":
@@ -97,6 +103,12 @@ def refuse(
             "consent_date",
             _("Give the day by which they had agreed; it cannot lie ahead."),
             field="agreed_on",
+        )
+    if since is not None and since > agreed_on:
+        raise Invalid(
+            "consent_since",
+            _("The first day cannot be after the last one."),
+            field="agreed_from",
         )
     if len(wording.strip()) < 10:
         raise Invalid(

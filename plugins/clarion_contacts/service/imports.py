@@ -18,7 +18,7 @@ from clarion.tenancy import access, audit
 from clarion.tenancy.scope import current_account
 from clarion.work import outbox
 from clarion_contacts.events import CheckRequested, ImportStarted, UndoRequested
-from clarion_contacts.importing import guess_region, open_table
+from clarion_contacts.importing import key_of
 from clarion_contacts.models import Import, ImportRow, Wording
 from clarion_contacts.service import uploads
 from clarion_contacts.service.attestation import (
@@ -26,8 +26,6 @@ from clarion_contacts.service.attestation import (
     require_current,
     state,
 )
-from clarion_contacts.service.people import default_country
-from clarion_contacts.service.tags import key_of
 from clarion_contacts.service.wordings import keep_wording
 
 KEPT = dt.timedelta(hours=24)
@@ -48,7 +46,6 @@ def upload(file_name: str, raw: bytes) -> Import:
     Raises `Invalid` (codes `file_…`) with the reason, and keeps nothing then.
     """
     access.require("contacts.import")
-    table = open_table(raw)
     place = db.new_id()
     row = Import(
         id=place,
@@ -56,11 +53,11 @@ def upload(file_name: str, raw: bytes) -> Import:
         file_digest=hashlib.sha256(raw).digest(),
         file_size=len(raw),
         original=uploads.sealed(place, raw),
-        country=guess_region(table, default=default_country() or None) or "",
+        country="",
         expires_at=clock.now() + KEPT,
         state="uploaded",
     )
-    uploads.guess(row, table)
+    uploads.look_at(row, raw)
     db.session().add(row)
     audit.record("contacts.import.uploaded", row, rows=row.row_count)
     return row
@@ -72,18 +69,29 @@ def reread(
     encoding: str = "",
     delimiter: str = "",
     header: bool | None = None,
+    sheet: int | None = None,
     country: str = "",
+    fresh: bool = False,
 ) -> Import:
-    """Read the file again the way a person says; what is empty is guessed."""
+    """Read the file again the way a person says; what is empty is guessed.
+
+    `fresh` guesses even where a list with the same header was matched before.
+    """
     access.require("contacts.import")
     row = _open(import_id)
-    raw = uploads.original(row)
-    table = open_table(
-        raw, encoding=encoding or None, delimiter=delimiter or None, header=header
+    if country:
+        row.country = uploads.country_of(country)
+    uploads.look_at(
+        row,
+        uploads.original(row),
+        fresh=fresh,
+        encoding=encoding,
+        delimiter=delimiter,
+        header=header,
+        sheet=sheet,
     )
     if country:
         row.country = uploads.country_of(country)
-    uploads.guess(row, table)
     _back_to(row, "uploaded")
     return row
 
@@ -100,11 +108,12 @@ def keep(
     *,
     country: str = "",
     day_first: bool | None = None,
+    kinds: Mapping[int, str] | None = None,
 ) -> uploads.Described:
     """Keep a choice of columns, even one that is not finished, and describe it."""
     access.require("contacts.import")
     row = _open(import_id)
-    uploads.choose(row, fields, country, day_first)
+    uploads.choose(row, fields, country, day_first, kinds)
     return uploads.described(row)
 
 
@@ -114,11 +123,12 @@ def match(
     *,
     country: str = "",
     day_first: bool | None = None,
+    kinds: Mapping[int, str] | None = None,
 ) -> Import:
     """Settle what the columns mean. Raises `Invalid` (codes `mapping_…`) when it clashes."""
     access.require("contacts.import")
     row = _open(import_id)
-    uploads.choose(row, fields, country, day_first)
+    uploads.choose(row, fields, country, day_first, kinds)
     uploads.matching(row)
     _back_to(row, "matched")
     return row
@@ -129,6 +139,7 @@ def attest(
     *,
     source: str,
     place: str = "",
+    agreed_from: dt.date | None = None,
     agreed_on: dt.date | None = None,
     wording: str = "",
     typed_name: str = "",
@@ -142,10 +153,12 @@ def attest(
     if row.state == "uploaded":
         raise Conflict("import_not_matched", _("Match the columns first."))
     if source == "none":
-        row.consent_place, row.consent_on, row.wording_id = "", None, None
+        row.consent_place, row.wording_id = "", None
+        row.consent_from = row.consent_on = None
     else:
-        refuse(source, place, agreed_on, wording, typed_name)
-        row.consent_place, row.consent_on = place.strip()[:300], agreed_on
+        refuse(source, place, agreed_on, wording, typed_name, since=agreed_from)
+        row.consent_place = place.strip()[:300]
+        row.consent_from, row.consent_on = agreed_from, agreed_on
         row.wording_id = keep_wording(wording)
     row.consent_source = source
     state(row, typed_name)
@@ -187,6 +200,7 @@ def start(import_id: UUID) -> Import:
     require_current(row)
     row.state, row.progress, row.problem = "importing", 0, ""
     row.started_at = row.beat_at = func.clarion_now()
+    uploads.make_fields(row)
     audit.record("contacts.import.started", row)
     outbox.publish(ImportStarted(import_id=row.id))
     return row
@@ -253,6 +267,13 @@ def listing(*, before: UUID | None = None, limit: int = 50) -> list[Import]:
     if before is not None:
         query = query.where(Import.id < before)
     return list(db.session().scalars(query.order_by(Import.id.desc()).limit(limit)))
+
+
+def answers(row: Import) -> Import:
+    """Find whose answers about consent to offer: its own, else those of last time."""
+    if row.attested_at is not None:
+        return row
+    return uploads.recalled(row) or row
 
 
 def wording_of(row: Import) -> str:

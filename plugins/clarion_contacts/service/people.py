@@ -1,40 +1,25 @@
-"""People: add, change, erase, find, and everything one page shows about one of them."""
+"""People: add, change, erase them, and load one."""
 
-import datetime as dt
-import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Select, and_, func, or_, select
+from sqlalchemy import Select, func, select
 from sqlalchemy import delete as sql_delete
-from sqlalchemy.dialects.postgresql import aggregate_order_by
 
 from clarion.base import db
 from clarion.base.errors import Conflict, Invalid, NotFound
 from clarion.base.words import _
-from clarion.messaging import (
-    address,
-    identifiers,
-    ledger,
-    outcomes,
-    suppression,
-    windows,
-)
-from clarion.messaging.models import Attempt, Campaign, Identifier, Message, Suppression
+from clarion.messaging import address, identifiers, ledger, suppression, windows
 from clarion.tenancy import access, audit, preferences
 from clarion.tenancy.models import Account
 from clarion.tenancy.scope import current_account
 from clarion.work import outbox
-from clarion_contacts import segments
 from clarion_contacts.events import ContactAdded, ContactErased
-from clarion_contacts.models import CONSENTS, Contact, Tag, Tagging
-from clarion_contacts.service import lineage
-from clarion_contacts.service.history import ConsentLine, history
+from clarion_contacts.models import Contact
+from clarion_contacts.service import fields, lineage
 
-PAGE = 50
-COUNT_TO = 10_000
 KINDS: tuple[address.Kind, ...] = (
     "phone", "email", "wa_id", "bsuid", "parent_bsuid", "username",
 )  # fmt: skip
@@ -48,7 +33,10 @@ audit.label("contacts.contact.identified", "Added an address to a contact")
 
 @dataclass(frozen=True, slots=True)
 class Details:
-    """What a person types about a contact. Empty means there is none."""
+    """What a person types about a contact. Empty means there is none.
+
+    `attributes` are values of own fields by key, as typed; see `importing/kinds.py`.
+    """
 
     name: str = ""
     first_name: str = ""
@@ -59,70 +47,6 @@ class Details:
     country: str = ""
     timezone: str = ""
     attributes: Mapping[str, str] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True)
-class Line:
-    """One contact as the list shows it. `state` is the consent, or the wish for silence."""
-
-    id: UUID
-    name: str
-    phone: str
-    email: str
-    country: str
-    consent: str
-    added_at: dt.datetime
-    tags: tuple[str, ...]
-    suppressed: bool
-
-    @property
-    def state(self) -> str:
-        """Name the state of consent that a pill shows."""
-        return "opted_out" if self.suppressed else self.consent
-
-
-@dataclass(frozen=True, slots=True)
-class Page:
-    """One page of the list. `next` and `previous` are keys, None where there is nothing.
-
-    `total` is exact up to 10,000; `more` says that there are more.
-    """
-
-    rows: list[Line]
-    next: UUID | None
-    previous: UUID | None
-    total: int
-    more: bool
-
-
-@dataclass(frozen=True, slots=True)
-class MessageLine:
-    """One message of a contact: which campaign, what became of it, and why, in words."""
-
-    id: UUID
-    campaign_id: UUID | None
-    campaign: str
-    state: str
-    since: dt.datetime
-    title: str
-    why: str
-
-
-@dataclass(frozen=True, slots=True)
-class Shown:
-    """Everything the page of one contact shows."""
-
-    contact: Contact
-    identifiers: list[Identifier]
-    tags: list[tuple[UUID, str]]
-    consents: list[ConsentLine]
-    messages: list[MessageLine]
-    suppressed: str
-
-    @property
-    def state(self) -> str:
-        """Name the state of consent that a pill shows."""
-        return "opted_out" if self.suppressed else self.contact.consent
 
 
 def add(details: Details) -> Contact:
@@ -195,7 +119,12 @@ def add_identifier(contact_id: UUID, kind: str, value: str) -> None:
 
 
 def delete(contact_ids: Iterable[UUID]) -> int:
-    """Erase people: their row, addresses, tags and consent. Returns how many there were.
+    """Erase people; returns how many there were. See `erase`."""
+    return len(erase(contact_ids))
+
+
+def erase(contact_ids: Iterable[UUID]) -> list[UUID]:
+    """Erase people: their row, addresses, tags and consent. Returns who was there.
 
     A wish not to be contacted stays, as an index nobody can read; what waits for them in
     the ledger is not sent any more.
@@ -207,92 +136,18 @@ def delete(contact_ids: Iterable[UUID]) -> int:
         Contact.account_id == current_account(), Contact.id.in_(ids)
     )
     found = list(db.session().scalars(query.order_by(Contact.id).with_for_update()))
-    merged = lineage.parts_of(found)
-    ledger.silence([*found, *merged], "all", "erased")
-    identifiers.forget([*found, *merged])
+    everybody = [*found, *lineage.parts_of(found)]
+    ledger.silence(everybody, "all", "erased")
+    identifiers.forget(everybody)
     db.session().execute(
         sql_delete(Contact)
         .where(Contact.account_id == current_account(), Contact.id.in_(found))
         .execution_options(synchronize_session=False)
     )
-    for contact_id in [*found, *merged]:
-        audit.record("contacts.contact.erased", None, contact=contact_id)
+    audit.record_each("contacts.contact.erased", [{"contact": one} for one in everybody])
+    for contact_id in everybody:
         outbox.publish(ContactErased(contact_id=contact_id))
-    return len(found)
-
-
-def find(
-    words: str = "",
-    *,
-    tag: UUID | None = None,
-    consent: str = "",
-    after: UUID | None = None,
-    before: UUID | None = None,
-    limit: int = PAGE,
-) -> Page:
-    """List people, newest first, by part of a name, number or e-mail, by tag and consent.
-
-    Pages by key: `after` and `before` are ids of contacts. Two queries, whatever is found.
-    """
-    access.require("contacts.view")
-    chosen = _filtered(words, tag, consent)
-    query = _lines(chosen)
-    if before is not None:
-        query = query.where(Contact.id > before).order_by(Contact.id).limit(limit + 1)
-    else:
-        if after is not None:
-            query = query.where(Contact.id < after)
-        query = query.order_by(Contact.id.desc()).limit(limit + 1)
-    rows = [
-        Line(
-            id=row[0],
-            name=row[1],
-            phone=row[2],
-            email=row[3],
-            country=row[4],
-            consent=row[5],
-            added_at=row[6],
-            tags=tuple(row[7] or ()),
-            suppressed=row[8],
-        )
-        for row in db.session().execute(query)
-    ]
-    further = len(rows) > limit
-    rows = rows[:limit]
-    if before is not None:
-        rows.reverse()
-    capped = chosen.with_only_columns(Contact.id).limit(COUNT_TO + 1).subquery()
-    total = db.session().scalar(select(func.count()).select_from(capped)) or 0
-    onwards, back = (before is not None or further), (after is not None)
-    if before is not None:
-        back = further
-    return Page(
-        rows=rows,
-        next=rows[-1].id if rows and onwards else None,
-        previous=rows[0].id if rows and back else None,
-        total=min(total, COUNT_TO),
-        more=total > COUNT_TO,
-    )
-
-
-def show(contact_id: UUID) -> Shown:
-    """Read everything about one person, in a fixed number of queries."""
-    access.require("contacts.view")
-    contact = get(contact_id)
-    held = (
-        select(Tag.id, Tag.name)
-        .join(Tagging, and_(Tagging.account_id == Tag.account_id, Tagging.tag_id == Tag.id))
-        .where(Tagging.account_id == current_account(), Tagging.contact_id == contact_id)
-        .order_by(Tag.key)
-    )
-    return Shown(
-        contact=contact,
-        identifiers=identifiers.of(contact_id),
-        tags=[(row.id, row.name) for row in db.session().execute(held)],
-        consents=history(contact_id),
-        messages=_messages(contact_id),
-        suppressed=_suppressed(contact),
-    )
+    return found
 
 
 def get(contact_id: UUID) -> Contact:
@@ -367,11 +222,13 @@ def _checked(details: Details) -> dict[str, Any]:
     )
     values["country"] = values["country"] or address.region_of(values["phone"] or "")
     values["email"] = _email(details.email) if details.email.strip() else ""
-    values["attributes"] = {
-        _clean(key, 60): said
-        for key, value in details.attributes.items()
-        if key.strip() and (said := _clean(value, 1000))
-    }
+    values["attributes"] = fields.typed(
+        {
+            _clean(key, 64): _clean(value, 1000)
+            for key, value in details.attributes.items()
+            if key.strip()
+        }
+    )
     return values
 
 
@@ -413,126 +270,3 @@ def _identify(contact: Contact) -> None:
     known = [(kind, value) for kind, value in said if value]
     identifiers.attach(contact.id, known, "team")
     suppression.adopt([contact.id])
-
-
-# --- finding
-
-
-def _filtered(words: str, tag: UUID | None, consent: str) -> Select[Any]:
-    query = select(Contact).where(Contact.account_id == current_account())
-    if tag is not None:
-        query = query.where(segments.condition(segments.by_tags([tag])))
-    if consent == "suppressed":
-        query = query.where(_silenced())
-    elif consent in CONSENTS:
-        query = query.where(Contact.consent == consent)
-    for word in words.split()[:6]:
-        query = query.where(_has(word))
-    return query
-
-
-def _has(word: str) -> ColumnElement[bool]:
-    """Match one word of the search: digits in a number, letters in a name or e-mail."""
-    digits = re.sub(r"\D", "", word)
-    if digits and re.fullmatch(r"[+\d().\-]+", word):
-        return Contact.phone.contains(digits, autoescape=True)
-    return or_(
-        Contact.name.icontains(word, autoescape=True),
-        Contact.email.icontains(word, autoescape=True),
-    )
-
-
-def _lines(chosen: Select[Any]) -> Select[Any]:
-    names = (
-        select(func.array_agg(aggregate_order_by(Tag.name, Tag.key)))
-        .join(Tagging, and_(Tagging.account_id == Tag.account_id, Tagging.tag_id == Tag.id))
-        .where(Tagging.account_id == Contact.account_id, Tagging.contact_id == Contact.id)
-        .correlate(Contact)
-        .scalar_subquery()
-    )
-    return chosen.with_only_columns(
-        Contact.id,
-        Contact.name,
-        func.coalesce(Contact.phone, ""),
-        Contact.email,
-        Contact.country,
-        Contact.consent,
-        Contact.created_at,
-        names,
-        _silenced(),
-    )
-
-
-def _silenced() -> ColumnElement[bool]:
-    return or_(
-        Contact.id.in_(suppression.contacts()),
-        func.coalesce(Contact.phone_idx.in_(suppression.addresses()), False),
-    )
-
-
-# --- one person
-
-
-def _messages(contact_id: UUID) -> list[MessageLine]:
-    query = (
-        select(
-            Message.id,
-            Message.campaign_id,
-            Campaign.name,
-            Message.state,
-            Message.state_since,
-            Message.reason,
-            func.coalesce(Attempt.code, ""),
-            Campaign.purpose,
-        )
-        .outerjoin(
-            Campaign,
-            and_(
-                Campaign.account_id == Message.account_id,
-                Campaign.id == Message.campaign_id,
-            ),
-        )
-        .outerjoin(
-            Attempt,
-            and_(
-                Attempt.account_id == Message.account_id,
-                Attempt.message_id == Message.id,
-                Attempt.number == Message.attempt,
-            ),
-        )
-        .where(
-            Message.account_id == current_account(),
-            Message.contact_id.in_(lineage.everyone(contact_id)),
-        )
-        .order_by(Message.created_at.desc(), Message.id.desc())
-        .limit(50)
-    )
-    lines = []
-    for row in db.session().execute(query):
-        said = outcomes.explain(row.state, row.reason, row[6])
-        lines.append(
-            MessageLine(
-                id=row.id,
-                campaign_id=row.campaign_id if row.purpose != "service" else None,
-                campaign=row[2] or "",
-                state=row.state,
-                since=row.state_since,
-                title=said.title,
-                why=said.why,
-            )
-        )
-    return lines
-
-
-def _suppressed(contact: Contact) -> str:
-    """Say why nobody may write to a person; empty when one may."""
-    mine = [Suppression.contact_id == contact.id]
-    if contact.phone_idx is not None:
-        mine.append(Suppression.idx == contact.phone_idx)
-    query = (
-        suppression.contacts()
-        .with_only_columns(Suppression.reason)
-        .where(or_(*mine))
-        .limit(1)
-    )
-    return str(db.session().scalar(query) or "")

@@ -143,7 +143,7 @@ def choose(contact_id: UUID, wanted: set[UUID]) -> int:
     return len(changed)
 
 
-def ask(contact_id: UUID, kind: str, note: str) -> dt.datetime:
+def request(contact_id: UUID, kind: str, note: str) -> dt.datetime:
     """Ask the account for a copy, a correction or erasure; returns the day it is due.
 
     Erasure stops everything at once: that waits for nobody.

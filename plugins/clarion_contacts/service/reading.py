@@ -1,51 +1,49 @@
 """The dry run: judge every row of the file and put it, with its verdict, into a set.
 
-Pages are staged one transaction each, so that a worker that dies goes on where it was.
+A child reads and judges; pages are staged one transaction each, so that a worker that dies
+goes on where it was. While PostgreSQL stores a page, the child judges the next.
 """
 
-import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from itertools import islice
+from itertools import chain, islice
 from typing import Any
 from uuid import UUID
 
 from sqlalchemy import (
     Date,
     Integer,
+    SmallInteger,
     Text,
     Uuid,
-    bindparam,
+    case,
     cast,
-    column,
     func,
     insert,
     literal,
     select,
 )
-from sqlalchemy.dialects.postgresql import JSON, JSONB
+from sqlalchemy.dialects.postgresql import JSONB
 
-from clarion.base import crypto, db
+from clarion.base import db
 from clarion.base.errors import Invalid
 from clarion.base.words import _
-from clarion.messaging import address
-from clarion.tenancy.scope import current_account
-from clarion_contacts.importing import RowVerdict, judge
+from clarion.messaging import identifiers
+from clarion_contacts.importing import confined, pages
 from clarion_contacts.models import ImportRow
 from clarion_contacts.service import uploads
-from clarion_contacts.service.tags import key_of
 
-PAGE = 5_000
+PAGE = 10_000
 MOST_TAGS = 1_000
 
 
 @dataclass(frozen=True, slots=True)
 class Judged:
-    """A page of judged rows: those after row `after`, up to row `to`."""
+    """A page of judged rows: those after row `after`, up to row `to`, column by column."""
 
     after: int
     to: int
-    rows: str
+    columns: dict[str, str]
     count: int
     tags: dict[str, str]
 
@@ -59,11 +57,17 @@ def reader(import_id: UUID) -> Iterator[Judged]:
     row = uploads.get(import_id)
     if row.state != "checking":
         return iter(())
-    table = uploads.opened(row)
-    chosen = uploads.matching(row)
-    key = crypto.index_key(current_account())
-    verdicts = judge(table.rows(), chosen, row.country or None, _Forgetful())
-    return _pages(verdicts, row.read_to, key)
+    told = pages.order(
+        uploads.light(row),
+        uploads.matching(row),
+        row.country or None,
+        after=row.read_to,
+        size=PAGE,
+    )
+    frames = confined.frames(pages.judged, uploads.original_parts(row), told)
+    judged = _pages(frames, row.read_to)
+    # the file is read with the first page, in the caller's transaction
+    return chain(list(islice(judged, 1)), judged)
 
 
 def stage(import_id: UUID, page: Judged) -> bool:
@@ -71,17 +75,13 @@ def stage(import_id: UUID, page: Judged) -> bool:
     row = uploads.get(import_id, lock=True)
     if row.state != "checking" or row.read_to != page.after:
         return False
-    names = [str(one.key) for one in _TARGETS]
-    source = _incoming(page.rows, import_id)
-    db.session().execute(
-        insert(ImportRow).from_select(names, source, include_defaults=False)
-    )
     known = {**row.counts.get("tags", {}), **page.tags}
     if len(known) > MOST_TAGS:
         raise Invalid(
             "import_too_many_tags",
             _("There are more than 1,000 different tags. Is this the right column?"),
         )
+    db.session().execute(_staging(import_id, page.columns))
     row.counts = {**row.counts, "tags": known}
     row.read_to = page.to
     row.progress += page.count
@@ -89,121 +89,50 @@ def stage(import_id: UUID, page: Judged) -> bool:
     return True
 
 
-class _Forgetful(dict[str, int]):
-    """Remembers nothing: the same person twice is found in SQL, in flat memory."""
-
-    def setdefault(self, _key: str, default: int = 0) -> int:
-        return default
-
-
-def _pages(verdicts: Iterator[RowVerdict], after: int, key: bytes) -> Iterator[Judged]:
-    ahead = (one for one in verdicts if one.line > after)
-    while chunk := list(islice(ahead, PAGE)):
-        tags: dict[str, str] = {}
-        rows = [_staged(one, key, tags) for one in chunk]
-        document = json.dumps(rows, ensure_ascii=False, separators=(",", ":"))
-        to = chunk[-1].line
-        yield Judged(after, to, document.replace("\\u0000", ""), len(rows), tags)
-        after = to
+def _pages(frames: Iterator[bytes], after: int) -> Iterator[Judged]:
+    phones, emails = identifiers.indexer("phone"), identifiers.indexer("email")
+    for frame in frames:
+        page = pages.Page.of(frame)
+        columns = page.columns
+        for name, seen in (("phone", phones), ("email", emails)):
+            if cells := columns.get(name):
+                idxs = [seen(cell) if cell else "" for cell in cells.split(pages.CELL)]
+                columns[_INDEX[name]] = pages.CELL.join(idxs)
+        yield Judged(after, page.to, columns, page.count, page.tags)
+        after = page.to
 
 
-def _staged(one: RowVerdict, key: bytes, tags: dict[str, str]) -> dict[str, Any]:
-    """Write what a row of the set needs; what is empty is left to the default."""
-    if one.state == "invalid":
-        return {
-            "line": one.line,
-            "state": "invalid",
-            "reason": one.reason,
-            "sentence": _fit(one.sentence),
-            "name": _fit(one.name),
-        }
-    attributes = dict(one.attributes)
-    row: dict[str, Any] = {
-        "line": one.line,
-        "state": "new",
-        "phone": one.phone,
-        "idx": address.index(key, "wa_id", one.phone).hex(),
-        "name": _fit(one.name),
-        "country": one.country or address.region_of(one.phone),
-        "said": one.consent,
-        "notes": len(one.notes),
-    }
-    for part in ("first_name", "last_name"):
-        if value := attributes.pop(part, ""):
-            row[part] = _fit(value)
-    if one.email:
-        row["email"] = one.email
-        row["email_idx"] = address.index(key, "email", one.email).hex()
-    if one.language:
-        row["language"] = one.language
-    if one.timezone:
-        row["timezone"] = one.timezone
-    if one.consent_on:
-        row["said_on"] = one.consent_on.isoformat()
-    if attributes:
-        row["attributes"] = {key: _fit(value) for key, value in attributes.items()}
-    if one.tags:
-        mine = {key_of(tag): _fit(tag) for tag in one.tags}
-        tags.update((key, name) for key, name in mine.items() if key not in tags)
-        row["tags"] = list(mine)
-    return row
+_INDEX = {"phone": "idx", "email": "email_idx"}
+_GIVEN = (*pages.NAMES, *_INDEX.values())
 
 
-def _fit(text: str) -> str:
-    """Drop what PostgreSQL cannot store: bytes that were in another encoding."""
-    return text if text.isascii() else text.encode("utf-8", "replace").decode()
-
-
-_COLUMNS: tuple[tuple[str, Any], ...] = (
-    ("line", Integer),
-    ("state", Text),
-    ("reason", Text),
-    ("sentence", Text),
-    ("phone", Text),
-    ("idx", Text),
-    ("name", Text),
-    ("first_name", Text),
-    ("last_name", Text),
-    ("email", Text),
-    ("email_idx", Text),
-    ("language", Text),
-    ("country", Text),
-    ("timezone", Text),
-    ("tags", JSONB),
-    ("attributes", JSONB),
-    ("said", Text),
-    ("said_on", Date),
-    ("notes", Integer),
-)
-_TARGETS = [
-    ImportRow.id,
-    ImportRow.account_id,
-    ImportRow.import_id,
-    *(getattr(ImportRow, name) for name, _kind in _COLUMNS),
-]
-
-
-def _incoming(document: str, import_id: UUID) -> Any:  # Any: SQLAlchemy's Select of many
-    given = (
-        func.json_to_recordset(cast(bindparam("rows", document, Text), JSON))
-        .table_valued(*(column(name, kind) for name, kind in _COLUMNS), name="given")
-        .render_derived(with_types=True)
-    )
+def _staging(import_id: UUID, columns: Mapping[str, str]) -> Any:  # Any: Insert of many
+    """Write the statement that takes the columns of a page apart and stores its rows."""
+    cells = [
+        func.string_to_array(literal(columns.get(name, ""), Text), pages.CELL)
+        for name in _GIVEN
+    ]
+    given = func.unnest(*cells).table_valued(*_GIVEN, name="given").render_derived()
     c = given.c
-    shown = []
-    for name, kind in _COLUMNS:
-        value: Any = c[name]
-        if name in ("idx", "email_idx"):
-            value = func.decode(value, "hex")
-        elif kind is Text:
-            value = func.coalesce(value, "")
-        elif name == "tags":
-            value = func.coalesce(value, func.jsonb_build_array())
-        elif name == "attributes":
-            value = func.coalesce(value, func.jsonb_build_object())
-        elif name == "notes":
-            value = func.coalesce(value, 0)
-        shown.append(value)
-    return select(
-        func.clarion_new_id(), func.clarion_account(), literal(import_id, Uuid), *shown
-    )
+
+    def said(name: str) -> Any:  # Any: an expression of the column's type
+        return func.nullif(c[name], "")
+
+    shown: dict[str, Any] = {name: func.coalesce(c[name], "") for name in _GIVEN}
+    shown |= {
+        "line": cast(c.line, Integer),
+        "state": case((func.coalesce(c.reason, "") == "", "new"), else_="invalid"),
+        "idx": func.decode(said("idx"), "hex"),
+        "email_idx": func.decode(said("email_idx"), "hex"),
+        "tags": cast(func.coalesce(said("tags"), "[]"), JSONB),
+        "attributes": cast(func.coalesce(said("attributes"), "{}"), JSONB),
+        "said_on": cast(said("said_on"), Date),
+        "notes": cast(func.coalesce(said("notes"), "0"), SmallInteger),
+    }
+    own = {
+        "id": func.clarion_new_id(),
+        "account_id": func.clarion_account(),
+        "import_id": literal(import_id, Uuid),
+    }
+    rows = select(*own.values(), *shown.values())
+    return insert(ImportRow).from_select([*own, *shown], rows, include_defaults=False)

@@ -2,22 +2,25 @@
 
 import csv
 import io
+import json
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import select
+from sqlalchemy import ColumnElement, and_, select
 
 from clarion.base import db
 from clarion.base.words import _
 from clarion.tenancy import access
 from clarion.tenancy.scope import current_account
-from clarion_contacts.importing import Table
+from clarion_contacts.importing import confined, looking
 from clarion_contacts.models import ImportRow
-from clarion_contacts.service.uploads import get, opened, plain
+from clarion_contacts.service.uploads import get, light, original, shape_of
 
+TAKEN = ("new", "changed", "same")
 REJECTED = ("invalid", "duplicate", "suppressed")
+_LEFT_OUT = and_(ImportRow.state.in_(TAKEN), ImportRow.notes > 0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,13 +36,35 @@ class SampleRow:
 
 def samples(import_id: UUID, state: str, *, limit: int = 5) -> list[SampleRow]:
     """Show the first rows with a verdict."""
+    return _shown(import_id, ImportRow.state == state, limit)
+
+
+def left_out(import_id: UUID, *, limit: int = 5) -> list[SampleRow]:
+    """Show the first rows that are taken without a part nobody could read."""
+    return _shown(import_id, _LEFT_OUT, limit)
+
+
+def rejected_rows(import_id: UUID) -> Iterator[str]:
+    """Write the rows that were refused, as they came, with reasons, as lines of a CSV.
+
+    No cell can be taken for a formula. Raises `NotFound` when the file is forgotten.
+    """
+    return _file(import_id, ImportRow.state.in_(REJECTED))
+
+
+def left_out_rows(import_id: UUID) -> Iterator[str]:
+    """Write the rows that are taken without a part, saying which; else as refused ones."""
+    return _file(import_id, _LEFT_OUT)
+
+
+def _shown(import_id: UUID, which: ColumnElement[bool], limit: int) -> list[SampleRow]:
     access.require("contacts.import")
     query = (
         select(ImportRow)
         .where(
             ImportRow.account_id == current_account(),
             ImportRow.import_id == import_id,
-            ImportRow.state == state,
+            which,
         )
         .order_by(ImportRow.line)
         .limit(limit)
@@ -56,23 +81,21 @@ def samples(import_id: UUID, state: str, *, limit: int = 5) -> list[SampleRow]:
     ]
 
 
-def rejected_rows(import_id: UUID) -> Iterator[str]:
-    """Write the rows that were refused, as they came, with reasons, as lines of a CSV.
-
-    No cell can be taken for a formula. Raises `NotFound` when the file is forgotten.
-    """
+def _file(import_id: UUID, which: ColumnElement[bool]) -> Iterator[str]:
     access.require("contacts.import")
     row = get(import_id)
-    table = opened(row)
+    names = [column.name for column in light(row).columns]
     query = select(
         ImportRow.line, ImportRow.state, ImportRow.sentence, ImportRow.twin
     ).where(
         ImportRow.account_id == current_account(),
         ImportRow.import_id == import_id,
-        ImportRow.state.in_(REJECTED),
+        which,
     )
-    refused = {line: tuple(rest) for line, *rest in db.session().execute(query)}
-    return _written(table, refused)
+    found = {line: tuple(rest) for line, *rest in db.session().execute(query)}
+    lines = {"shape": asdict(shape_of(row)), "lines": list(found)}
+    pages = confined.frames(looking.pick, original(row), lines)
+    return _written(names, row.delimiter or ",", pages, found)
 
 
 def _sentence(line: int, state: str, sentence: str, twin: int | None) -> str:
@@ -87,21 +110,23 @@ def _sentence(line: int, state: str, sentence: str, twin: int | None) -> str:
     return sentence
 
 
-def _written(table: Table, refused: Mapping[int, tuple[Any, ...]]) -> Iterator[str]:
+def _written(
+    names: list[str],
+    delimiter: str,
+    pages: Iterator[bytes],
+    refused: Mapping[int, tuple[Any, ...]],
+) -> Iterator[str]:
     out = io.StringIO()
-    writer = csv.writer(out, delimiter=table.delimiter)
-    names = [column.name for column in table.columns]
+    writer = csv.writer(out, delimiter=delimiter)
     writer.writerow([*map(harmless, names), _("Row"), _("Reason")])
     yield "\ufeff"
-    for line, cells in table.rows():
-        if line in refused:
+    for page in pages:
+        for line, cells in json.loads(page):
             why = _sentence(line, *refused[line])
-            writer.writerow([*(harmless(plain(c)) for c in cells), line, why])
-        if out.tell() > 1 << 16:
-            yield out.getvalue()
-            out.seek(0)
-            out.truncate()
-    yield out.getvalue()
+            writer.writerow([*map(harmless, cells), line, why])
+        yield out.getvalue()
+        out.seek(0)
+        out.truncate()
 
 
 def harmless(cell: str) -> str:

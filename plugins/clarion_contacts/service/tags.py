@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from uuid import UUID
 
-from sqlalchemy import and_, delete, func, literal, select, update
+from sqlalchemy import delete, func, literal, select, update
 from sqlalchemy.dialects.postgresql import insert
 
 from clarion.base import db
@@ -12,9 +12,11 @@ from clarion.base.errors import Conflict, Invalid, NotFound
 from clarion.base.words import _
 from clarion.tenancy import access, audit
 from clarion.tenancy.scope import current_account
+from clarion_contacts.importing import key_of
 from clarion_contacts.models import Contact, Tag, Tagging
 
 LONGEST = 60
+PARTING = (",", ";", "|")  # what parts names from each other in a file
 
 audit.label("contacts.tag.added", "Added a tag")
 audit.label("contacts.tag.renamed", "Renamed a tag")
@@ -48,6 +50,13 @@ def tags() -> list[TagLine]:
         .order_by(Tag.key)
     )
     return [TagLine(*row) for row in db.session().execute(query)]
+
+
+def tag_names() -> list[Tag]:
+    """List all tags by name; their people are not counted, so a million are no matter."""
+    access.require("contacts.view")
+    query = select(Tag).where(Tag.account_id == current_account()).order_by(Tag.key)
+    return list(db.session().scalars(query))
 
 
 def get_tag(tag_id: UUID) -> Tag:
@@ -94,50 +103,39 @@ def tag(contact_ids: Iterable[UUID], names: Iterable[str]) -> int:
     wanted = {key_of(said): said for said in map(_checked, names)}
     made = keep_tags(wanted)
     ids = list(contact_ids)
-    added = 0
-    for tag_id in made.values():
-        rows = (
-            select(
-                func.clarion_new_id(), func.clarion_account(), Contact.id, literal(tag_id)
-            )
-            .where(Contact.account_id == current_account(), Contact.id.in_(ids))
-            .order_by(Contact.id)
-        )
-        names_ = ["id", "account_id", "contact_id", "tag_id"]
-        statement = insert(Tagging).from_select(names_, rows, include_defaults=False)
-        done = db.session().execute(
-            statement.on_conflict_do_nothing().returning(Tagging.contact_id)
-        )
-        added += len(done.all())
-    _touch(ids)
+    added = sum(len(_put(tag_id, ids)) for tag_id in made.values())
+    touch(ids)
     audit.record("contacts.contact.tagged", None, people=len(ids), tags=list(made.values()))
     return added
+
+
+def attach(contact_ids: Iterable[UUID], tag_id: UUID) -> list[UUID]:
+    """Put one tag on many people; returns those who did not have it."""
+    access.require("contacts.edit")
+    _loaded(tag_id, lock=False)
+    added = _put(tag_id, list(contact_ids))
+    touch(added)
+    audit.record("contacts.contact.tagged", None, people=len(added), tags=[tag_id])
+    return added
+
+
+def detach(contact_ids: Iterable[UUID], tag_id: UUID) -> list[UUID]:
+    """Take one tag off many people; returns those who had it."""
+    access.require("contacts.edit")
+    gone = [contact for contact, _tag in _take(list(contact_ids), [tag_id])]
+    touch(gone)
+    audit.record("contacts.contact.untagged", None, people=len(gone), tags=[tag_id])
+    return gone
 
 
 def untag(contact_ids: Iterable[UUID], tag_ids: Iterable[UUID]) -> int:
     """Take tags off many people; returns how many were taken off."""
     access.require("contacts.edit")
     ids, gone = list(contact_ids), list(tag_ids)
-    done = db.session().execute(
-        delete(Tagging)
-        .where(
-            and_(
-                Tagging.account_id == current_account(),
-                Tagging.contact_id.in_(ids),
-                Tagging.tag_id.in_(gone),
-            )
-        )
-        .returning(Tagging.contact_id)
-        .execution_options(synchronize_session=False)
-    )
-    _touch(ids)
+    taken = _take(ids, gone)
+    touch(ids)
     audit.record("contacts.contact.untagged", None, people=len(ids), tags=gone)
-    return len(done.all())
-
-
-def key_of(name: str) -> str:
-    """Fold a tag's name so that capitals and spaces make no second tag."""
-    return " ".join(name.split()).casefold()[:80]
+    return len(taken)
 
 
 def keep_tags(wanted: Mapping[str, str], import_id: UUID | None = None) -> dict[str, UUID]:
@@ -155,18 +153,7 @@ def keep_tags(wanted: Mapping[str, str], import_id: UUID | None = None) -> dict[
     return {key: tag_id for key, tag_id in db.session().execute(query)}  # noqa: C416
 
 
-def _checked(name: str) -> str:
-    said = " ".join(name.split())
-    if not said:
-        raise Invalid("tag_empty", _("Give the tag a name."), field="name")
-    if len(said) > LONGEST or "," in said:
-        raise Invalid(
-            "tag_name", _("At most 60 letters, and no comma in them."), field="name"
-        )
-    return said
-
-
-def _touch(contact_ids: list[UUID]) -> None:
+def touch(contact_ids: list[UUID]) -> None:
     """Note that somebody worked on these people, so that an undone import keeps them."""
     db.session().execute(
         update(Contact)
@@ -174,6 +161,47 @@ def _touch(contact_ids: list[UUID]) -> None:
         .values(updated_at=func.clarion_now())
         .execution_options(synchronize_session=False)
     )
+
+
+def _put(tag_id: UUID, ids: list[UUID]) -> list[UUID]:
+    rows = (
+        select(func.clarion_new_id(), func.clarion_account(), Contact.id, literal(tag_id))
+        .where(Contact.account_id == current_account(), Contact.id.in_(ids))
+        .order_by(Contact.id)
+    )
+    names = ["id", "account_id", "contact_id", "tag_id"]
+    statement = insert(Tagging).from_select(names, rows, include_defaults=False)
+    done = db.session().execute(
+        statement.on_conflict_do_nothing().returning(Tagging.contact_id)
+    )
+    return list(done.scalars())
+
+
+def _take(ids: list[UUID], tag_ids: list[UUID]) -> list[tuple[UUID, UUID]]:
+    done = db.session().execute(
+        delete(Tagging)
+        .where(
+            Tagging.account_id == current_account(),
+            Tagging.contact_id.in_(ids),
+            Tagging.tag_id.in_(tag_ids),
+        )
+        .returning(Tagging.contact_id, Tagging.tag_id)
+        .execution_options(synchronize_session=False)
+    )
+    return [(row.contact_id, row.tag_id) for row in done]
+
+
+def _checked(name: str) -> str:
+    said = " ".join(name.split())
+    if not said:
+        raise Invalid("tag_empty", _("Give the tag a name."), field="name")
+    if len(said) > LONGEST or any(sign in said for sign in PARTING):
+        raise Invalid(
+            "tag_name",
+            _("At most 60 letters, without comma, semicolon and bar."),
+            field="name",
+        )
+    return said
 
 
 def _locked(tag_id: UUID) -> Tag:

@@ -1,9 +1,11 @@
 """An uploaded file: kept sealed, and what was found out about its shape."""
 
 import datetime as dt
-from collections.abc import Mapping
+import hashlib
+import json
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 from uuid import UUID
 
 from sqlalchemy import func, select
@@ -17,19 +19,31 @@ from clarion.tenancy.scope import current_account
 from clarion_contacts.importing import (
     Column,
     Matching,
+    Shape,
     Table,
-    guess_mapping,
+    confined,
     judge,
-    open_table,
+    looking,
 )
-from clarion_contacts.models import Import
+from clarion_contacts.importing.columns import key_for
+from clarion_contacts.importing.tables import below
+from clarion_contacts.importing.values import KINDS, Kind, Value
+from clarion_contacts.models import Field, Import
+from clarion_contacts.service.people import default_country
 
-PREVIEW_ROWS, PREVIEW_CELL = 50, 120
+PART = 2 * 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
 class ColumnView:
-    """One column of the file and where it goes. `state`: sure, check, yours, clash, left_out."""
+    """One column of the file and where it goes.
+
+    Attributes:
+        state: sure, check, yours, clash, left_out, or last: as the last list had it.
+        kind: what a field of one's own holds, with its `choices`.
+        can_choose: there are few enough different cells to be choices.
+        settled: the field is there already, so that its kind is not asked.
+    """
 
     index: int
     name: str
@@ -40,6 +54,10 @@ class ColumnView:
     confidence: int
     state: str
     help: str
+    kind: str = "text"
+    choices: tuple[str, ...] = ()
+    can_choose: bool = False
+    settled: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +65,9 @@ class Described:
     """An uploaded list as its pages show it.
 
     `problem` says why the columns cannot be used like this; empty when they can.
-    `preview` is the first person, as (what, value).
+    `preview` is the first person, as (what, value). `sheets` are names and whether they are
+    hidden. `as_last` is the list with the same header whose choices were taken. `own` are
+    the titles of the account's own fields.
     """
 
     row: Import
@@ -56,6 +76,9 @@ class Described:
     preview: list[tuple[str, str]]
     problem: str
     earlier: dt.datetime | None
+    sheets: list[tuple[str, bool]]
+    as_last: Import | None
+    own: list[str]
 
     @property
     def fields(self) -> set[str]:
@@ -97,87 +120,107 @@ def original(row: Import) -> bytes:
     )
     sealed = db.session().scalar(query)
     if sealed is None:
-        raise NotFound(
-            "upload_forgotten",
-            _("The file is not kept any longer than 24 hours. Upload it again."),
-        )
+        raise _forgotten()
     return crypto.unseal(sealed, place=_place(row.id), account_id=row.account_id)
 
 
-def opened(row: Import) -> Table:
-    """Open the file again, as it was read before."""
-    return open_table(
-        original(row), encoding=row.encoding, delimiter=row.delimiter, header=row.header
+def original_parts(row: Import) -> Iterator[bytes]:
+    """Open the sealed file part by part: a large one is nowhere whole. See `unsealed`."""
+    query = select(func.octet_length(Import.original)).where(
+        Import.account_id == current_account(), Import.id == row.id
+    )
+    size = db.session().scalar(query)
+    if size is None:
+        raise _forgotten()
+    sealed = (_part(row, first) for first in range(1, size + 1, PART))
+    return crypto.unsealed(sealed, place=_place(row.id), account_id=row.account_id)
+
+
+def _part(row: Import, first: int) -> bytes:
+    query = select(func.substring(Import.original, first, PART)).where(
+        Import.account_id == current_account(), Import.id == row.id
+    )
+    return bytes(db.session().scalar(query) or b"")
+
+
+def _forgotten() -> NotFound:
+    return NotFound(
+        "upload_forgotten",
+        _("The file is not kept any longer than 24 hours. Upload it again."),
     )
 
 
 def matching(row: Import) -> Matching:
     """Read the kept choice of columns. Raises `Invalid` (codes `mapping_…`)."""
+    kept = row.guessed.get("columns", ())
+    ours = own_fields()
+    kinds: dict[int, tuple[Kind, Sequence[str]]] = {
+        place: _typed(kept[place], _own_name(kept[place], said), row.kinds, place, ours)
+        for at, said in row.mapping.items()
+        if said.partition(":")[0] == "custom" and (place := int(at)) < len(kept)
+    }
     return Matching.of(
-        _light(row),
+        light(row),
         {int(place): said or None for place, said in row.mapping.items()},
         region=row.country or None,
         day_first=row.day_first,
+        kinds=kinds,
     )
 
 
-def guess(row: Import, table: Table) -> None:
-    row.encoding, row.delimiter, row.header = table.encoding, table.delimiter, table.header
-    row.row_count = table.row_count
-    guesses = guess_mapping(table)
-    names = {one.index: one.name for one in table.columns}
+def look_at(row: Import, raw: bytes, *, fresh: bool = False, **chosen: Any) -> None:
+    """Have a child open the file, and keep what it found and what was chosen last time.
+
+    `chosen` may say encoding, delimiter, header and sheet; `fresh` leaves last time alone.
+    """
+    order = {**chosen, "country": row.country or default_country()}
+    told = json.loads(confined.only(looking.look, raw, order))
+    shape, columns = told["shape"], told["columns"]
+    row.format, row.sheet, row.header = shape["format"], shape["sheet"], told["header"]
+    row.encoding, row.delimiter = shape["encoding"], shape["delimiter"]
+    row.row_count = told["row_count"]
+    row.country = row.country or told["region"]
+    row.kinds, row.day_first, row.recalled_id = {}, None, None
     row.mapping = {
-        str(one.column): f"custom:{names[one.column]}"
-        if one.field == "custom"
-        else one.field or ""
-        for one in guesses
+        str(at): f"custom:{one['name']}" if one["field"] == "custom" else one["field"]
+        for at, one in enumerate(columns)
+        if one["filled"]  # nobody has said anything about an empty column
     }
-    width = len(table.columns)
-    head = table.head[: PREVIEW_ROWS if width <= PREVIEW_ROWS else 5]
+    row.names = [one["name"] for one in columns]
+    row.header_digest = header_digest(row.names) if row.header else None
     row.guessed = {
-        "columns": [
-            {
-                "name": column.name,
-                "samples": [plain(one) for one in column.samples],
-                "filled": column.filled,
-                "field": guess.field or "",
-                "confidence": guess.confidence,
-                "state": guess.state,
-                "help": guess.help,
-            }
-            for column, guess in zip(table.columns, guesses, strict=True)
-        ],
-        "head": [[at, [plain(c[:PREVIEW_CELL]) for c in cells]] for at, cells in head],
-        "notes": [note.text for note in table.notes],
-        "sure": [table.encoding_sure, table.delimiter_sure, table.header_sure],
-        "header_row": table.header_row,
-        "mixed": table.mixed,
+        "shape": shape,
+        "last": {} if fresh else _recall(row),
+        **{name: told[name] for name in ("columns", "head", "notes", "sure", "sheets")},
     }
 
 
-def plain(cell: str) -> str:
-    """Make a cell fit for JSON in the database: no NUL, no stray bytes."""
-    return cell.encode("utf-8", "replace").decode().replace("\0", "�")
-
-
-def _light(row: Import) -> Table:
-    """Make the table of what was kept of the file: enough to match columns, no bytes."""
+def shape_of(row: Import) -> Shape:
+    """Say how the rows of a file are read again. Raises `NotFound` when it is forgotten."""
     kept = row.guessed
     if not kept:
-        raise NotFound(
-            "upload_forgotten",
-            _("The file is not kept any longer than 24 hours. Upload it again."),
-        )
+        raise _forgotten()
+    return Shape(**kept["shape"]) if "shape" in kept else _older_shape(row)
+
+
+def _older_shape(row: Import) -> Shape:
+    """Read what releases wrote that knew no workbooks; for the 24 hours of an upgrade."""
+    kept = row.guessed
+    width = len(kept["columns"])
+    return Shape(
+        "csv", row.encoding, kept["mixed"], row.delimiter, 0, kept["header_row"], width
+    )
+
+
+def light(row: Import) -> Table:
+    """Make the table of what was kept of the file: enough to match columns, no bytes."""
+    shape, kept = shape_of(row), row.guessed
     sure = kept["sure"]
     return Table(
-        raw=b"",
-        encoding=row.encoding,
+        shape=shape,
         encoding_sure=sure[0],
-        mixed=kept["mixed"],
-        delimiter=row.delimiter,
         delimiter_sure=sure[1],
         header=row.header,
-        header_row=kept["header_row"],
         header_sure=sure[2],
         columns=tuple(
             Column(place, one["name"], tuple(one["samples"]), one["filled"])
@@ -185,15 +228,139 @@ def _light(row: Import) -> Table:
         ),
         row_count=row.row_count,
         head=tuple((at, list(cells)) for at, cells in kept["head"]),
-        notes=(),
     )
 
 
+# --- the same header again
+
+
+def header_digest(names: Sequence[str]) -> bytes:
+    """Recognise a header whatever the order of its columns."""
+    said = sorted(map(_folded, names))
+    return hashlib.sha256("\x1f".join(said).encode()).digest()
+
+
+def _folded(name: str) -> str:
+    return " ".join(name.split()).casefold()
+
+
+def _recall(row: Import) -> dict[str, str]:
+    """Take columns, country and dates as the last list with this header had them.
+
+    Returns what each column went to then; empty when there was no such list.
+    """
+    last = db.session().scalar(
+        select(Import)
+        .where(
+            Import.account_id == current_account(),
+            Import.header_digest == row.header_digest,
+            Import.state == "done",
+            Import.id != row.id,
+        )
+        .order_by(Import.id.desc())
+        .limit(1)
+    )
+    if last is None:
+        return {}
+    said = {
+        _folded(name): (last.mapping.get(str(at)), last.kinds.get(str(at)))
+        for at, name in enumerate(last.names)
+    }
+    for at, name in enumerate(row.names):
+        field, kind = said[_folded(name)]
+        if field is not None:
+            row.mapping = {**row.mapping, str(at): field}
+        if kind:
+            row.kinds = {**row.kinds, str(at): kind}
+    row.country = last.country or row.country
+    row.day_first, row.recalled_id = last.day_first, last.id
+    return dict(row.mapping)
+
+
+def recalled(row: Import) -> Import | None:
+    """Find the list this one was matched like; its answers are offered again."""
+    if row.recalled_id is None:
+        return None
+    return db.session().scalar(
+        select(Import).where(
+            Import.account_id == current_account(), Import.id == row.recalled_id
+        )
+    )
+
+
+# --- fields of one's own
+
+
+def own_fields() -> dict[str, Field]:
+    """List the account's own fields by key."""
+    query = select(Field).where(Field.account_id == current_account())
+    return {one.key: one for one in db.session().scalars(query)}
+
+
+def _typed(
+    kept: Mapping[str, Any],
+    name: str,
+    chosen: Mapping[str, str],
+    place: int,
+    ours: Mapping[str, Field],
+) -> tuple[Kind, Sequence[str]]:
+    """Say what a column of one's own holds: as its field is, else as chosen or guessed."""
+    if known := ours.get(key_for(name)):
+        return cast("Kind", known.kind), known.choices
+    guessed = kept.get("kind", "text")
+    kind = chosen.get(str(place), guessed)
+    choices = kept.get("choices", ())
+    if kind == "choice" and not choices:
+        return "text", ()
+    return cast("Kind", kind), choices if kind == "choice" else ()
+
+
+def _own_name(kept: Mapping[str, Any], said: str) -> str:
+    return said.partition(":")[2] or str(kept["name"])
+
+
+def make_fields(row: Import) -> None:
+    """Make the fields a list brings that the account has not got yet."""
+    chosen = matching(row)
+    ours = own_fields()
+    position = max((one.position for one in ours.values()), default=0)
+    for place, key in chosen.keys.items():
+        if key in ours or key in ("first_name", "last_name"):
+            continue
+        typing = chosen.typings.get(place)
+        title = _own_name(row.guessed["columns"][place], row.mapping[str(place)])
+        position += 1
+        db.session().add(
+            Field(
+                key=key,
+                title=title[:80],
+                kind=typing.kind if typing else "text",
+                choices=list(typing.choices) if typing else [],
+                position=position,
+                import_id=row.id,
+            )
+        )
+    db.session().flush()
+
+
 def choose(
-    row: Import, fields: Mapping[int, str], country: str, day_first: bool | None
+    row: Import,
+    fields: Mapping[int, str],
+    country: str,
+    day_first: bool | None,
+    kinds: Mapping[int, str] | None = None,
 ) -> None:
-    width = len(row.guessed.get("columns", ()))
-    row.mapping = {str(at): said for at, said in fields.items() if 0 <= at < width}
+    """Keep a choice of columns as it is, even an impossible one."""
+    columns = row.guessed.get("columns", ())
+    width = len(columns)
+    row.mapping = {
+        str(at): said
+        for at, said in fields.items()
+        if 0 <= at < width and (said or columns[at]["filled"])
+    }
+    row.kinds = {
+        str(at): kind for at, kind in (kinds or {}).items() if at < width and kind in KINDS
+    }
     row.day_first = day_first
     if country:
         row.country = country_of(country)
@@ -201,9 +368,10 @@ def choose(
 
 def described(row: Import) -> Described:
     kept = row.guessed
+    ours = own_fields()
     taken = [said.partition(":")[0] for said in row.mapping.values() if said]
     columns = [
-        _column(place, one, row.mapping.get(str(place), ""), taken)
+        _column(place, one, row, taken, ours)
         for place, one in enumerate(kept.get("columns", ()))
     ]
     problem, preview = "", list[tuple[str, str]]()
@@ -213,39 +381,64 @@ def described(row: Import) -> Described:
     except ClarionError as refused:
         problem = refused.text
     return Described(
-        row, columns, list(kept.get("notes", ())), preview, problem, _earlier(row)
+        row=row,
+        columns=columns,
+        notes=list(kept.get("notes", ())),
+        preview=preview,
+        problem=problem,
+        earlier=_earlier(row),
+        sheets=[(name, hidden) for name, hidden in kept.get("sheets", ())],
+        as_last=recalled(row),
+        own=[one.title for one in sorted(ours.values(), key=lambda one: one.position)],
     )
 
 
-def _column(place: int, kept: Mapping[str, Any], said: str, taken: list[str]) -> ColumnView:
+def _column(
+    place: int,
+    kept: Mapping[str, Any],
+    row: Import,
+    taken: list[str],
+    ours: Mapping[str, Field],
+) -> ColumnView:
+    said = row.mapping.get(str(place), "")
     field, _colon, own = said.partition(":")
+    own = own or (kept["name"] if field == "custom" else "")
+    known = ours.get(key_for(own)) if own else None
     state, helped = kept["state"], kept["help"]
     if field not in ("", "custom", "tags") and taken.count(field) > 1:
         state = "clash"
         helped = _("Two columns are matched to the same field; choose one.")
     elif not field:
         state = "left_out"
+    elif row.guessed.get("last", {}).get(str(place)) == said:
+        state, helped = "last", ""
     elif field != kept["field"]:
         state, helped = "yours", ""
     elif state == "clash":
         state, helped = "sure", ""
+    kind, choices = _typed(kept, own, row.kinds, place, ours) if own else ("text", ())
     return ColumnView(
-        place,
-        kept["name"],
-        tuple(kept["samples"]),
-        kept["filled"],
-        field,
-        own or (kept["name"] if field == "custom" else ""),
-        kept["confidence"],
-        state,
-        helped,
+        index=place,
+        name=kept["name"],
+        samples=tuple(kept["samples"]),
+        filled=kept["filled"],
+        field=field,
+        own_name=known.title if known else own,
+        confidence=kept["confidence"],
+        state=state,
+        help=helped,
+        kind=kind,
+        choices=tuple(choices),
+        can_choose=bool(kept.get("choices")),
+        settled=known is not None,
     )
 
 
 def _preview(row: Import, chosen: Matching) -> list[tuple[str, str]]:
     """Show the first person as the import would make them."""
-    table = _light(row)
-    said = next(iter(judge(table.head, chosen, row.country or None, {})), None)
+    table = light(row)
+    head = below(table.head, table.shape)
+    said = next(iter(judge(head, chosen, row.country or None, {})), None)
     if said is None:
         return []
     shown = [
@@ -258,9 +451,18 @@ def _preview(row: Import, chosen: Matching) -> list[tuple[str, str]]:
         (_("Tags"), ", ".join(said.tags)),
         (_("Agreed on"), str(said.consent_on) if said.consent_on else said.consent),
     ]
-    plain = {"first_name": _("First name"), "last_name": _("Last name")}
-    shown += [(plain.get(key, key), value) for key, value in said.attributes.items()]
+    titles = {
+        key: row.mapping[str(at)].partition(":")[2] or chosen.names[at]
+        for at, key in chosen.keys.items()
+    } | {"first_name": _("First name"), "last_name": _("Last name")}
+    shown += [(titles.get(key, key), _spoken(v)) for key, v in said.attributes.items()]
     return [(what, value) for what, value in shown if value]
+
+
+def _spoken(value: Value) -> str:
+    if isinstance(value, bool):
+        return _("yes") if value else _("no")
+    return str(value)
 
 
 def _earlier(row: Import) -> dt.datetime | None:

@@ -22,9 +22,9 @@ from clarion.base import db
 from clarion.messaging import suppression
 from clarion.messaging.models import Identifier
 from clarion.tenancy.scope import current_account
+from clarion_contacts.importing import key_of
 from clarion_contacts.models import Contact, Import, ImportRow, Tag, Tagging
 from clarion_contacts.service import uploads
-from clarion_contacts.service.tags import key_of
 
 PLAIN = (
     "name", "first_name", "last_name", "language", "country", "timezone", "email",
@@ -43,18 +43,15 @@ def settle(import_id: UUID) -> None:
 
 
 def judge_rows(row: Import) -> None:
-    """Give every readable row the verdict that is true now; repeatable."""
+    """Give every readable row the verdict that is true now; repeatable.
+
+    Rows are staged as new, and most are: only those with another verdict are written.
+    """
     plan_for_sets()
     verdict = _judged(row).subquery("verdict")
     db.session().execute(
         update(ImportRow)
-        .where(
-            ImportRow.account_id == current_account(),
-            ImportRow.id == verdict.c.id,
-            tuple_(ImportRow.state, ImportRow.contact_id, ImportRow.twin).is_distinct_from(
-                tuple_(verdict.c.state, verdict.c.contact_id, verdict.c.twin)
-            ),
-        )
+        .where(ImportRow.account_id == current_account(), ImportRow.id == verdict.c.id)
         .values(
             state=verdict.c.state,
             contact_id=verdict.c.contact_id,
@@ -137,64 +134,87 @@ def merged(row: Import) -> ColumnElement[Any]:
 
 
 def _judged(row: Import) -> Any:  # Any: SQLAlchemy's Select of many
-    """Select id, state, contact and twin of every readable row, as they are now."""
-    account = current_account()
-    owner = case(
-        (Identifier.contact_id.is_(None), ImportRow.idx),
-        else_=func.uuid_send(Identifier.contact_id),
+    """Select id, state, contact and twin of the rows whose verdict is another now."""
+    first, owner = _firsts(row), _owner()
+    held = _held(row)
+    late = ImportRow.line != first.c.line
+    suppressed = or_(
+        ImportRow.idx.in_(suppression.addresses()),
+        func.coalesce(Identifier.contact_id.in_(suppression.contacts()), False),
     )
-    found = (
+    state = cast(
+        case(
+            (late, "duplicate"),
+            (suppressed, "suppressed"),
+            (Contact.id.is_(None), "new"),
+            (_differs(row, held), "changed"),
+            else_="same",
+        ),
+        Text,
+    )
+    twin = case((late, first.c.line))
+    query = (
         select(
             ImportRow.id.label("id"),
-            ImportRow.line.label("line"),
-            Identifier.contact_id.label("contact_id"),
-            func.first_value(ImportRow.line)
-            .over(partition_by=owner, order_by=ImportRow.line)
-            .label("first"),
-            or_(
-                ImportRow.idx.in_(suppression.addresses()),
-                func.coalesce(Identifier.contact_id.in_(suppression.contacts()), False),
-            ).label("suppressed"),
+            state.label("state"),
+            Contact.id.label("contact_id"),
+            twin.label("twin"),
         )
+        .select_from(ImportRow)
+        .outerjoin(Identifier, _its_owner())
+        .outerjoin(first, first.c.owner == owner)
         .outerjoin(
-            Identifier,
+            Contact,
             and_(
-                Identifier.account_id == account,
-                Identifier.idx == ImportRow.idx,
-                Identifier.valid_to.is_(None),
+                Contact.account_id == current_account(),
+                Contact.id == Identifier.contact_id,
             ),
         )
         .where(
-            ImportRow.account_id == account,
-            ImportRow.import_id == row.id,
-            ImportRow.state != "invalid",
-        )
-        .subquery("found")
-    )
-    held = _held(row)
-    state = case(
-        (found.c.line != found.c.first, "duplicate"),
-        (found.c.suppressed, "suppressed"),
-        (Contact.id.is_(None), "new"),
-        (_differs(row, held), "changed"),
-        else_="same",
-    )
-    query = (
-        select(
-            found.c.id.label("id"),
-            cast(state, Text).label("state"),
-            Contact.id.label("contact_id"),
-            case((found.c.line != found.c.first, found.c.first)).label("twin"),
-        )
-        .select_from(found)
-        .join(ImportRow, and_(ImportRow.account_id == account, ImportRow.id == found.c.id))
-        .outerjoin(
-            Contact, and_(Contact.account_id == account, Contact.id == found.c.contact_id)
+            *_readable(row),
+            tuple_(state, Contact.id, twin).is_distinct_from(
+                tuple_(ImportRow.state, ImportRow.contact_id, ImportRow.twin)
+            ),
         )
     )
     if held is None:
         return query
-    return query.outerjoin(held, held.c.contact_id == found.c.contact_id)
+    return query.outerjoin(held, held.c.contact_id == Identifier.contact_id)
+
+
+def _firsts(row: Import) -> Any:  # Any: a subquery
+    """Find the people named more than once, and the line where each is named first."""
+    owner = _owner().label("owner")
+    return (
+        select(owner, func.min(ImportRow.line).label("line"))
+        .select_from(ImportRow)
+        .outerjoin(Identifier, _its_owner())
+        .where(*_readable(row))
+        .group_by(owner)
+        .having(func.count() > 1)
+        .subquery("first")
+    )
+
+
+def _owner() -> ColumnElement[Any]:
+    """Say whose row it is: the contact's who has the number, else the number's own."""
+    return func.coalesce(func.uuid_send(Identifier.contact_id), ImportRow.idx)
+
+
+def _its_owner() -> ColumnElement[bool]:
+    return and_(
+        Identifier.account_id == current_account(),
+        Identifier.idx == ImportRow.idx,
+        Identifier.valid_to.is_(None),
+    )
+
+
+def _readable(row: Import) -> tuple[ColumnElement[bool], ...]:
+    return (
+        ImportRow.account_id == current_account(),
+        ImportRow.import_id == row.id,
+        ImportRow.state != "invalid",
+    )
 
 
 def _differs(row: Import, held: Any) -> ColumnElement[bool]:

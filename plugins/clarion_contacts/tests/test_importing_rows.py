@@ -14,6 +14,7 @@ from clarion_contacts.importing import (
     guess_region,
     judge,
     open_table,
+    rows_of,
 )
 
 DEMO = Path(__file__).parents[3] / "dev"
@@ -28,8 +29,10 @@ def states(table):
 
 
 def verdicts(text, region="BR", **mapping):
-    table = open_table(text.encode() if isinstance(text, str) else text)
-    return list(judge(table.rows(), Matching.guessed(table, region=region), region, {}))
+    raw = text.encode() if isinstance(text, str) else text
+    table = open_table(raw)
+    rows = rows_of(raw, table.shape)
+    return list(judge(rows, Matching.guessed(table, region=region), region, {}))
 
 
 def verdict(cell, region="BR", header="phone"):
@@ -281,8 +284,9 @@ def test_the_same_person_in_another_notation_is_a_duplicate():
 
 
 def test_what_was_seen_is_remembered_between_pages_and_a_page_can_be_judged_twice():
-    table = open_table(b"phone\n+5511987654321\n+5511987654322\n5511987654321\n")
-    matching, seen, rows = Matching.guessed(table), {}, list(table.rows())
+    raw = b"phone\n+5511987654321\n+5511987654322\n5511987654321\n"
+    table = open_table(raw)
+    matching, seen, rows = Matching.guessed(table), {}, list(rows_of(raw, table.shape))
 
     first = list(judge(rows[:2], matching, "BR", seen))
     again = list(judge(rows[:2], matching, "BR", seen))
@@ -358,13 +362,15 @@ def test_names_keep_their_script_and_lose_what_cannot_be_seen():
 
 def test_the_demo_list_becomes_what_its_generator_planned():
     expected = json.loads((DEMO / "demo_contacts.expected.json").read_text("utf-8"))
-    table = open_table((DEMO / "demo_contacts.csv").read_bytes())
+    raw = (DEMO / "demo_contacts.csv").read_bytes()
+    table = open_table(raw)
 
     region = guess_region(table)
-    found = list(judge(table.rows(), Matching.guessed(table, region=region), region, {}))
+    rows = rows_of(raw, table.shape)
+    found = list(judge(rows, Matching.guessed(table, region=region), region, {}))
 
     assert region == expected["default_country"]
-    assert (table.encoding, table.delimiter) == (
+    assert (table.shape.encoding, table.shape.delimiter) == (
         expected["encoding"],
         expected["delimiter"],
     )

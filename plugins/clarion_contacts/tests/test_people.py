@@ -13,7 +13,7 @@ from clarion.messaging.models import Identifier, Suppression
 from clarion.tenancy.scope import account_scope
 from clarion_contacts import jobs, service
 from clarion_contacts.models import Consent, Contact
-from clarion_contacts.service import Details
+from clarion_contacts.service import Details, Filters
 
 CONSENT = {
     "method": "web_form",
@@ -262,10 +262,10 @@ def test_filters_and_pages_by_key(account):
     vip = service.tags()[0]
 
     assert vip.people == 2
-    assert [r.name for r in service.find(tag=vip.id).rows] == ["P1", "P0"]
-    assert [r.name for r in service.find(consent="opted_in").rows] == ["P0"]
-    assert [r.name for r in service.find(consent="suppressed").rows] == ["P3"]
-    assert service.find(consent="suppressed").rows[0].state == "opted_out"
+    assert [r.name for r in service.find(Filters(tags=(vip.id,))).rows] == ["P1", "P0"]
+    assert [r.name for r in service.find(Filters(consent="opted_in")).rows] == ["P0"]
+    assert [r.name for r in service.find(Filters(consent="suppressed")).rows] == ["P3"]
+    assert service.find(Filters(consent="suppressed")).rows[0].state == "opted_out"
 
     first = service.find(limit=3)
     second = service.find(limit=3, after=first.next)

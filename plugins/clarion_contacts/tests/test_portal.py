@@ -137,9 +137,9 @@ def test_each_missing_part_of_the_attestation_is_refused(visitor, change, field)
     ("raw", "words"),
     [
         (b"", "empty"),
-        (b"PK\x03\x04 [Content_Types].xml xl/", "Excel workbook"),
+        (b"PK\x03\x04 [Content_Types].xml xl/", "workbook is damaged"),
         (b"phone,name\n", "no rows"),
-        (b"%PDF-1.7", "not a CSV"),
+        (b"%PDF-1.7", "no list of people"),
     ],
 )
 def test_bad_files_get_a_reason_and_change_nothing(visitor, raw, words):
@@ -151,11 +151,12 @@ def test_bad_files_get_a_reason_and_change_nothing(visitor, raw, words):
 
 
 def test_a_person_is_added_changed_tagged_and_deleted(visitor):
+    visitor.post("/contacts/fields", title="City", kind="text")
     answer = visitor.post(
         "/contacts/new",
         phone="11 91234-0001",
         name="Ana Lima",
-        own="city: Recife",
+        **{"own-city": "Recife"},
         country="",
     )
     address = answer.location
@@ -197,12 +198,16 @@ def test_a_number_that_is_taken_is_named_at_its_field(visitor, tenant):
 def test_ticked_people_are_tagged_and_deleted(visitor, tenant):
     ids = [str(person(tenant, phone=f"+551191234000{n}")) for n in range(3)]
 
-    asked = visitor.post("/contacts/bulk", action="tag", rowid=ids).text
-    visitor.post("/contacts/bulk/tag", action="tag", rowid=ids, name="novo")
-
-    assert "Tag 3 contacts" in asked
+    asked = visitor.post("/contacts/bulk", action="tag", rowid=ids).location
+    assert "Tag 3 people" in visitor.get(asked).text
+    visitor.post(asked, name="novo")
+    assert "3 people were changed." in visitor.get(asked).text
     assert visitor.get("/contacts/tags").text.count("novo") >= 1
-    visitor.post("/contacts/bulk", action="delete", rowid=ids)
+
+    asked = visitor.post("/contacts/bulk", action="delete", rowid=ids).location
+    assert visitor.post(asked, typed="2").status_code == 422
+    assert "3 people" in visitor.get("/contacts/").text
+    visitor.post(asked, typed="3")
     assert "Nobody is here yet" in visitor.get("/contacts/").text
 
 

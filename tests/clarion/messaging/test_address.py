@@ -219,3 +219,16 @@ def test_what_cannot_be_an_identifier_is_refused(kind, value):
 )
 def test_masks_show_little(kind, value, shown):
     assert mask(kind, value) == shown
+
+
+@pytest.mark.parametrize(
+    ("kind", "value"),
+    [
+        ("phone", "+5511912340001"),
+        ("email", "ana@example.org"),
+        ("wa_id", "+4915112345678"),
+    ],
+)
+@pytest.mark.parametrize("key", [b"k" * 32, b"", b"long" * 40])
+def test_the_quick_index_is_the_index(kind, value, key):
+    assert address.indexer(key, kind)(value) == address.index(key, kind, value).hex()

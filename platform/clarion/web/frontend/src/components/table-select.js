@@ -1,5 +1,6 @@
 // <table-select> wraps a table whose rows carry <input type=checkbox name=rowid>: shift-click ranges, "select page",
-// floating bulk bar. A bulk button fills the hidden form (data-form, else #action_form) and submits it.
+// floating bulk bar. A bulk button fills the form (data-form, else #action_form) and submits it; boxes that do not
+// belong to that form are copied into it. [data-bulk-everybody] takes all the list is of, not only this page (all=1).
 import { confirmDialog } from './confirm.js'
 
 class TableSelect extends HTMLElement {
@@ -21,6 +22,11 @@ class TableSelect extends HTMLElement {
     if (e.target.matches?.('input[name=rowid]')) return this.picked(e.target, e.shiftKey)
     const bulk = e.target.closest('[data-bulk]')
     if (bulk) return this.run(bulk)
+    const everybody = e.target.closest('[data-bulk-everybody]')
+    if (everybody) {
+      this.everybody = !this.everybody
+      return this.sync(true)
+    }
     if (e.target.closest('[data-bulk-clear]')) {
       for (const box of this.boxes) box.checked = false
       this.sync()
@@ -35,7 +41,8 @@ class TableSelect extends HTMLElement {
     this.last = box
     this.sync()
   }
-  sync() {
+  sync(keep = false) {
+    if (!keep) this.everybody = false
     const all = this.boxes
     const on = all.filter((x) => x.checked)
     all.forEach((x) => x.closest('tr')?.classList.toggle('is-selected', x.checked))
@@ -47,21 +54,25 @@ class TableSelect extends HTMLElement {
     const bar = this.querySelector('.bulk-bar')
     if (!bar) return
     bar.hidden = !on.length
+    bar.querySelector('[data-bulk-everybody]')?.setAttribute('aria-pressed', String(this.everybody))
     const count = bar.querySelector('[data-count]')
-    if (count) count.textContent = on.length
+    if (count) count.textContent = this.everybody ? count.dataset.all : on.length
   }
   async run(button) {
     const ids = this.boxes.filter((x) => x.checked)
     const { confirm: text, confirmType: type, form: name, bulk } = button.dataset
     if (text && !(await confirmDialog({ text, type, label: button.textContent.trim(), count: ids.length }))) return
     const form = document.getElementById(name || 'action_form')
-    form.querySelectorAll('input[name=rowid]').forEach((x) => x.remove())
-    for (const { value } of ids) {
+    form.querySelectorAll('input[data-ui-copied]').forEach((x) => x.remove())
+    const give = (field, value) => {
       const hidden = document.createElement('input')
-      Object.assign(hidden, { type: 'hidden', name: 'rowid', value })
+      Object.assign(hidden, { type: 'hidden', name: field, value })
+      hidden.dataset.uiCopied = ''
       form.append(hidden)
     }
-    form.querySelector('[name=action]').value = bulk
+    for (const box of ids) if (box.form !== form) give('rowid', box.value)
+    give('action', bulk)
+    if (this.everybody) give('all', '1')
     form.requestSubmit()
   }
 }
