@@ -14,6 +14,7 @@ from clarion.testing.factories import make_account
 from clarion.testing.visitor import Visitor
 from clarion_contacts import service
 from clarion_contacts.service import Details
+from clarion_contacts.tests.workbooks import xlsx
 
 DEMO = Path(__file__).parents[3] / "dev" / "demo_contacts.csv"
 CONSENT = {
@@ -52,7 +53,7 @@ def matched(page):
     """Read the form of columns from the page, as a browser would send it."""
     fields = {}
     for name, inside in re.findall(
-        r'<select[^>]*name="(c\d+)"[^>]*>(.*?)</select>', page, re.DOTALL
+        r'<select[^>]*name="(c\d+(?:_kind)?)"[^>]*>(.*?)</select>', page, re.DOTALL
     ):
         chosen = re.search(r'value="([^"]*)" selected', inside)
         fields[name] = chosen[1] if chosen else ""
@@ -261,3 +262,101 @@ def test_members_may_not_import_or_delete(tenant):
     assert member.get("/contacts/").status_code == 200
     assert member.get("/contacts/imports/new").status_code == 403
     assert member.post(f"/contacts/{contact}/delete").status_code == 403
+
+
+# --- lists of other kinds
+
+
+def with_people(count=20):
+    rows = [
+        [11_987_654_300 + n, f"Person {n}", "Gold" if n % 2 else "Silver", n * 5]
+        for n in range(count)
+    ]
+    return [["Celular", "Cliente", "Plano", "Pontos"], *rows]
+
+
+def test_the_upload_page_names_every_kind_of_list(visitor):
+    page = visitor.get("/contacts/imports/new").text
+
+    for name in (".xlsx", ".ods", ".vcf", ".csv", ".tsv"):
+        assert name in page
+
+
+def test_a_workbook_shows_its_sheets_and_another_can_be_read(visitor):
+    raw = xlsx(sheets={"Old": [["phone"], ["+5511987654321"]], "New": with_people()})
+    address = uploaded(visitor, raw)
+
+    page = visitor.get(f"{address}/match").text
+    assert "Excel workbook" in page
+    assert "“New” is read" in page
+    assert 'name="encoding"' not in page
+    assert 'name="delimiter"' not in page
+
+    visitor.post(f"{address}/reread", sheet="0", header="1")
+
+    assert "“Old” is read" in visitor.get(f"{address}/match").text
+
+
+def test_what_a_new_field_holds_is_shown_and_can_be_changed(visitor):
+    address = uploaded(visitor, xlsx(with_people()))
+    page = visitor.get(f"{address}/match").text
+    assert '<option value="choice" selected>Choice</option>' in page
+    assert '<option value="number" selected>Number</option>' in page
+    fields = matched(page) | {"c3_kind": "text"}
+
+    live = visitor.post(f"{address}/match/live", **fields).text
+
+    assert '<option value="number" selected>' not in live
+    assert "<dt>Pontos</dt>" in live
+
+
+def test_a_list_with_the_header_of_the_last_one_says_so_and_can_forget(visitor, run_jobs):
+    first = uploaded(visitor, xlsx(with_people()))
+    visitor.post(f"{first}/match", **matched(visitor.get(f"{first}/match").text))
+    visitor.post(f"{first}/consent", **CONSENT)
+    run_jobs()
+    visitor.post(f"{first}/start")
+    run_jobs()
+
+    address = uploaded(visitor, xlsx(with_people(21)))
+    page = visitor.get(f"{address}/match").text
+    assert page.count("As last time") == 1 + 4
+    visitor.post(f"{address}/match", **matched(page))
+    consent = visitor.get(f"{address}/consent").text
+    assert "As last time" in consent
+    assert CONSENT["wording"] in consent
+    assert f'value="{CONSENT["typed_name"]}"' not in consent
+
+    visitor.post(f"{address}/reread", fresh="1", sheet="0")
+
+    assert "As last time" not in visitor.get(f"{address}/match").text
+    assert "As last time" not in visitor.get(f"{address}/consent").text
+
+
+def test_what_was_left_out_is_named_on_the_page_and_in_a_file(visitor, run_jobs):
+    rows = with_people()
+    rows[5][3] = "many"
+    address = uploaded(visitor, xlsx(rows))
+    visitor.post(f"{address}/match", **matched(visitor.get(f"{address}/match").text))
+    visitor.post(f"{address}/consent", **CONSENT)
+    run_jobs()
+
+    page = visitor.get(f"{address}/check").text
+    text = visitor.get(f"{address}/left-out.csv").text
+
+    sentence = "Row 6, column “Pontos”: “many” is no number we can be sure of."
+    assert sentence in page
+    assert text.count("\r\n") == 2
+    assert sentence in text
+
+
+def test_the_first_day_of_consent_cannot_be_after_the_last(visitor):
+    address = uploaded(visitor, b"phone\n+5511912340001\n")
+    visitor.post(f"{address}/match", c0="phone")
+
+    wrong = visitor.post(f"{address}/consent", **CONSENT, agreed_from="2026-01-01")
+    right = visitor.post(f"{address}/consent", **CONSENT, agreed_from="2024-01-01")
+
+    assert wrong.status_code == 422
+    assert 'id="agreed_from-error"' in wrong.text
+    assert right.status_code == 302
