@@ -193,7 +193,7 @@ def _ready(raw: str, account_id: UUID) -> str:
     from clarion.base import crypto
     from clarion.messaging import address
 
-    index = address.indexer(crypto.index_key(account_id), "phone")
+    index = crypto.mac(crypto.index_key(account_id), address.family("phone").encode())
     out = io.StringIO()
     for phone, name, email, *rest in csv.reader(io.StringIO(raw)):
         try:

@@ -8,6 +8,7 @@ class PersonalData:
         """Name every table with a person in it."""
         return (
             "contacts_contact",
+            "contacts_search",
             "contacts_tagging",
             "contacts_listing",
             "contacts_merge",

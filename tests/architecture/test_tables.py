@@ -675,6 +675,7 @@ def test_tables_made_from_the_models_are_the_migrated_ones(database, root):
     try:
         with engine.begin() as connection:
             connection.execute(text(walls.PREAMBLE))
+            connection.execute(text("CREATE EXTENSION pg_trgm"))
             Base.metadata.create_all(connection)
             made = _anatomy(connection)
         with root.connect() as connection:

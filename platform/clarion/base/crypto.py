@@ -8,7 +8,7 @@ import hashlib
 import hmac
 import os
 import secrets
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from functools import lru_cache
 from pathlib import Path
 from uuid import UUID
@@ -26,7 +26,7 @@ from clarion.base.errors import ClarionError
 from clarion.base.settings import settings
 
 VERSION = b"\x01"
-NONCE, TAG = 12, 16
+NONCE, TAG, BLOCK = 12, 16, 64
 SEAL = b"clarion seal"
 PLATFORM = UUID(int=0)
 
@@ -89,6 +89,25 @@ def unsealed(
         decryptor.finalize_with_tag(tail)
     except (InvalidTag, ValueError) as e:
         raise Unreadable("secret_unreadable", "A stored secret cannot be opened.") from e
+
+
+def mac(key: bytes, start: bytes) -> Callable[[str], str]:
+    """Return HMAC-SHA256 of texts that begin alike, in hexadecimal, for a million of them.
+
+    By its definition (RFC 2104), with both halves of the key hashed once: half the time of
+    `hmac.digest`.
+    """
+    block = (hashlib.sha256(key).digest() if len(key) > BLOCK else key).ljust(BLOCK, b"\0")
+    inner = hashlib.sha256(bytes(sign ^ 0x36 for sign in block) + start)
+    outer = hashlib.sha256(bytes(sign ^ 0x5C for sign in block))
+
+    def digest_of(text: str) -> str:
+        first, second = inner.copy(), outer.copy()
+        first.update(text.encode())
+        second.update(first.digest())
+        return second.hexdigest()
+
+    return digest_of
 
 
 def index_key(account_id: UUID) -> bytes:

@@ -27,7 +27,8 @@ def indexer(kind: address.Kind) -> Callable[[str], str]:
 
     For whole lists, whose identifiers are in their one spelling already.
     """
-    return address.indexer(crypto.index_key(current_account()), kind)
+    key = crypto.index_key(current_account())
+    return crypto.mac(key, address.family(kind).encode())
 
 
 def usable(identifiers: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:

@@ -437,6 +437,7 @@ class Attempt(AccountBase):
     )
     wall = Wall(kind="content", app=("SELECT", "INSERT", "UPDATE"))
     owner_unique = False
+    account_key = False
 
     account_id: Mapped[UUID] = _account()
     message_id: Mapped[UUID] = column(Uuid, pd=None)
@@ -458,6 +459,7 @@ class MessageEvent(AccountBase):
     __table_args__ = (Index("ix_message_event_message", "account_id", "message_id", "seq"),)
     wall = Wall(kind="content", app=("SELECT", "INSERT"))
     owner_unique = False
+    account_key = False
 
     account_id: Mapped[UUID] = _account()
     seq: Mapped[int] = column(BigInteger, Identity(), pd=None)

@@ -33,7 +33,7 @@ from clarion_contacts.importing import confined, pages
 from clarion_contacts.models import ImportRow
 from clarion_contacts.service import uploads
 
-PAGE = 10_000
+PAGE = 5_000
 MOST_TAGS = 1_000
 
 
