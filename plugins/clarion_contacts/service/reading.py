@@ -33,7 +33,7 @@ from clarion_contacts.importing import confined, pages
 from clarion_contacts.models import ImportRow
 from clarion_contacts.service import uploads
 
-PAGE = 5_000
+PAGE = 2_500
 MOST_TAGS = 1_000
 
 
