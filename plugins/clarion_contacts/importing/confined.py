@@ -121,13 +121,12 @@ def _given(head: Mapping[str, Any], raw: bytes | Iterable[bytes]) -> IO[bytes]:
 
 def _start(given: IO[bytes]) -> "subprocess.Popen[bytes]":
     paths = [path for path in sys.path if path]
-    kept = {k: v for k, v in os.environ.items() if k == "LD_LIBRARY_PATH"}
     return subprocess.Popen(
         [sys.executable, "-I", "-B", "-X", "utf8", "-c", BOOT, str(os.getpid()), *paths],
         stdin=given,
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,  # a traceback may show cells
-        env=kept,
+        env={},
         cwd="/",
         start_new_session=True,
     )
