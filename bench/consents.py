@@ -112,8 +112,7 @@ def seal(tenant: Tenant) -> int:
     from clarion_contacts import service
 
     with account_scope(tenant.id, tenant.actor), db.transaction():
-        service.seal(window=None)
-        return service.verify().events
+        return service.seal(window=None)
 
 
 def verify(tenant: Tenant) -> Any:
