@@ -27,6 +27,7 @@ from clarion.messaging.models import (
     Message,
     Orphan,
     Sender,
+    Suppression,
 )
 from clarion.work import webhooks
 from clarion.work.models import WebhookInbox
@@ -276,6 +277,65 @@ def test_the_provider_stop_event_silences(account, sent):
     assert state(order) == {"failed": 1}
     with db.transaction():
         assert suppression.is_suppressed("phone", number)
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (
+            {"type": "button", "button": {"payload": "STOP", "text": "No more offers"}},
+            "stop",
+        ),
+        (
+            {"type": "button", "button": {"payload": "CLARION_STOP", "text": "No, thanks"}},
+            "stop",
+        ),
+        (
+            {
+                "type": "interactive",
+                "interactive": {
+                    "type": "button_reply",
+                    "button_reply": {"id": "clarion_stop", "title": "No, thanks"},
+                },
+            },
+            "stop",
+        ),
+        ({"type": "button", "button": {"payload": "offer_7", "text": "Tell me more"}}, ""),
+    ],
+)
+def test_a_button_stops_by_what_it_carries(account, sent, content, said):
+    _, _, number, *_ = sent
+    value = reply("", number)
+    value["messages"][0] = {
+        key: one for key, one in value["messages"][0].items() if key not in ("text", "type")
+    } | content
+
+    deliver(account, value)
+
+    with db.transaction() as orm:
+        assert suppression.is_suppressed("phone", number) is (said == "stop")
+        assert orm.scalars(select(InboundMessage.meaning)).all() == [said]
+
+
+@pytest.mark.parametrize(
+    ("code", "scope", "reason"),
+    [(131050, "marketing", "provider_stop"), (130403, "all", "block")],
+)
+def test_what_the_provider_refuses_for_good_is_on_the_list(
+    account, sent, code, scope, reason
+):
+    _, _, number, wamid, reference = sent
+
+    deliver(
+        account, status(wamid, "failed", reference, errors=[{"code": code, "title": "no"}])
+    )
+
+    with db.transaction() as orm:
+        told = orm.execute(select(Suppression.scope, Suppression.reason)).all()
+        assert {tuple(row) for row in told} == {(scope, reason)}
+        assert suppression.is_suppressed("phone", number)
+        suppression.resume([("phone", number)], lifts=("provider_stop",))
+        assert suppression.is_suppressed("phone", number) is (reason == "block")
 
 
 def test_an_event_about_an_erased_person_makes_nothing_of_them(account, sent):
