@@ -442,8 +442,8 @@ def test_staff_see_and_change_no_content(worlds, callers, root):
 
 LEADS_ON = {
     "auth.accept_as_new", "auth.confirm", "auth.invitation", "auth.reset", "campaigns.order",
-    "contacts.confirm", "contacts.decline", "contacts.join", "contacts.joining",
-    "contacts.stop", "contacts.you",
+    "campaigns.why", "contacts.confirm", "contacts.decline", "contacts.join",
+    "contacts.joining", "contacts.stop", "contacts.you",
     "contacts.result", "contacts.show_import", "settings.plugin",
 }  # fmt: skip
 """GET routes that lead on, or say that a link is over, where others show a page."""
