@@ -97,17 +97,19 @@ def owner(named: Named, source: str) -> UUID | None:
     A user name finds nobody: it can pass to somebody else. It is kept for display with
     who wrote under it last.
     """
-    known = identifiers.certain(named)
-    owners = sorted(
-        set(identifiers.find_many(identifiers.index(*one) for one in known).values())
-    )
+    idxs = {identifiers.index(*one): one for one in identifiers.usable(named)}
+    found = identifiers.find_many(idxs)
+    certain = [idx for idx, (kind, _value) in idxs.items() if kind != "username"]
+    owners = sorted({found[idx] for idx in certain if idx in found})
     for one, other in itertools.combinations(owners, 2):
         twins.doubt(one, other, "named_both")
     if len(owners) != 1:
         return None  # nobody we know, or two people: never guessed
-    identifiers.attach(owners[0], known, source)
-    for kind, value in named:
-        if kind == "username":
+    identifiers.attach(
+        owners[0], [idxs[idx] for idx in certain if idx not in found], source
+    )
+    for idx, (kind, value) in idxs.items():
+        if kind == "username" and found.get(idx) != owners[0]:
             identifiers.call(owners[0], value, source)
     return owners[0]
 
