@@ -95,7 +95,15 @@ def _people(world, content):
         world.ids["segment_id"] = service.save_segment(rule, f"{content} segment").id
         world.ids["snapshot_id"] = service.freeze(world.segment_id)
         service.write_members(world.snapshot_id)
-    world.ids["contact_ids"] = made
+        world.ids["identifier_id"] = service.addresses(service.get(made[0]))[0].id
+        for mark in "ab":
+            twin = service.Details(
+                name=f"{content} {mark}", email=f"{content}{mark}@example.org"
+            )
+            made.append(service.add(twin).id)
+        stays = service.merge(*made[3:])
+        world.ids["merge_id"] = service.merges_of(stays)[0].id
+    world.ids["contact_ids"] = made[:3]
 
 
 def _consent(world, content, sender_id):
