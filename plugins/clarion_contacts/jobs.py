@@ -16,8 +16,8 @@ from clarion.tenancy.models import Account
 from clarion.tenancy.scope import account_scope, system_scope
 from clarion.work.jobs import job, stopping
 from clarion_contacts import service
-from clarion_contacts.models import Bulk, Import, Merge, Snapshot
-from clarion_contacts.records import Joining
+from clarion_contacts.models import Import, Merge
+from clarion_contacts.records import Bulk, Joining, Snapshot
 
 STALE = dt.timedelta(minutes=2)
 

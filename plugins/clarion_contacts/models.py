@@ -23,14 +23,23 @@ from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 from sqlalchemy.orm import Mapped, ORMExecuteState, Session, with_loader_criteria
 
 from clarion.base.db import Base, Wall, column
-from clarion.tenancy.models import NOW, AccountBase, Time
+from clarion.tenancy.models import AccountBase, Time
 from clarion_contacts.records import (  # noqa: F401 -- whoever asks for our tables finds all
+    Bulk,
+    BulkPart,
     ConsentCheck,
     ConsentLink,
+    FirstView,
     Joining,
+    Member,
     Request,
+    Segment,
     Signup,
+    Snapshot,
     Topic,
+    View,
+    of_contact,
+    one_of,
 )
 
 CONSENTS = ("none", "opted_in", "opted_out")
@@ -49,27 +58,8 @@ LIKENESSES = ("email", "spelling", "name_phone", "name")
 ROW_STATES = ("new", "changed", "same", "duplicate", "invalid", "suppressed")
 FORMATS = ("csv", "xlsx", "ods", "vcard")
 FIELD_KINDS = ("text", "number", "date", "choice", "yes_no")
-BULK_ACTIONS = (
-    "tag", "untag", "list", "unlist", "field", "opt_out", "delete", "export", "convert",
-)  # fmt: skip
-BULK_STATES = ("asked", "running", "done", "undoing", "undone", "failed")
 
 
-def _one_of(column_name: str, values: tuple[str, ...]) -> CheckConstraint:
-    listed = ", ".join(f"'{v}'" for v in values)
-    return CheckConstraint(f"{column_name} IN ({listed})", name=column_name)
-
-
-def _of_contact() -> ForeignKeyConstraint:
-    """Go with the contact: erasing a person erases what hangs on them, and nothing else."""
-    return ForeignKeyConstraint(
-        ["account_id", "contact_id"],
-        ["contacts_contact.account_id", "contacts_contact.id"],
-        ondelete="CASCADE",
-    )
-
-
-# what `phone ~ '^\+[0-9]{5,20}$'` says, at a fifth of its price
 _IS_PHONE = (
     "starts_with(phone, '+') AND translate(phone, '0123456789', '') = '+'"
     " AND length(phone) BETWEEN 6 AND 21"
@@ -95,7 +85,7 @@ class Contact(AccountBase):
         CheckConstraint("(phone IS NULL) = (phone_idx IS NULL)", name="phone_idx"),
         CheckConstraint("(consent = 'none') = (consent_id IS NULL)", name="consent_id"),
         CheckConstraint("merged_into IS NULL OR phone IS NULL", name="merged_into"),
-        _one_of("consent", CONSENTS),
+        one_of("consent", CONSENTS),
         ForeignKeyConstraint(
             ["account_id", "merged_into"],
             ["contacts_contact.account_id", "contacts_contact.id"],
@@ -185,7 +175,7 @@ class Merge(AccountBase):
             "created_at",
             postgresql_where=text("kept"),
         ),
-        _of_contact(),
+        of_contact(),
     )
     wall = Wall(kind="content", system=("SELECT (id, account_id, created_at, kept)",))
 
@@ -210,8 +200,8 @@ class Likeness(AccountBase):
     __table_args__ = (
         UniqueConstraint("account_id", "contact_id", "other_id"),
         Index("ix_contacts_likeness_other", "account_id", "other_id"),
-        _one_of("why", LIKENESSES),
-        _of_contact(),
+        one_of("why", LIKENESSES),
+        of_contact(),
         ForeignKeyConstraint(
             ["account_id", "other_id"],
             ["contacts_contact.account_id", "contacts_contact.id"],
@@ -274,7 +264,7 @@ class Field(AccountBase):
         CheckConstraint(
             "(kind = 'choice') = (jsonb_array_length(choices) > 0)", name="choices"
         ),
-        _one_of("kind", FIELD_KINDS),
+        one_of("kind", FIELD_KINDS),
     )
     wall = Wall(kind="content")
 
@@ -292,7 +282,7 @@ class List(AccountBase):
     """People gathered for one purpose. `key` is the name in small letters."""
 
     __tablename__ = "contacts_list"
-    __table_args__ = (UniqueConstraint("account_id", "key"), _one_of("purpose", PURPOSES))
+    __table_args__ = (UniqueConstraint("account_id", "key"), one_of("purpose", PURPOSES))
     wall = Wall(kind="content")
 
     name: Mapped[str] = column(String(80), pd="account.content", log="ok")
@@ -309,7 +299,7 @@ class Listing(AccountBase):
     __table_args__ = (
         UniqueConstraint("account_id", "contact_id", "list_id"),
         Index("ix_contacts_listing_list", "account_id", "list_id", "contact_id"),
-        _of_contact(),
+        of_contact(),
         ForeignKeyConstraint(
             ["account_id", "list_id"],
             ["contacts_list.account_id", "contacts_list.id"],
@@ -323,187 +313,6 @@ class Listing(AccountBase):
     contact_id: Mapped[UUID] = column(Uuid, pd="contact.id")
     list_id: Mapped[UUID] = column(Uuid, pd=None)
     import_id: Mapped[UUID | None] = column(Uuid, pd=None)
-
-
-class View(AccountBase):
-    """A choice of people with a name: filters, order and columns of the list.
-
-    `owner` is who made it, as `created_by` says it; `shared` shows it to everybody.
-    """
-
-    __tablename__ = "contacts_view"
-    __table_args__ = (UniqueConstraint("account_id", "owner", "key"),)
-    wall = Wall(kind="content")
-
-    name: Mapped[str] = column(String(60), pd="account.content", log="ok")
-    key: Mapped[str] = column(String(80), pd=None)
-    owner: Mapped[str] = column(String(80), pd=None)
-    shared: Mapped[bool] = column(pd=None, server_default=text("false"))
-    # a filter can hold a name or a number somebody looked for
-    filters: Mapped[dict[str, Any]] = column(JSONB, pd="account.content")
-    columns: Mapped[list[str]] = column(JSONB, pd=None, server_default=text("'[]'"))
-
-
-class FirstView(AccountBase):
-    """With which view the list opens for one person."""
-
-    __tablename__ = "contacts_first_view"
-    __table_args__ = (
-        UniqueConstraint("account_id", "owner"),
-        ForeignKeyConstraint(
-            ["account_id", "view_id"],
-            ["contacts_view.account_id", "contacts_view.id"],
-            ondelete="CASCADE",
-        ),
-    )
-    wall = Wall(kind="content")
-    owner_unique = False
-
-    owner: Mapped[str] = column(String(80), pd=None)
-    view_id: Mapped[UUID] = column(Uuid, pd=None)
-
-
-class Bulk(AccountBase):
-    """Something done with many people at once; who they are was frozen when it was asked.
-
-    `arguments` say what (a tag, a value), `filters` how they were chosen. Forgotten after
-    a day, with the files that an export made.
-    """
-
-    __tablename__ = "contacts_bulk"
-    __table_args__ = (
-        _one_of("action", BULK_ACTIONS),
-        _one_of("state", BULK_STATES),
-        Index("ix_contacts_bulk_state", "state", "expires_at"),
-    )
-    wall = Wall(
-        kind="content",
-        system=(
-            "SELECT (id, account_id, state, beat_at, created_at, expires_at, forgotten_at)",
-        ),
-    )
-
-    action: Mapped[str] = column(String(8), pd=None)
-    arguments: Mapped[dict[str, Any]] = column(
-        JSONB, pd="contact.attribute", retention="upload", server_default=text("'{}'")
-    )
-    filters: Mapped[dict[str, Any]] = column(
-        JSONB, pd="account.content", server_default=text("'{}'")
-    )
-    state: Mapped[str] = column(String(8), pd=None, server_default="asked")
-    problem: Mapped[str] = column(String(400), pd=None, server_default="")
-    total: Mapped[int] = column(Integer, pd=None, server_default="0")
-    progress: Mapped[int] = column(Integer, pd=None, server_default="0")
-    changed: Mapped[int] = column(Integer, pd=None, server_default="0")
-    beat_at: Mapped[dt.datetime | None] = column(Time, pd=None)
-    finished_at: Mapped[dt.datetime | None] = column(Time, pd=None)
-    expires_at: Mapped[dt.datetime] = column(Time, pd=None)
-    forgotten_at: Mapped[dt.datetime | None] = column(Time, pd=None)
-
-
-class BulkPart(AccountBase):
-    """A thousand of the people of one bulk act: done or not, and whom it changed.
-
-    `body` is their piece of an exported file, sealed.
-    """
-
-    __tablename__ = "contacts_bulk_part"
-    __table_args__ = (
-        UniqueConstraint("account_id", "bulk_id", "number"),
-        ForeignKeyConstraint(
-            ["account_id", "bulk_id"],
-            ["contacts_bulk.account_id", "contacts_bulk.id"],
-            ondelete="CASCADE",
-        ),
-    )
-    wall = Wall(kind="content")
-    owner_unique = False
-
-    bulk_id: Mapped[UUID] = column(Uuid, pd=None)
-    number: Mapped[int] = column(Integer, pd=None)
-    contact_ids: Mapped[list[UUID]] = column(
-        ARRAY(Uuid), pd="contact.id", retention="upload"
-    )
-    changed_ids: Mapped[list[UUID] | None] = column(
-        ARRAY(Uuid), pd="contact.id", retention="upload"
-    )
-    body: Mapped[bytes | None] = column(
-        LargeBinary,
-        pd="contact.list",
-        export=False,
-        erase="shred",
-        retention="upload",
-        deferred=True,
-    )
-    done: Mapped[bool] = column(pd=None, server_default=text("false"))
-
-
-class Segment(AccountBase):
-    """A saved choice of people: its rule is asked anew each time. `key` as in `Tag`."""
-
-    __tablename__ = "contacts_segment"
-    __table_args__ = (UniqueConstraint("account_id", "key"),)
-    wall = Wall(kind="content")
-
-    name: Mapped[str] = column(String(80), pd="account.content", log="ok")
-    key: Mapped[str] = column(String(100), pd=None)
-    about: Mapped[str] = column(String(300), pd="account.content", server_default="")
-    rule: Mapped[dict[str, Any]] = column(JSONB, pd="account.content", log="never")
-    revision: Mapped[int] = column(Integer, pd=None, server_default="1")
-    updated_at: Mapped[dt.datetime] = column(Time, pd=None, server_default=NOW)
-
-
-class Snapshot(AccountBase):
-    """Who was in a segment at one moment: a frozen list that nothing adds to.
-
-    `rule` is what the segment said then. `people` is how many there were, None while the
-    list is being written; who is erased leaves it, so that later there may be fewer.
-    """
-
-    __tablename__ = "contacts_snapshot"
-    __table_args__ = (
-        Index("ix_contacts_snapshot_segment", "account_id", "segment_id"),
-        CheckConstraint("(people IS NULL) = (frozen_at IS NULL)", name="frozen_at"),
-    )
-    wall = Wall(kind="content", system=("SELECT (id, account_id, created_at, frozen_at)",))
-
-    segment_id: Mapped[UUID] = column(Uuid, pd=None, to="contacts_segment")
-    name: Mapped[str] = column(String(80), pd="account.content", log="ok")
-    rule: Mapped[dict[str, Any]] = column(JSONB, pd="account.content", log="never")
-    people: Mapped[int | None] = column(Integer, pd=None)
-    frozen_at: Mapped[dt.datetime | None] = column(Time, pd=None)
-
-
-class Member(AccountBase):
-    """A person was in a segment when it was frozen.
-
-    Written a million at a time, so the account is not referenced once more: snapshot and
-    contact are of it.
-    """
-
-    __tablename__ = "contacts_member"
-    __table_args__ = (
-        UniqueConstraint("account_id", "contact_id", "snapshot_id"),
-        Index("ix_contacts_member_snapshot", "account_id", "snapshot_id"),
-        _of_contact(),
-        ForeignKeyConstraint(
-            ["account_id", "snapshot_id"],
-            ["contacts_snapshot.account_id", "contacts_snapshot.id"],
-            ondelete="CASCADE",
-        ),
-    )
-    wall = Wall(kind="content", app=("SELECT", "INSERT", "DELETE"))
-    owner_unique = False
-
-    account_id: Mapped[UUID] = column(
-        Uuid,
-        pd=None,
-        nullable=False,
-        server_default=text("clarion_account()"),
-        sort_order=-8,
-    )
-    contact_id: Mapped[UUID] = column(Uuid, pd="contact.id")
-    snapshot_id: Mapped[UUID] = column(Uuid, pd=None)
 
 
 class Tag(AccountBase):
@@ -525,7 +334,7 @@ class Tagging(AccountBase):
     __table_args__ = (
         UniqueConstraint("account_id", "contact_id", "tag_id"),
         Index("ix_contacts_tagging_tag", "account_id", "tag_id", "contact_id"),
-        _of_contact(),
+        of_contact(),
         ForeignKeyConstraint(
             ["account_id", "tag_id"],
             ["contacts_tag.account_id", "contacts_tag.id"],
@@ -568,11 +377,11 @@ class Consent(AccountBase):
         Index("ix_contacts_consent_contact", "account_id", "contact_id", "created_at"),
         # the order of writing is that of the rows: as good as free, and small
         Index("ix_contacts_consent_new", "created_at", postgresql_using="brin"),
-        _one_of("action", ACTIONS),
-        _one_of("purpose", PURPOSES),
-        _one_of("method", METHODS),
-        _one_of("channel", CHANNELS),
-        _of_contact(),
+        one_of("action", ACTIONS),
+        one_of("purpose", PURPOSES),
+        one_of("method", METHODS),
+        one_of("channel", CHANNELS),
+        of_contact(),
     )
     wall = Wall(
         kind="content",
@@ -616,8 +425,8 @@ class Import(AccountBase):
 
     __tablename__ = "contacts_import"
     __table_args__ = (
-        _one_of("state", IMPORT_STATES),
-        _one_of("format", FORMATS),
+        one_of("state", IMPORT_STATES),
+        one_of("format", FORMATS),
         Index("ix_contacts_import_state", "state", "expires_at"),
         Index("ix_contacts_import_header", "account_id", "header_digest"),
     )
@@ -715,7 +524,7 @@ class ImportRow(AccountBase):
             "line",
             postgresql_where=text("state <> 'new'"),
         ),
-        _one_of("state", ROW_STATES),
+        one_of("state", ROW_STATES),
         ForeignKeyConstraint(
             ["account_id", "import_id"],
             ["contacts_import.account_id", "contacts_import.id"],

@@ -1,25 +1,50 @@
-"""Tables around consent: its chain, topics, sign-ups, and what people ask of an account."""
+"""What is kept around people: proof and topics of consent, views, acts on many, segments."""
 
 import datetime as dt
+from typing import Any
 from uuid import UUID
 
 from sqlalchemy import (
     BigInteger,
     CheckConstraint,
+    ForeignKeyConstraint,
     Index,
+    Integer,
     LargeBinary,
     String,
     UniqueConstraint,
     Uuid,
     literal_column,
+    text,
 )
-from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 from sqlalchemy.orm import Mapped
 
 from clarion.base.db import Wall, column
-from clarion.tenancy.models import AccountBase, Time
+from clarion.tenancy.models import NOW, AccountBase, Time
 
 REQUESTS = ("copy", "correction", "erasure")
+BULK_ACTIONS = (
+    "tag", "untag", "list", "unlist", "field", "opt_out", "delete", "export", "convert",
+)  # fmt: skip
+BULK_STATES = ("asked", "running", "done", "undoing", "undone", "failed")
+
+
+def one_of(column_name: str, values: tuple[str, ...]) -> CheckConstraint:
+    listed = ", ".join(f"'{v}'" for v in values)
+    return CheckConstraint(f"{column_name} IN ({listed})", name=column_name)
+
+
+def of_contact() -> ForeignKeyConstraint:
+    """Go with the contact: erasing a person erases what hangs on them, and nothing else."""
+    return ForeignKeyConstraint(
+        ["account_id", "contact_id"],
+        ["contacts_contact.account_id", "contacts_contact.id"],
+        ondelete="CASCADE",
+    )
+
+
+# what `phone ~ '^\+[0-9]{5,20}$'` says, at a fifth of its price
 
 
 class ConsentLink(AccountBase):
@@ -177,3 +202,184 @@ class Request(AccountBase):
     due_at: Mapped[dt.datetime] = column(Time, pd=None)
     done_at: Mapped[dt.datetime | None] = column(Time, pd=None)
     done_by: Mapped[str] = column(String(120), pd="person.name", server_default="")
+
+
+class View(AccountBase):
+    """A choice of people with a name: filters, order and columns of the list.
+
+    `owner` is who made it, as `created_by` says it; `shared` shows it to everybody.
+    """
+
+    __tablename__ = "contacts_view"
+    __table_args__ = (UniqueConstraint("account_id", "owner", "key"),)
+    wall = Wall(kind="content")
+
+    name: Mapped[str] = column(String(60), pd="account.content", log="ok")
+    key: Mapped[str] = column(String(80), pd=None)
+    owner: Mapped[str] = column(String(80), pd=None)
+    shared: Mapped[bool] = column(pd=None, server_default=text("false"))
+    # a filter can hold a name or a number somebody looked for
+    filters: Mapped[dict[str, Any]] = column(JSONB, pd="account.content")
+    columns: Mapped[list[str]] = column(JSONB, pd=None, server_default=text("'[]'"))
+
+
+class FirstView(AccountBase):
+    """With which view the list opens for one person."""
+
+    __tablename__ = "contacts_first_view"
+    __table_args__ = (
+        UniqueConstraint("account_id", "owner"),
+        ForeignKeyConstraint(
+            ["account_id", "view_id"],
+            ["contacts_view.account_id", "contacts_view.id"],
+            ondelete="CASCADE",
+        ),
+    )
+    wall = Wall(kind="content")
+    owner_unique = False
+
+    owner: Mapped[str] = column(String(80), pd=None)
+    view_id: Mapped[UUID] = column(Uuid, pd=None)
+
+
+class Bulk(AccountBase):
+    """Something done with many people at once; who they are was frozen when it was asked.
+
+    `arguments` say what (a tag, a value), `filters` how they were chosen. Forgotten after
+    a day, with the files that an export made.
+    """
+
+    __tablename__ = "contacts_bulk"
+    __table_args__ = (
+        one_of("action", BULK_ACTIONS),
+        one_of("state", BULK_STATES),
+        Index("ix_contacts_bulk_state", "state", "expires_at"),
+    )
+    wall = Wall(
+        kind="content",
+        system=(
+            "SELECT (id, account_id, state, beat_at, created_at, expires_at, forgotten_at)",
+        ),
+    )
+
+    action: Mapped[str] = column(String(8), pd=None)
+    arguments: Mapped[dict[str, Any]] = column(
+        JSONB, pd="contact.attribute", retention="upload", server_default=text("'{}'")
+    )
+    filters: Mapped[dict[str, Any]] = column(
+        JSONB, pd="account.content", server_default=text("'{}'")
+    )
+    state: Mapped[str] = column(String(8), pd=None, server_default="asked")
+    problem: Mapped[str] = column(String(400), pd=None, server_default="")
+    total: Mapped[int] = column(Integer, pd=None, server_default="0")
+    progress: Mapped[int] = column(Integer, pd=None, server_default="0")
+    changed: Mapped[int] = column(Integer, pd=None, server_default="0")
+    beat_at: Mapped[dt.datetime | None] = column(Time, pd=None)
+    finished_at: Mapped[dt.datetime | None] = column(Time, pd=None)
+    expires_at: Mapped[dt.datetime] = column(Time, pd=None)
+    forgotten_at: Mapped[dt.datetime | None] = column(Time, pd=None)
+
+
+class BulkPart(AccountBase):
+    """A thousand of the people of one bulk act: done or not, and whom it changed.
+
+    `body` is their piece of an exported file, sealed.
+    """
+
+    __tablename__ = "contacts_bulk_part"
+    __table_args__ = (
+        UniqueConstraint("account_id", "bulk_id", "number"),
+        ForeignKeyConstraint(
+            ["account_id", "bulk_id"],
+            ["contacts_bulk.account_id", "contacts_bulk.id"],
+            ondelete="CASCADE",
+        ),
+    )
+    wall = Wall(kind="content")
+    owner_unique = False
+
+    bulk_id: Mapped[UUID] = column(Uuid, pd=None)
+    number: Mapped[int] = column(Integer, pd=None)
+    contact_ids: Mapped[list[UUID]] = column(
+        ARRAY(Uuid), pd="contact.id", retention="upload"
+    )
+    changed_ids: Mapped[list[UUID] | None] = column(
+        ARRAY(Uuid), pd="contact.id", retention="upload"
+    )
+    body: Mapped[bytes | None] = column(
+        LargeBinary,
+        pd="contact.list",
+        export=False,
+        erase="shred",
+        retention="upload",
+        deferred=True,
+    )
+    done: Mapped[bool] = column(pd=None, server_default=text("false"))
+
+
+class Segment(AccountBase):
+    """A saved choice of people: its rule is asked anew each time. `key` as in `Tag`."""
+
+    __tablename__ = "contacts_segment"
+    __table_args__ = (UniqueConstraint("account_id", "key"),)
+    wall = Wall(kind="content")
+
+    name: Mapped[str] = column(String(80), pd="account.content", log="ok")
+    key: Mapped[str] = column(String(100), pd=None)
+    about: Mapped[str] = column(String(300), pd="account.content", server_default="")
+    rule: Mapped[dict[str, Any]] = column(JSONB, pd="account.content", log="never")
+    revision: Mapped[int] = column(Integer, pd=None, server_default="1")
+    updated_at: Mapped[dt.datetime] = column(Time, pd=None, server_default=NOW)
+
+
+class Snapshot(AccountBase):
+    """Who was in a segment at one moment: a frozen list that nothing adds to.
+
+    `rule` is what the segment said then. `people` is how many there were, None while the
+    list is being written; who is erased leaves it, so that later there may be fewer.
+    """
+
+    __tablename__ = "contacts_snapshot"
+    __table_args__ = (
+        Index("ix_contacts_snapshot_segment", "account_id", "segment_id"),
+        CheckConstraint("(people IS NULL) = (frozen_at IS NULL)", name="frozen_at"),
+    )
+    wall = Wall(kind="content", system=("SELECT (id, account_id, created_at, frozen_at)",))
+
+    segment_id: Mapped[UUID] = column(Uuid, pd=None, to="contacts_segment")
+    name: Mapped[str] = column(String(80), pd="account.content", log="ok")
+    rule: Mapped[dict[str, Any]] = column(JSONB, pd="account.content", log="never")
+    people: Mapped[int | None] = column(Integer, pd=None)
+    frozen_at: Mapped[dt.datetime | None] = column(Time, pd=None)
+
+
+class Member(AccountBase):
+    """A person was in a segment when it was frozen.
+
+    Written a million at a time, so the account is not referenced once more: snapshot and
+    contact are of it.
+    """
+
+    __tablename__ = "contacts_member"
+    __table_args__ = (
+        UniqueConstraint("account_id", "contact_id", "snapshot_id"),
+        Index("ix_contacts_member_snapshot", "account_id", "snapshot_id"),
+        of_contact(),
+        ForeignKeyConstraint(
+            ["account_id", "snapshot_id"],
+            ["contacts_snapshot.account_id", "contacts_snapshot.id"],
+            ondelete="CASCADE",
+        ),
+    )
+    wall = Wall(kind="content", app=("SELECT", "INSERT", "DELETE"))
+    owner_unique = False
+
+    account_id: Mapped[UUID] = column(
+        Uuid,
+        pd=None,
+        nullable=False,
+        server_default=text("clarion_account()"),
+        sort_order=-8,
+    )
+    contact_id: Mapped[UUID] = column(Uuid, pd="contact.id")
+    snapshot_id: Mapped[UUID] = column(Uuid, pd=None)

@@ -22,7 +22,7 @@ from sqlalchemy import (
     UniqueConstraint,
     Uuid,
 )
-from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 
 from clarion.base import db
 from clarion.tenancy import audit
@@ -115,6 +115,7 @@ class Filler:
 
 _MADE: tuple[tuple[Any, Any], ...] = (  # Any: types of columns, and what makes their values
     (Uuid, lambda c, word, _: uuid5(SPACE, f"{c.table.name}.{c.name}.{word}")),
+    (ARRAY, lambda c, word, _: [uuid5(SPACE, f"{c.table.name}.{c.name}.{word}")]),
     (JSONB, lambda _c, word, _: {"word": word}),
     (String, lambda c, word, _: word[: c.type.length]),
     (LargeBinary, lambda _c, word, _: word.encode()),

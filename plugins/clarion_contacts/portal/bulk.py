@@ -18,10 +18,10 @@ from flask_babel import gettext as _
 from clarion.tenancy import access
 from clarion.web.pages import fragment, needs
 from clarion_contacts import service
-from clarion_contacts.models import Bulk
 from clarion_contacts.portal.browsing import chosen_of
 from clarion_contacts.portal.forms import BulkForm, pages
 from clarion_contacts.portal.owned import as_id
+from clarion_contacts.records import Bulk
 from clarion_contacts.service import Filters
 
 MOVING = ("running", "undoing")

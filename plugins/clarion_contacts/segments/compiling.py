@@ -37,7 +37,8 @@ from clarion.base import db
 from clarion.base.errors import Invalid
 from clarion.messaging import hours, suppression
 from clarion.tenancy.scope import current_account
-from clarion_contacts.models import Consent, Contact, Listing, Member, Segment, Tagging
+from clarion_contacts.models import Consent, Contact, Listing, Tagging
+from clarion_contacts.records import Member, Segment
 from clarion_contacts.segments import behaviour, days
 from clarion_contacts.segments.filling import ATTRIBUTE, value_of
 from clarion_contacts.segments.rules import (

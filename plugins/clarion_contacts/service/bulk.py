@@ -20,7 +20,8 @@ from clarion.tenancy.scope import current_account, current_actor
 from clarion.work import outbox
 from clarion_contacts.events import BulkStarted
 from clarion_contacts.importing import key_of
-from clarion_contacts.models import Bulk, BulkPart, Contact
+from clarion_contacts.models import Contact
+from clarion_contacts.records import Bulk, BulkPart
 from clarion_contacts.service import (
     exporting,
     fields,

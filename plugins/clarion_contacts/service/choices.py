@@ -17,12 +17,11 @@ from clarion_contacts.models import (
     Import,
     List,
     Listing,
-    Segment,
-    Snapshot,
     Tag,
     Tagging,
     Wording,
 )
+from clarion_contacts.records import Segment, Snapshot
 
 MOST = 300
 NEWEST = 2_000  # contacts that are asked what else they have

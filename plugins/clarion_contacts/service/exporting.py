@@ -23,16 +23,8 @@ from clarion.base.words import _
 from clarion.tenancy import access, audit
 from clarion.tenancy.scope import current_account, current_actor
 from clarion_contacts.importing import kinds, ours
-from clarion_contacts.models import (
-    Bulk,
-    BulkPart,
-    Consent,
-    Contact,
-    List,
-    Listing,
-    Tag,
-    Tagging,
-)
+from clarion_contacts.models import Consent, Contact, List, Listing, Tag, Tagging
+from clarion_contacts.records import Bulk, BulkPart
 from clarion_contacts.service import fields, worksheet
 from clarion_contacts.service.silence import silenced
 

@@ -17,7 +17,8 @@ from clarion.plugging.manager import plugins
 from clarion.tenancy import access, audit, preferences
 from clarion.tenancy.scope import current_account
 from clarion_contacts import segments
-from clarion_contacts.models import Contact, Segment, Snapshot
+from clarion_contacts.models import Contact
+from clarion_contacts.records import Segment, Snapshot
 from clarion_contacts.segments import Rule
 
 NAME_MAX, ABOUT_MAX, MOST = 80, 300, 500

@@ -16,7 +16,8 @@ from clarion.tenancy.scope import current_account
 from clarion.work import outbox
 from clarion_contacts import segments
 from clarion_contacts.events import SnapshotRequested
-from clarion_contacts.models import Contact, Member, Segment, Snapshot
+from clarion_contacts.models import Contact
+from clarion_contacts.records import Member, Segment, Snapshot
 from clarion_contacts.service.segments import (
     NAME_MAX,
     Somebody,

@@ -14,7 +14,7 @@ from clarion.base.words import _
 from clarion.tenancy import access, audit
 from clarion.tenancy.scope import current_account, current_actor
 from clarion_contacts.importing import key_of
-from clarion_contacts.models import FirstView, View
+from clarion_contacts.records import FirstView, View
 from clarion_contacts.service.filters import Filters
 from clarion_contacts.service.finding import SORTS, Sort
 

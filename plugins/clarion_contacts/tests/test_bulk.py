@@ -14,7 +14,8 @@ from clarion.tenancy.scope import account_scope, system_scope
 from clarion.work import outbox
 from clarion.work.models import Outbox
 from clarion_contacts import jobs, service
-from clarion_contacts.models import Bulk, BulkPart, Consent, Contact
+from clarion_contacts.models import Consent, Contact
+from clarion_contacts.records import Bulk, BulkPart
 from clarion_contacts.service import Details, Filters, bulk
 
 CONSENT = {

@@ -13,8 +13,9 @@ from clarion.tenancy.scope import account_scope
 from clarion.testing.factories import make_account
 from clarion.testing.visitor import Visitor
 from clarion_contacts import jobs, segments, service
-from clarion_contacts.models import Contact, Member
+from clarion_contacts.models import Contact
 from clarion_contacts.portal import sketch
+from clarion_contacts.records import Member
 from clarion_contacts.segments import rules
 from clarion_contacts.service import Details
 from clarion_contacts.service import segments as saved

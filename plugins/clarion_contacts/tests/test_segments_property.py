@@ -19,18 +19,8 @@ from clarion.messaging import hours, identifiers, orders, suppression
 from clarion.messaging.models import Attempt, InboundMessage, Message
 from clarion.testing.factories import make_sender
 from clarion_contacts import segments
-from clarion_contacts.models import (
-    Consent,
-    Contact,
-    Field,
-    List,
-    Listing,
-    Member,
-    Segment,
-    Snapshot,
-    Tag,
-    Tagging,
-)
+from clarion_contacts.models import Consent, Contact, Field, List, Listing, Tag, Tagging
+from clarion_contacts.records import Member, Segment, Snapshot
 from clarion_contacts.segments import rules
 from clarion_contacts.service.consent import keep_wording
 
