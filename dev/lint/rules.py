@@ -327,6 +327,7 @@ RULES = (
             "/clarion/testing/",  # never part of a running process
             "/migrations/",
             "/models.py",  # see the next rule
+            "/records.py",  # the same: tables
         ),
     ),
     Rule(

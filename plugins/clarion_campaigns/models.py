@@ -223,6 +223,7 @@ class Listed(AccountBase):
     )
     wall = Wall(kind="content", app=("SELECT", "INSERT", "DELETE"))
     owner_unique = False
+    account_key = False
 
     account_id: Mapped[UUID] = column(
         Uuid,

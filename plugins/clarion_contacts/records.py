@@ -373,6 +373,7 @@ class Member(AccountBase):
     )
     wall = Wall(kind="content", app=("SELECT", "INSERT", "DELETE"))
     owner_unique = False
+    account_key = False
 
     account_id: Mapped[UUID] = column(
         Uuid,

@@ -387,6 +387,7 @@ class Message(AccountBase):
         ),
     )
     owner_unique = False
+    account_key = False
 
     account_id: Mapped[UUID] = _account()
     campaign_id: Mapped[UUID] = column(Uuid, pd=None)
