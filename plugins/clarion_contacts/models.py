@@ -470,6 +470,9 @@ class Import(AccountBase):
     tags: Mapped[list[str]] = column(
         JSONB, pd="account.content", log="never", server_default=text("'[]'")
     )
+    lists: Mapped[list[str]] = column(
+        JSONB, pd="account.content", log="never", server_default=text("'[]'")
+    )
     row_count: Mapped[int] = column(Integer, pd=None, server_default="0")
 
     # how the next list with the same header is recognised, and what it was taken from
@@ -569,6 +572,9 @@ class ImportRow(AccountBase):
     country: Mapped[str] = column(String(2), pd=None, server_default="")
     timezone: Mapped[str] = column(String(60), pd=None, server_default="")
     tags: Mapped[list[str]] = column(
+        JSONB, pd="account.content", retention="upload", server_default=text("'[]'")
+    )
+    lists: Mapped[list[str]] = column(
         JSONB, pd="account.content", retention="upload", server_default=text("'[]'")
     )
     attributes: Mapped[dict[str, Any]] = column(

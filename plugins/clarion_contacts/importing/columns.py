@@ -9,6 +9,7 @@ from typing import Literal, Self, get_args
 from clarion.base.errors import Invalid
 from clarion.base.words import _
 from clarion.messaging import address
+from clarion_contacts.importing import ours
 from clarion_contacts.importing.headers import (
     Field,
     is_sensitive,
@@ -86,6 +87,7 @@ class Matching:
         typings: column index → how cells become values, of custom columns that are no text.
         day_first: whether 03/04/2025 is the third of April.
         delimiter, mixed: of the table, to recognise damage.
+        ours: whether an export wrote it, with a mark before what a spreadsheet could run.
     """
 
     fields: Mapping[int, Field]
@@ -95,6 +97,7 @@ class Matching:
     day_first: bool
     delimiter: str
     mixed: bool
+    ours: bool = False
 
     @classmethod
     def of(
@@ -142,6 +145,7 @@ class Matching:
             day_first=day_first,
             delimiter=table.shape.delimiter or _NEVER,
             mixed=table.shape.mixed,
+            ours=_is_ours(table) and table.shape.format == "csv",
         )
 
     @classmethod
@@ -160,6 +164,10 @@ def _guess(table: Table, column: Column) -> ColumnGuess:
     if not table.header:
         seen, shown = _by_content(table, column)
         return _checked(column, seen, shown) if seen else _left_out(column)
+    if ours.own(column.name):
+        return ColumnGuess(column.index, "custom", 99, "sure")
+    if column.name == ours.MARK:
+        return _left_out(column, _("Who they were in the account they came from."))
     if is_sensitive(column.name):
         return _left_out(column, _("Messages do not need this, and it is sensitive."))
     said, told = meaning(column.name)
@@ -322,7 +330,7 @@ def _settle(guess: ColumnGuess, guesses: Sequence[ColumnGuess]) -> ColumnGuess:
 
 
 _NEVER = "\x1f"  # in workbooks and cards nothing separates cells: a sign no cell has
-_REPEATABLE = frozenset({"custom", "tags"})
+_REPEATABLE = frozenset({"custom", "tags", "lists"})
 
 
 # --- choices
@@ -353,13 +361,20 @@ def _key(name: str, place: int, taken: Mapping[int, str]) -> str:
     return key
 
 
+def _is_ours(table: Table) -> bool:
+    return any(column.name == ours.MARK for column in table.columns)
+
+
 def key_for(name: str) -> str:
     """The key under which a field of this name is kept with a person; empty for no name."""
-    return re.sub(r"\W+", "_", plain(name)).strip("_")[:60]
+    told = ours.own(name)
+    return told.key if told else re.sub(r"\W+", "_", plain(name)).strip("_")[:60]
 
 
 def _decimal(table: Table, place: int) -> str:
-    """The sign before fractions; numbers of a workbook are written with a point."""
+    """The sign before fractions; workbooks and our own files have a point."""
+    if _is_ours(table):
+        return "."
     told = decimal_of(_cells(table, place))
     return told or ("" if table.shape.format in ("csv", "vcard") else ".")
 

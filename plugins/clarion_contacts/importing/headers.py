@@ -19,6 +19,7 @@ Field = Literal[
     "country",
     "timezone",
     "tags",
+    "lists",
     "consent",
     "custom",
 ]
@@ -89,11 +90,11 @@ _WORDS: dict[Field, str] = {
         zeitzone|fuseau|fuseau horaire|samay kshetra|समय क्षेत्र|时区|時區|タイムゾーン|시간대|
         часовой пояс|المنطقة الزمنية|saat dilimi|fuso orario|strefa czasowa|tijdzone""",
     "tags": """
-        tags|tag|labels|label|groups|group|segments|segment|categories|category|list|lists|
-        etiqueta|etiquetas|grupo|grupos|segmento|segmentos|categoria|categorias|lista|
-        listas|marcadores|schlagwort|schlagworte|schlagworter|gruppe|gruppen|kategorie|
-        kategorien|liste|etiquette|etiquettes|groupe|groupes|categorie|mots cles|
+        tags|tag|labels|label|groups|group|segments|segment|categories|category|
+        etiqueta|etiquetas|grupo|grupos|segmento|segmentos|categoria|categorias|marcadores|schlagwort|schlagworte|schlagworter|gruppe|gruppen|kategorie|
+        kategorien|etiquette|etiquettes|groupe|groupes|categorie|mots cles|
         samuh|varg|shreni|समूह|标签|タグ|태그|метки|теги|группа""",
+    "lists": "list|lists|lista|listas|liste|listen",
     "consent": """
         consent|consent date|consent at|opt in|optin|opt in date|optin date|opt in at|
         opted in|opted in at|subscribed|subscribed at|subscribed on|subscription date|

@@ -22,7 +22,7 @@ from clarion_contacts.importing.values import Typing
 CELL, COLUMN = "\x1e", "\x1d"
 NAMES = (
     "line", "reason", "sentence", "phone", "name", "first_name", "last_name", "email",
-    "language", "country", "timezone", "tags", "attributes", "said", "said_on", "notes",
+    "language", "country", "timezone", "tags", "lists", "attributes", "said", "said_on", "notes",
 )  # fmt: skip
 
 
@@ -33,6 +33,7 @@ class Page:
     to: int
     count: int
     tags: dict[str, str]
+    lists: dict[str, str]
     columns: dict[str, str]
 
     @classmethod
@@ -41,7 +42,7 @@ class Page:
         head, *columns = frame.decode().split(COLUMN)
         told = json.loads(head)
         named = dict(zip(told["names"], columns, strict=True))
-        return cls(told["to"], told["count"], told["tags"], named)
+        return cls(told["to"], told["count"], told["tags"], told["lists"], named)
 
 
 def order(
@@ -80,6 +81,7 @@ class _Forgetful(dict[str, int]):
 
 def _frame(chunk: Sequence[RowVerdict]) -> bytes:
     tags: dict[str, str] = {}
+    lists: dict[str, str] = {}
     columns: dict[str, list[str]] = {
         "line": [str(one.line) for one in chunk],
         "reason": [one.reason for one in chunk],
@@ -93,6 +95,7 @@ def _frame(chunk: Sequence[RowVerdict]) -> bytes:
         "country": [one.country or address.region_of(one.phone) for one in chunk],
         "timezone": [one.timezone for one in chunk],
         "tags": [_tags(one.tags, tags) if one.tags else "" for one in chunk],
+        "lists": [_tags(one.lists, lists) if one.lists else "" for one in chunk],
         "attributes": [_object(one.attributes) if one.attributes else "" for one in chunk],
         "said": [one.consent for one in chunk],
         "said_on": [one.consent_on.isoformat() if one.consent_on else "" for one in chunk],
@@ -100,7 +103,8 @@ def _frame(chunk: Sequence[RowVerdict]) -> bytes:
     }
     filled = {name: cells for name, cells in columns.items() if any(cells)}
     head = {
-        "to": chunk[-1].line, "count": len(chunk), "tags": tags, "names": list(filled),
+        "to": chunk[-1].line, "count": len(chunk), "tags": tags, "lists": lists,
+        "names": list(filled),
     }  # fmt: skip
     parts = [json.dumps(head), *map(_column, filled.values())]
     return COLUMN.join(parts).encode("utf-8", "replace")

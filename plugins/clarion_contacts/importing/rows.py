@@ -13,6 +13,7 @@ from typing import Literal
 from clarion.base.errors import Invalid
 from clarion.base.words import _
 from clarion.messaging.address import BadPhone, normalise, parse_phone
+from clarion_contacts.importing import ours
 from clarion_contacts.importing.columns import Matching
 from clarion_contacts.importing.places import language_named, region_named, zone_named
 from clarion_contacts.importing.values import NO, YES, Typing, Value, date_of, value_of
@@ -20,7 +21,7 @@ from clarion_contacts.importing.values import NO, YES, Typing, Value, date_of, v
 State = Literal["ok", "invalid", "duplicate_in_file"]
 MAX_NAME = 200
 MAX_VALUE = 1000
-MAX_TAGS = 20
+MAX_TAGS = 200
 
 
 @dataclass(slots=True)
@@ -46,6 +47,7 @@ class RowVerdict:
     phone: str = ""
     name: str = ""
     tags: tuple[str, ...] = ()
+    lists: tuple[str, ...] = ()
     email: str = ""
     attributes: dict[str, Value] = field(default_factory=dict)
     language: str = ""
@@ -113,10 +115,13 @@ class _Reader:
         self.timezone = places.get("timezone")
         self.consent = places.get("consent")
         self.tags = [at for at, one in mapping.fields.items() if one == "tags"]
+        self.lists = [at for at, one in mapping.fields.items() if one == "lists"]
         self.keys = [(at, key, mapping.typings.get(at)) for at, key in mapping.keys.items()]
 
     def read(self, line: int, cells: list[str]) -> RowVerdict:
         verdict = RowVerdict(line, "ok", raw=cells)
+        if self.mapping.ours:
+            cells = [*map(ours.plain, cells)]
         if damage := self._damage(line, cells):
             verdict.state, verdict.reason, verdict.sentence = "invalid", *damage
             return verdict
@@ -179,13 +184,16 @@ class _Reader:
         if self.timezone is not None and (cell := cells[self.timezone].strip()):
             self._zone(verdict, self.timezone, cell)
         if self.language is not None and (cell := cells[self.language].strip()):
-            verdict.language = language_named(cell)
+            said = clean(cell, 20)
+            verdict.language = said if self.mapping.ours else language_named(cell)
         if self.tags:
-            verdict.tags = _tags(cells[at] for at in self.tags)
+            verdict.tags = _names(cells[at] for at in self.tags)
+        if self.lists:
+            verdict.lists = _names((cells[at] for at in self.lists), 80)
         if self.consent is not None and (cell := cells[self.consent].strip()):
             self._consent(verdict, self.consent, cell)
         for at, key, typing in self.keys:
-            if cell := _clean(cells[at], MAX_VALUE):
+            if cell := clean(cells[at], MAX_VALUE):
                 if typing is None:
                     verdict.attributes[key] = cell
                 else:
@@ -203,9 +211,9 @@ class _Reader:
 
     def _names(self, verdict: RowVerdict, cells: list[str]) -> None:
         if self.name is not None:
-            verdict.name = _clean(cells[self.name], MAX_NAME)
+            verdict.name = clean(cells[self.name], MAX_NAME)
         for at, key in self.parts:
-            if cell := _clean(cells[at], MAX_NAME):
+            if cell := clean(cells[at], MAX_NAME):
                 verdict.attributes[key] = cell
         if not verdict.name and self.parts:
             given = (verdict.attributes.get(one, "") for _at, one in self.parts)
@@ -262,18 +270,18 @@ class _Reader:
         )
 
 
-def _clean(cell: str, limit: int) -> str:
+def clean(cell: str, limit: int) -> str:
     """One line of visible text; joiners that some scripts need stay."""
     if not cell.isascii():
         cell = unicodedata.normalize("NFC", cell)
     if cell.isprintable() and "  " not in cell:
-        return cell.strip()[:limit]
+        return cell.strip()[:limit].rstrip()
     kept = "".join(
         sign if sign.isprintable() or sign in "\u200c\u200d" else " "
         for sign in cell
         if sign not in _DIRECTIONS
     )
-    return " ".join(kept.split())[:limit]
+    return " ".join(kept.split())[:limit].rstrip()
 
 
 _DIRECTIONS = frozenset(
@@ -282,12 +290,13 @@ _DIRECTIONS = frozenset(
 _BETWEEN_TAGS = re.compile(r"[,;|\n]")
 
 
-def _tags(cells: Iterable[str]) -> tuple[str, ...]:
+def _names(cells: Iterable[str], longest: int = 60) -> tuple[str, ...]:
+    """Read the names of tags or lists that cells hold, each once."""
     found: dict[str, str] = {}
     for cell in cells:
         for part in _BETWEEN_TAGS.split(cell) if cell else ():
-            if tag := _clean(part, 60):
-                found.setdefault(tag.casefold(), tag)
+            if name := clean(part, longest):
+                found.setdefault(name.casefold(), name)
     return tuple(found.values())[:MAX_TAGS]
 
 

@@ -13,6 +13,7 @@ from typing import Literal
 
 from clarion.base.errors import Invalid
 from clarion.base.words import _
+from clarion_contacts.importing import ours
 from clarion_contacts.importing.headers import looks_like_data, meaning
 
 MAX_BYTES = 25 * 1024 * 1024
@@ -161,6 +162,9 @@ def find_header(records: Sequence[Record]) -> tuple[int, bool, bool]:
     filled = [(at, cells) for at, cells in records if any(map(str.strip, cells))]
     if not filled:
         raise Invalid("file_empty", _("This file is empty."))
+    for at, cells in filled[:1]:
+        if ours.is_ours(cells):
+            return at, True, True
     usual = Counter(_filled(cells) for _at, cells in filled).most_common(1)[0][0]
     place = next(
         (

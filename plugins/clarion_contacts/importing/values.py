@@ -86,6 +86,8 @@ def value_of(typing: Typing, cell: str, *, day_first: bool) -> Value:
             "value_yes_no", _("“%(text)s” is neither yes nor no.", text=cell[:40])
         )
     if typing.kind == "choice":
+        if cell.strip() in typing.choices:
+            return cell.strip()
         said = cell.strip().casefold()
         for one in typing.choices:
             if one.casefold() == said:

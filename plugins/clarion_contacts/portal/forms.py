@@ -301,7 +301,12 @@ class CheckForm(Form):
 
     overwrite = BooleanField(lazy("The list is right where it differs from what is here"))
     tags = StringField(
-        lazy("Put these tags on everybody in the list"),
+        lazy("Put these tags on everybody in the file"),
         [Length(max=600)],
         description=lazy("Separated by commas."),
+    )
+    lists = StringField(
+        lazy("Put everybody in the file on these lists"),
+        [Length(max=600)],
+        description=lazy("Separated by commas. One that does not exist is made."),
     )

@@ -174,7 +174,12 @@ def check(import_id: UUID) -> Any:
         service.check(import_id)
     else:
         tags = (form.tags.data or "").split(",")
-        service.recheck(import_id, overwrite=bool(form.overwrite.data), tags=tags)
+        service.recheck(
+            import_id,
+            overwrite=bool(form.overwrite.data),
+            tags=tags,
+            lists=(form.lists.data or "").split(","),
+        )
     return redirect(url_for(".check", import_id=import_id))
 
 
@@ -294,7 +299,10 @@ def _groups(own: list[str]) -> list[tuple[str, list[tuple[str, str]]]]:
                 ("timezone", _("Time zone")),
             ],
         ),
-        (_("Sorting and consent"), [("tags", _("Tags")), ("consent", _("Agreed on"))]),
+        (
+            _("Sorting and consent"),
+            [("tags", _("Tags")), ("lists", _("Lists")), ("consent", _("Agreed on"))],
+        ),
         (
             _("Your own"),
             [*((f"custom:{one}", one) for one in own), ("custom", _("A new field"))],
@@ -304,12 +312,18 @@ def _groups(own: list[str]) -> list[tuple[str, list[tuple[str, str]]]]:
 
 def _checked(view: Any) -> dict[str, Any]:
     row = view.row
-    form = CheckForm(formdata=None, overwrite=row.overwrite, tags=", ".join(row.tags))
+    form = CheckForm(
+        formdata=None,
+        overwrite=row.overwrite,
+        tags=", ".join(row.tags),
+        lists=", ".join(row.lists),
+    )
     seen = row.state == "checked"
     states = ("new", "changed", "invalid", "duplicate", "suppressed")
     return {
         "view": view,
         "form": form,
+        "all_lists": service.list_names(),
         "samples": {s: service.samples(row.id, s) for s in states} if seen else {},
         "left_out": service.left_out(row.id) if seen and row.counts.get("noted") else [],
     }

@@ -9,6 +9,7 @@ from uuid import UUID
 
 from sqlalchemy import (
     ColumnElement,
+    Select,
     Text,
     and_,
     case,
@@ -20,7 +21,7 @@ from sqlalchemy import (
     select,
     update,
 )
-from sqlalchemy.dialects.postgresql import array, insert
+from sqlalchemy.dialects.postgresql import JSONB, array, insert
 
 from clarion.base import db
 from clarion.messaging import identifiers
@@ -32,6 +33,8 @@ from clarion_contacts.importing import key_of
 from clarion_contacts.models import Consent, Contact, Import, ImportRow, Tag, Tagging
 from clarion_contacts.service import uploads, verdicts
 from clarion_contacts.service.imports import KEPT
+from clarion_contacts.service.lists import keep as keep_listed
+from clarion_contacts.service.lists import keep_lists
 from clarion_contacts.service.tags import keep_tags
 
 STEP = 50_000
@@ -51,6 +54,7 @@ def apply(import_id: UUID) -> None:
         return
     verdicts.judge_rows(row)
     made = keep_tags(_tag_names(row), row.id)
+    on = keep_lists(_list_names(row), row.id)
     done = {"created": 0, "updated": 0, "consents": 0, "withdrawn": 0}
     last = row.read_to
     for first in range(0, last + 1, STEP):
@@ -61,8 +65,10 @@ def apply(import_id: UUID) -> None:
         )
         for key, number in _step(row, part).items():
             done[key] += number
+        for key, list_id in on.items():
+            keep_listed(list_id, _to_be_listed(row, part, key), row.id)
         report(row, min(first + STEP, last) * row.row_count // max(last, 1))
-    _finish(row, {**done, "tags": len(made)})
+    _finish(row, {**done, "tags": len(made), "lists": len(on)})
 
 
 def alone(import_id: UUID) -> None:
@@ -87,6 +93,19 @@ def _tag_names(row: Import) -> dict[str, str]:
     return {**row.counts.get("tags", {}), **{key_of(tag): tag for tag in row.tags}}
 
 
+def _list_names(row: Import) -> dict[str, str]:
+    return {**row.counts.get("lists", {}), **{key_of(name): name for name in row.lists}}
+
+
+def _to_be_listed(row: Import, part: ColumnElement[bool], key: str) -> Select[Any]:
+    """Select who is to be on a list."""
+    return select(func.coalesce(ImportRow.contact_id, ImportRow.id)).where(
+        part,
+        ImportRow.state.in_(("new", "changed")),
+        verdicts.wanted_lists(row).op("@>")(cast([key], JSONB)),
+    )
+
+
 def _step(row: Import, part: ColumnElement[bool]) -> dict[str, int]:
     new = and_(part, ImportRow.state == "new")
     changed = and_(part, ImportRow.state == "changed")
@@ -106,7 +125,7 @@ def _step(row: Import, part: ColumnElement[bool]) -> dict[str, int]:
 
 
 def _create(row: Import, new: ColumnElement[bool]) -> int:
-    agreed = verdicts.grants(row)
+    agreed, refused = verdicts.grants(row), ImportRow.said == "no"
     values: dict[str, Any] = {
         "id": ImportRow.id,
         "account_id": ImportRow.account_id,
@@ -114,9 +133,9 @@ def _create(row: Import, new: ColumnElement[bool]) -> int:
         "phone": ImportRow.phone,
         "phone_idx": ImportRow.idx,
         "attributes": ImportRow.attributes,
-        "consent": case((agreed, "opted_in"), else_="none"),
-        "consent_id": case((agreed, ImportRow.id)),
-        "consent_at": case((agreed, func.now())),
+        "consent": case((agreed, "opted_in"), (refused, "opted_out"), else_="none"),
+        "consent_id": case((or_(agreed, refused), ImportRow.id)),
+        "consent_at": case((or_(agreed, refused), func.now())),
         "import_id": ImportRow.import_id,
     }
     rows = select(*values.values()).where(new)
@@ -141,12 +160,17 @@ def _remember(changed: ColumnElement[bool]) -> None:
 
 
 def _new_consents(row: Import, new: ColumnElement[bool]) -> int:
-    """Add the proof of new people: their contact has the row's own id."""
-    values = _event(row, ImportRow.id, literal("import_attested"), literal(_method(row)))
-    rows = select(*values.values()).where(new, verdicts.grants(row))
+    """Add what new people said, yes or no: their contact has the row's own id."""
+    agreed = verdicts.grants(row)
+    action = case((agreed, "import_attested"), else_="withdraw")
+    method = case((agreed, _method(row)), else_="import")
+    values = _event(row, ImportRow.id, action, method)
+    values["wording_id"] = case((agreed, values["wording_id"]))
+    rows = select(*values.values()).where(new, or_(agreed, ImportRow.said == "no"))
     statement = insert(Consent).from_select(list(values), rows, include_defaults=False)
-    result: Any = db.session().execute(statement.execution_options(preserve_rowcount=True))
-    return int(result.rowcount)
+    written = statement.returning(Consent.action).cte("written")
+    query = select(func.count()).where(written.c.action == "import_attested")
+    return int(db.session().scalar(query) or 0)
 
 
 def _changed_consents(row: Import, changed: ColumnElement[bool]) -> tuple[int, int]:

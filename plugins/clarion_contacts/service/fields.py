@@ -33,6 +33,7 @@ from clarion.tenancy import access, audit
 from clarion.tenancy.scope import current_account
 from clarion_contacts.importing import kinds
 from clarion_contacts.importing.headers import plain
+from clarion_contacts.importing.rows import clean
 from clarion_contacts.models import FIELD_KINDS, Contact, Field
 
 LONGEST_TITLE, LONGEST_CHOICE, MOST_CHOICES, MOST_FIELDS = 80, 120, 200, 100
@@ -380,7 +381,7 @@ def _word(said: str) -> ColumnElement[str]:
 
 
 def _checked(title: str, kind: str, choices: Sequence[str]) -> tuple[str, list[str]]:
-    said = " ".join(title.split())
+    said = clean(title, LONGEST_TITLE + 1)
     if not said:
         raise Invalid("field_empty", _("Give the field a name."), field="title")
     if len(said) > LONGEST_TITLE:
@@ -389,7 +390,9 @@ def _checked(title: str, kind: str, choices: Sequence[str]) -> tuple[str, list[s
         raise Invalid("field_kind", _("Choose what kind of field it is."), field="kind")
     if kind != "choice":
         return said, []
-    options = list(dict.fromkeys(filter(None, (" ".join(one.split()) for one in choices))))
+    options = list(
+        dict.fromkeys(filter(None, (clean(one, LONGEST_CHOICE + 1) for one in choices)))
+    )
     if not options:
         raise Invalid("field_choices", _("Write at least one choice."), field="choices")
     if len(options) > MOST_CHOICES or any(len(one) > LONGEST_CHOICE for one in options):

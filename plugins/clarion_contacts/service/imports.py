@@ -6,7 +6,7 @@ is in `staging`.
 
 import datetime as dt
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from uuid import UUID
 
 from sqlalchemy import delete, func, select
@@ -177,7 +177,9 @@ def check(import_id: UUID) -> Import:
     return row
 
 
-def recheck(import_id: UUID, *, overwrite: bool, tags: list[str]) -> Import:
+def recheck(
+    import_id: UUID, *, overwrite: bool, tags: list[str], lists: Sequence[str] = ()
+) -> Import:
     """Judge the rows again with other choices; the file is not read again."""
     access.require("contacts.import")
     row = _open(import_id)
@@ -186,7 +188,11 @@ def recheck(import_id: UUID, *, overwrite: bool, tags: list[str]) -> Import:
     said = {key_of(tag): " ".join(tag.split()) for tag in tags if tag.strip()}
     if any(len(tag) > 60 for tag in said.values()):
         raise Invalid("tag_name", _("A tag has at most 60 letters."), field="tags")
+    on = {key_of(name): " ".join(name.split()) for name in lists if name.strip()}
+    if any(len(name) > 80 for name in on.values()):
+        raise Invalid("list_name", _("A list has at most 80 letters."), field="lists")
     row.overwrite, row.tags = overwrite, list(said.values())
+    row.lists = list(on.values())
     _ring_check(row)
     return row
 

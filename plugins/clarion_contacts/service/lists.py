@@ -14,6 +14,7 @@ from clarion.base.words import _
 from clarion.tenancy import access, audit
 from clarion.tenancy.scope import current_account
 from clarion_contacts.importing import key_of
+from clarion_contacts.importing.rows import clean
 from clarion_contacts.models import Contact, List, Listing
 from clarion_contacts.service.tags import PARTING, touch
 
@@ -224,7 +225,7 @@ def _put(list_id: UUID, ids: Select[Any], import_id: UUID | None = None) -> list
 
 
 def _checked(name: str, purpose: str, about: str) -> tuple[str, str]:
-    said = " ".join(name.split())
+    said = clean(name, LONGEST + 1)
     if not said:
         raise Invalid("list_empty", _("Give the list a name."), field="name")
     if len(said) > LONGEST or any(sign in said for sign in PARTING):

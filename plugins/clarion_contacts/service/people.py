@@ -17,6 +17,7 @@ from clarion.tenancy.models import Account
 from clarion.tenancy.scope import current_account
 from clarion.work import outbox
 from clarion_contacts.events import ContactAdded, ContactErased
+from clarion_contacts.importing.rows import clean
 from clarion_contacts.models import Contact
 from clarion_contacts.service import fields, lineage
 
@@ -203,10 +204,10 @@ def _unknown() -> NotFound:
 
 def _checked(details: Details) -> dict[str, Any]:
     values: dict[str, Any] = {
-        key: _clean(getattr(details, key), longest) for key, longest in LONGEST.items()
+        key: clean(getattr(details, key), longest) for key, longest in LONGEST.items()
     }
     parts = f"{values['first_name']} {values['last_name']}".strip()
-    values["name"] = values["name"] or parts[:200]
+    values["name"] = values["name"] or parts[:200].rstrip()
     values["country"] = details.country.strip().upper()
     if values["country"] and values["country"] not in address.regions():
         raise Invalid(
@@ -224,16 +225,12 @@ def _checked(details: Details) -> dict[str, Any]:
     values["email"] = _email(details.email) if details.email.strip() else ""
     values["attributes"] = fields.typed(
         {
-            _clean(key, 64): _clean(value, 1000)
+            clean(key, 64): clean(value, 1000)
             for key, value in details.attributes.items()
             if key.strip()
         }
     )
     return values
-
-
-def _clean(value: str, longest: int) -> str:
-    return " ".join("".join(s if s.isprintable() else " " for s in value).split())[:longest]
 
 
 def _phone(value: str, country: str = "") -> str:

@@ -35,6 +35,7 @@ from clarion_contacts.service import uploads
 
 PAGE = 2_500
 MOST_TAGS = 1_000
+MOST_LISTS = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +47,7 @@ class Judged:
     columns: dict[str, str]
     count: int
     tags: dict[str, str]
+    lists: dict[str, str]
 
 
 def reader(import_id: UUID) -> Iterator[Judged]:
@@ -81,8 +83,14 @@ def stage(import_id: UUID, page: Judged) -> bool:
             "import_too_many_tags",
             _("There are more than 1,000 different tags. Is this the right column?"),
         )
+    on = {**row.counts.get("lists", {}), **page.lists}
+    if len(on) > MOST_LISTS:
+        raise Invalid(
+            "import_too_many_lists",
+            _("There are more than 200 different lists. Is this the right column?"),
+        )
     db.session().execute(_staging(import_id, page.columns))
-    row.counts = {**row.counts, "tags": known}
+    row.counts = {**row.counts, "tags": known, "lists": on}
     row.read_to = page.to
     row.progress += page.count
     row.beat_at = func.clarion_now()
@@ -98,7 +106,7 @@ def _pages(frames: Iterator[bytes], after: int) -> Iterator[Judged]:
             if cells := columns.get(name):
                 idxs = [seen(cell) if cell else "" for cell in cells.split(pages.CELL)]
                 columns[_INDEX[name]] = pages.CELL.join(idxs)
-        yield Judged(after, page.to, columns, page.count, page.tags)
+        yield Judged(after, page.to, columns, page.count, page.tags, page.lists)
         after = page.to
 
 
@@ -125,6 +133,7 @@ def _staging(import_id: UUID, columns: Mapping[str, str]) -> Any:  # Any: Insert
         "idx": func.decode(said("idx"), "hex"),
         "email_idx": func.decode(said("email_idx"), "hex"),
         "tags": cast(func.coalesce(said("tags"), "[]"), JSONB),
+        "lists": cast(func.coalesce(said("lists"), "[]"), JSONB),
         "attributes": cast(func.coalesce(said("attributes"), "{}"), JSONB),
         "said_on": cast(said("said_on"), Date),
         "notes": cast(func.coalesce(said("notes"), "0"), SmallInteger),

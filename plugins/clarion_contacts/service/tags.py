@@ -13,6 +13,7 @@ from clarion.base.words import _
 from clarion.tenancy import access, audit
 from clarion.tenancy.scope import current_account
 from clarion_contacts.importing import key_of
+from clarion_contacts.importing.rows import clean
 from clarion_contacts.models import Contact, Tag, Tagging
 
 LONGEST = 60
@@ -192,7 +193,7 @@ def _take(ids: list[UUID], tag_ids: list[UUID]) -> list[tuple[UUID, UUID]]:
 
 
 def _checked(name: str) -> str:
-    said = " ".join(name.split())
+    said = clean(name, LONGEST + 1)
     if not said:
         raise Invalid("tag_empty", _("Give the tag a name."), field="name")
     if len(said) > LONGEST or any(sign in said for sign in PARTING):

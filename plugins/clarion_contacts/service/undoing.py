@@ -23,7 +23,7 @@ from clarion.messaging.models import Identifier, Message
 from clarion.tenancy import audit
 from clarion.tenancy.scope import current_account
 from clarion_contacts.models import Consent, Contact, Import, ImportRow, Tag, Tagging
-from clarion_contacts.service import uploads, verdicts
+from clarion_contacts.service import lists, uploads, verdicts
 from clarion_contacts.service.applying import alone
 
 
@@ -44,6 +44,7 @@ def take_back(import_id: UUID) -> None:
     erased = _erase(row)
     withdrawn = _withdraw(row)
     _untag(row)
+    lists.take_back(row.id)
     row = uploads.get(import_id, lock=True)
     kept = int(row.result.get("created", 0)) - erased
     row.result = {

@@ -25,6 +25,7 @@ from clarion_contacts.importing import (
     judge,
     looking,
 )
+from clarion_contacts.importing import ours as exported
 from clarion_contacts.importing.columns import key_for
 from clarion_contacts.importing.tables import below
 from clarion_contacts.importing.values import KINDS, Kind, Value
@@ -187,6 +188,8 @@ def look_at(row: Import, raw: bytes, *, fresh: bool = False, **chosen: Any) -> N
         if one["filled"]  # nobody has said anything about an empty column
     }
     row.names = [one["name"] for one in columns]
+    if row.header and exported.is_ours(row.names):
+        row.mapping = {**row.mapping, **_told_by_headings(row.names)}
     row.header_digest = header_digest(row.names) if row.header else None
     row.guessed = {
         "shape": shape,
@@ -307,6 +310,8 @@ def _typed(
     """Say what a column of one's own holds: as its field is, else as chosen or guessed."""
     if known := ours.get(key_for(name)):
         return cast("Kind", known.kind), known.choices
+    if told := exported.own(name):
+        return cast("Kind", told.kind), told.choices
     guessed = kept.get("kind", "text")
     kind = chosen.get(str(place), guessed)
     choices = kept.get("choices", ())
@@ -328,7 +333,9 @@ def make_fields(row: Import) -> None:
         if key in ours or key in ("first_name", "last_name"):
             continue
         typing = chosen.typings.get(place)
-        title = _own_name(row.guessed["columns"][place], row.mapping[str(place)])
+        name = _own_name(row.guessed["columns"][place], row.mapping[str(place)])
+        told = exported.own(name)
+        title = told.title if told else name
         position += 1
         db.session().add(
             Field(
@@ -354,7 +361,7 @@ def choose(
     columns = row.guessed.get("columns", ())
     width = len(columns)
     row.mapping = {
-        str(at): said
+        str(at): _as_told(columns[at]["name"], said) if 0 <= at < width else said
         for at, said in fields.items()
         if 0 <= at < width and (said or columns[at]["filled"])
     }
@@ -364,6 +371,17 @@ def choose(
     row.day_first = day_first
     if country:
         row.country = country_of(country)
+
+
+def _told_by_headings(names: Sequence[str]) -> dict[str, str]:
+    """Match columns of our own file that are empty: nobody agreed, nobody has a value."""
+    told = {str(at): f"custom:{one}" for at, one in enumerate(names) if exported.own(one)}
+    return told | {str(at): one for at, one in enumerate(names) if one == "consent"}
+
+
+def _as_told(name: str, said: str) -> str:
+    """Keep what the heading of our own file says about a field, whatever it is called."""
+    return f"custom:{name}" if said.startswith("custom") and exported.own(name) else said
 
 
 def described(row: Import) -> Described:
@@ -405,7 +423,7 @@ def _column(
     own = own or (kept["name"] if field == "custom" else "")
     known = ours.get(key_for(own)) if own else None
     state, helped = kept["state"], kept["help"]
-    if field not in ("", "custom", "tags") and taken.count(field) > 1:
+    if field not in ("", "custom", "tags", "lists") and taken.count(field) > 1:
         state = "clash"
         helped = _("Two columns are matched to the same field; choose one.")
     elif not field:
@@ -417,20 +435,21 @@ def _column(
     elif state == "clash":
         state, helped = "sure", ""
     kind, choices = _typed(kept, own, row.kinds, place, ours) if own else ("text", ())
+    told = exported.own(own)
     return ColumnView(
         index=place,
         name=kept["name"],
         samples=tuple(kept["samples"]),
         filled=kept["filled"],
         field=field,
-        own_name=known.title if known else own,
+        own_name=known.title if known else told.title if told else own,
         confidence=kept["confidence"],
         state=state,
         help=helped,
         kind=kind,
         choices=tuple(choices),
         can_choose=bool(kept.get("choices")),
-        settled=known is not None,
+        settled=known is not None or told is not None,
     )
 
 
@@ -449,14 +468,20 @@ def _preview(row: Import, chosen: Matching) -> list[tuple[str, str]]:
         (_("Country"), said.country),
         (_("Time zone"), said.timezone.replace("_", " ")),
         (_("Tags"), ", ".join(said.tags)),
+        (_("Lists"), ", ".join(said.lists)),
         (_("Agreed on"), str(said.consent_on) if said.consent_on else said.consent),
     ]
     titles = {
-        key: row.mapping[str(at)].partition(":")[2] or chosen.names[at]
+        key: _titled(row.mapping[str(at)].partition(":")[2] or chosen.names[at])
         for at, key in chosen.keys.items()
     } | {"first_name": _("First name"), "last_name": _("Last name")}
     shown += [(titles.get(key, key), _spoken(v)) for key, v in said.attributes.items()]
     return [(what, value) for what, value in shown if value]
+
+
+def _titled(name: str) -> str:
+    told = exported.own(name)
+    return told.title if told else name
 
 
 def _spoken(value: Value) -> str:

@@ -23,7 +23,7 @@ from clarion.messaging import suppression
 from clarion.messaging.models import Identifier
 from clarion.tenancy.scope import current_account
 from clarion_contacts.importing import key_of
-from clarion_contacts.models import Contact, Import, ImportRow, Tag, Tagging
+from clarion_contacts.models import Contact, Import, ImportRow, List, Listing, Tag, Tagging
 from clarion_contacts.service import uploads
 
 PLAIN = (
@@ -118,6 +118,13 @@ def wanted_tags(row: Import) -> ColumnElement[Any]:
     return ImportRow.tags.op("||")(cast([key_of(tag) for tag in row.tags], JSONB))
 
 
+def wanted_lists(row: Import) -> ColumnElement[Any]:
+    """Give the keys of all lists a row is to be on: its own, and those chosen for all."""
+    if not row.lists:
+        return ImportRow.lists.expression
+    return ImportRow.lists.op("||")(cast([key_of(name) for name in row.lists], JSONB))
+
+
 def brings(row: Import, name: str) -> ColumnElement[bool]:
     """Say whether a row changes a plain field of the contact it belongs to."""
     new, old = getattr(ImportRow, name), getattr(Contact, name)
@@ -136,7 +143,7 @@ def merged(row: Import) -> ColumnElement[Any]:
 def _judged(row: Import) -> Any:  # Any: SQLAlchemy's Select of many
     """Select id, state, contact and twin of the rows whose verdict is another now."""
     first, owner = _firsts(row), _owner()
-    held = _held(row)
+    held, on = _held(row), _listed(row)
     late = ImportRow.line != first.c.line
     suppressed = or_(
         ImportRow.idx.in_(suppression.addresses()),
@@ -147,7 +154,7 @@ def _judged(row: Import) -> Any:  # Any: SQLAlchemy's Select of many
             (late, "duplicate"),
             (suppressed, "suppressed"),
             (Contact.id.is_(None), "new"),
-            (_differs(row, held), "changed"),
+            (_differs(row, held, on), "changed"),
             else_="same",
         ),
         Text,
@@ -177,9 +184,10 @@ def _judged(row: Import) -> Any:  # Any: SQLAlchemy's Select of many
             ),
         )
     )
-    if held is None:
-        return query
-    return query.outerjoin(held, held.c.contact_id == Identifier.contact_id)
+    for one in (held, on):
+        if one is not None:
+            query = query.outerjoin(one, one.c.contact_id == Identifier.contact_id)
+    return query
 
 
 def _firsts(row: Import) -> Any:  # Any: a subquery
@@ -217,7 +225,7 @@ def _readable(row: Import) -> tuple[ColumnElement[bool], ...]:
     )
 
 
-def _differs(row: Import, held: Any) -> ColumnElement[bool]:
+def _differs(row: Import, held: Any, on: Any) -> ColumnElement[bool]:
     rules = [
         *(brings(row, name) for name in PLAIN),
         merged(row) != Contact.attributes,
@@ -227,6 +235,9 @@ def _differs(row: Import, held: Any) -> ColumnElement[bool]:
     if held is not None:
         has = func.coalesce(held.c.tag_keys, func.jsonb_build_array())
         rules.append(~has.op("@>")(wanted_tags(row)))
+    if on is not None:
+        has = func.coalesce(on.c.list_keys, func.jsonb_build_array())
+        rules.append(~has.op("@>")(wanted_lists(row)))
     return or_(*rules)
 
 
@@ -243,4 +254,20 @@ def _held(row: Import) -> Any:  # Any: a subquery, or None where no tags come
         .where(Tagging.account_id == current_account())
         .group_by(Tagging.contact_id)
         .subquery("held")
+    )
+
+
+def _listed(row: Import) -> Any:  # Any: a subquery, or None where no lists come
+    """Gather the keys of the lists people are on, when the file brings lists at all."""
+    if not (row.lists or row.counts.get("lists")):
+        return None
+    return (
+        select(
+            Listing.contact_id.label("contact_id"),
+            func.jsonb_agg(List.key).label("list_keys"),
+        )
+        .join(List, and_(List.account_id == Listing.account_id, List.id == Listing.list_id))
+        .where(Listing.account_id == current_account())
+        .group_by(Listing.contact_id)
+        .subquery("listed")
     )

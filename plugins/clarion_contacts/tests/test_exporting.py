@@ -17,7 +17,7 @@ from clarion.messaging import suppression
 from clarion.tenancy.scope import account_scope
 from clarion.testing.factories import make_account
 from clarion_contacts import service
-from clarion_contacts.importing import ours
+from clarion_contacts.importing import open_table, ours
 from clarion_contacts.service import Details, Filters, bulk
 
 CONSENT = {
@@ -148,6 +148,15 @@ def test_a_workbook_has_the_same_cells_and_not_one_formula(people):
     assert rows[0][:3] == ["phone", "name", "first_name"]
     assert rows[2][1] == "=HYPERLINK()"
     assert len({len(row) for row in rows}) == 1
+
+
+def test_our_own_reader_finds_the_same_in_both_kinds_of_file(people):
+    sheet, text = open_table(export(form="xlsx")), open_table(export())
+
+    names = [one.name for one in sheet.columns]
+    assert names == [one.name for one in text.columns]
+    marked = [[ours.plain(cell) for cell in cells] for _at, cells in text.head]
+    assert [[*cells] for _at, cells in sheet.head[1:]] == marked[1:]
 
 
 def test_people_who_are_gone_are_not_in_the_file(people, monkeypatch):
