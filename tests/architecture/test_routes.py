@@ -83,12 +83,14 @@ PUBLIC = {
 NOT_ROWS = {
     ("portal", "token"): "a secret of 256 bits; whoever holds it may use it, once",
     ("portal", "name"): "of a step, or of a plugin",
+    ("portal", "form"): "of a file: csv or xlsx",
     ("console", "name"): "of a plugin",
 }
 """Parameters that name no row of an account."""
 
 ROWS = {
     ("portal", "account_id"): lambda w: w.id,
+    ("portal", "bulk_id"): lambda w: w.bulk_id,
     ("portal", "campaign_id"): lambda w: w.campaign_id,
     ("portal", "channel_id"): lambda w: w.channel_id,
     ("portal", "contact_id"): lambda w: w.contact_ids[0],
@@ -97,10 +99,12 @@ ROWS = {
     ("campaigns.save", "draft_id"): lambda w: w.draft_id,
     ("campaigns.rail", "draft_id"): lambda w: w.draft_id,
     ("campaigns.delete", "draft_id"): lambda w: w.draft_id,
+    ("portal", "field_id"): lambda w: w.field_id,
     ("portal", "identifier_id"): lambda w: w.identifier_id,
     ("portal", "import_id"): lambda w: w.import_id,
     ("portal", "invitation_id"): lambda w: w.invitation_id,
     ("portal", "membership_id"): lambda w: w.membership_id,
+    ("portal", "list_id"): lambda w: w.list_id,
     ("portal", "merge_id"): lambda w: w.merge_id,
     ("portal", "message_id"): lambda w: w.message_id,
     ("portal", "other_id"): lambda w: w.contact_ids[1],
@@ -113,6 +117,7 @@ ROWS = {
     ("portal", "tag_id"): lambda w: w.tag_id,
     ("portal", "template_id"): lambda w: w.template_id,
     ("portal", "topic_id"): lambda w: w.topic_id,
+    ("portal", "view_id"): lambda w: w.view_id,
     ("console", "chain"): lambda w: w.id,
     ("ConsoleAccountScreen", "pk"): lambda w: w.id,
     ("ConsolePersonScreen", "pk"): lambda w: w.person_id,
@@ -122,6 +127,7 @@ ROWS = {
 """How each parameter of a route is found in an account's world."""
 
 WORDS = {
+    "contacts.take_export": {"form": "csv"},
     "campaigns.step": {"name": "message"},
     "campaigns.save": {"name": "message"},
     "settings.plugin": {"name": "contacts"},

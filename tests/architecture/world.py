@@ -94,6 +94,13 @@ def _people(world, content):
         rule = {"op": "tag", "tag": str(world.tag_id)}
         world.ids["segment_id"] = service.save_segment(rule, f"{content} segment").id
         world.ids["snapshot_id"] = service.freeze(world.segment_id)
+        gathered = service.add_list(f"{content} list", about=content)
+        service.enlist(made[:1], gathered.id)
+        world.ids["list_id"] = gathered.id
+        world.ids["field_id"] = service.add_field(f"{content} field", "text").id
+        everybody = service.Filters()
+        world.ids["view_id"] = service.save_view(f"{content} view", everybody)
+        world.ids["bulk_id"] = service.go(service.ask("export", everybody).id, {}).id
         service.write_members(world.snapshot_id)
         world.ids["identifier_id"] = service.addresses(service.get(made[0]))[0].id
         for mark in "ab":

@@ -157,7 +157,7 @@ def change_view(view_id: UUID) -> Response:
 def first_view(view_id: UUID) -> Response:
     """Open the list with this view from now on, or with everybody again."""
     wanted = request.form.get("first") == "1"
-    service.open_with(view_id if wanted else None)
+    (service.open_with if wanted else service.open_without)(view_id)
     flash(
         _("Your list opens with this view.")
         if wanted

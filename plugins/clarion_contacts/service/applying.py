@@ -169,8 +169,8 @@ def _new_consents(row: Import, new: ColumnElement[bool]) -> int:
     rows = select(*values.values()).where(new, or_(agreed, ImportRow.said == "no"))
     statement = insert(Consent).from_select(list(values), rows, include_defaults=False)
     written = statement.returning(Consent.action).cte("written")
-    query = select(func.count()).where(written.c.action == "import_attested")
-    return int(db.session().scalar(query) or 0)
+    query = select(written.c.action, func.count()).group_by(written.c.action)
+    return dict(db.session().execute(query).tuples().all()).get("import_attested", 0)
 
 
 def _changed_consents(row: Import, changed: ColumnElement[bool]) -> tuple[int, int]:

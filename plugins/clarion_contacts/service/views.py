@@ -103,19 +103,27 @@ def change_view(
     audit.record("contacts.view.changed", view)
 
 
-def open_with(view_id: UUID | None) -> None:
-    """Let the list open with a view for oneself; with everybody when None."""
+def open_with(view_id: UUID) -> None:
+    """Let the list open with a view, for oneself."""
+    open_without(view_id)
+    row = insert(FirstView).values(
+        id=db.new_id(), owner=current_actor().label, view_id=view_id
+    )
+    db.session().execute(row.on_conflict_do_nothing())
+
+
+def open_without(view_id: UUID) -> None:
+    """Let the list open with everybody again, for oneself."""
     access.require("contacts.view")
-    me = current_actor().label
-    if view_id is not None and view_id not in {one.id for one in views()}:
+    if view_id not in {one.id for one in views()}:
         raise _unknown()
-    mine = (FirstView.account_id == current_account(), FirstView.owner == me)
+    mine = (
+        FirstView.account_id == current_account(),
+        FirstView.owner == current_actor().label,
+    )
     db.session().execute(
         delete(FirstView).where(*mine).execution_options(synchronize_session=False)
     )
-    if view_id is not None:
-        row = insert(FirstView).values(id=db.new_id(), owner=me, view_id=view_id)
-        db.session().execute(row.on_conflict_do_nothing())
 
 
 def remove_view(view_id: UUID) -> None:
