@@ -97,10 +97,10 @@ def cancel_bulk(bulk_id: UUID) -> Any:
     return redirect(url_for(".index"))
 
 
-@pages.get("/bulk/<uuid:bulk_id>/contacts.<any(csv, xlsx):form>")
+@pages.post("/bulk/<uuid:bulk_id>/contacts.<any(csv, xlsx):form>")
 @needs("contacts.export")
 def take_export(bulk_id: UUID, form: str) -> Response:
-    """Hand over an exported file, to nobody but who asked for it."""
+    """Hand over an exported file, to nobody but who asked for it; it is in the log."""
     row = service.get_bulk(bulk_id)
     file = service.download(row, "xlsx" if form == "xlsx" else "csv")
     response = current_app.response_class(file.chunks, mimetype=file.type)

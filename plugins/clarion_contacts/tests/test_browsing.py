@@ -312,16 +312,16 @@ def test_an_export_is_downloaded_by_who_asked(visitor, tenant):
     asked = visitor.post("/contacts/bulk", action="export", all="1", chosen="{}").location
     assert "The file is ready" in visitor.get(asked).text
 
-    answer = visitor.get(f"{asked}/contacts.csv")
+    answer = visitor.post(f"{asked}/contacts.csv")
     assert answer.headers["Content-Disposition"].startswith(
         "attachment; filename=contacts-"
     )
     rows = list(csv.DictReader(io.StringIO(answer.text.removeprefix("\ufeff"))))
     assert rows[0]["name"] == "'=Ana"
-    assert visitor.client.get(f"{asked}/contacts.xlsx").data[:2] == b"PK"
-    assert visitor.get(f"{asked}/contacts.exe").status_code == 404
+    assert visitor.post(f"{asked}/contacts.xlsx").data[:2] == b"PK"
+    assert visitor.post(f"{asked}/contacts.exe").status_code == 404
     stranger = Visitor(make_account("Loja Norte"))
-    assert stranger.get(f"{asked}/contacts.csv").status_code == 404
+    assert stranger.post(f"{asked}/contacts.csv").status_code == 404
 
 
 def test_members_may_not_export_or_delete(tenant):
