@@ -97,7 +97,7 @@ def test_sentences_of_pages_code_and_manifests_are_all_found():
     }
 
     assert "Nobody is here yet" in found  # a page
-    assert "%(num)s contact was deleted." in found  # code, with plural
+    assert "The field was removed, and %(num)s value with it." in found  # code, with plural
     assert "Deleted a contact" in found  # a label of the log
     assert "See contacts" in found  # a permission
     assert (
