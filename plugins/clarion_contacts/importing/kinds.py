@@ -8,11 +8,13 @@ import datetime as dt
 import re
 from collections.abc import Sequence
 from decimal import Decimal
-from typing import Any
+from typing import Any, Literal, get_args
 
 from clarion.base.errors import Invalid
 from clarion.base.words import _
 
+Kind = Literal["text", "number", "date", "choice", "yes_no"]
+KINDS: tuple[Kind, ...] = get_args(Kind)
 LONGEST = 1_000
 NUMBER = r"^-?(0|[1-9][0-9]{0,14})(\.[0-9]{1,6})?$"
 """What is a number, for Python and for PostgreSQL; fifteen digits, so that none is lost."""

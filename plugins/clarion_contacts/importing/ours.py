@@ -8,7 +8,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from clarion_contacts.models import FIELD_KINDS
+from clarion_contacts.importing.kinds import KINDS
 
 PLAIN = (
     "phone", "name", "first_name", "last_name", "email", "language", "country",
@@ -66,7 +66,7 @@ def heading(field: Own) -> str:
 def own(said: str) -> Own | None:
     """Read what `heading` wrote; None when it is no such heading."""
     found = _HEADING.fullmatch(plain(said))
-    if found is None or found["kind"] not in FIELD_KINDS:
+    if found is None or found["kind"] not in KINDS:
         return None
     choices = _parted(found["choices"] or "")
     if (found["kind"] == "choice") != bool(choices):

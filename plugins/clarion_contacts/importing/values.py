@@ -9,16 +9,15 @@ import math
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, Literal, get_args
+from typing import Any
 
 from clarion.base.errors import Invalid
 from clarion.base.words import _
 from clarion_contacts.importing.headers import looks_like_phone
+from clarion_contacts.importing.kinds import Kind
 from clarion_contacts.importing.tables import Column, Table
 
-Kind = Literal["text", "number", "date", "choice", "yes_no"]
 Value = str | int | float | bool
-KINDS: tuple[Kind, ...] = get_args(Kind)
 MOST_CHOICES = 30
 LONGEST_CHOICE = 60
 NEARLY = 0.95

@@ -27,8 +27,9 @@ from clarion_contacts.importing import (
 )
 from clarion_contacts.importing import ours as exported
 from clarion_contacts.importing.columns import key_for
+from clarion_contacts.importing.kinds import KINDS, Kind
 from clarion_contacts.importing.tables import below
-from clarion_contacts.importing.values import KINDS, Kind, Value
+from clarion_contacts.importing.values import Value
 from clarion_contacts.models import Field, Import
 from clarion_contacts.service.people import default_country
 

@@ -15,6 +15,10 @@ def echo(raw, order):
         yield part.encode() + raw
 
 
+def loaded(_raw, _order):
+    yield json.dumps(sorted({name.partition(".")[0] for name in sys.modules})).encode()
+
+
 def refuse(_raw, _order):
     yield b"before"
     raise Invalid("file_empty", _("This file is empty."))

@@ -52,6 +52,16 @@ def test_frames_come_in_order_whatever_is_in_them():
     assert list(confined.frames(deeds.echo, b"", {"parts": []})) == []
 
 
+def test_a_child_starts_without_database_and_web():
+    """They would cost each file a second of computing."""
+    names = json.loads(confined.only(deeds.loaded, b"", {}))
+
+    assert {"clarion", "clarion_contacts", "json"} <= set(names)
+    assert not {"sqlalchemy", "psycopg", "flask", "flask_appbuilder", "aiohttp"} & set(
+        names
+    )
+
+
 def test_a_refusal_is_the_same_here_as_there_and_in_our_language():
     words.add_folder(Path(__file__).parents[1] / "translations")
     with words.speaking("de"):
