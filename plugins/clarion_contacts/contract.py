@@ -35,6 +35,7 @@ from clarion_contacts.segments import (
 from clarion_contacts.service import (
     Counted,
     Details,
+    Filters,
     Line,
     Missed,
     Page,
@@ -193,7 +194,7 @@ def _person(contact: Contact) -> Person:
 
 PARTS: Mapping[str, tuple[str, ...]] = {
     "People": (
-        "Person", "Details", "Line", "Page", "find", "get", "add", "edit", "delete",
+        "Person", "Details", "Filters", "Line", "Page", "find", "get", "add", "edit", "delete",
         "owner_of",
     ),
     "Who may be written to": ("Purpose", "why_not", "opt_in", "opt_out", "evidence"),
@@ -216,6 +217,7 @@ __all__ = [
     "Counted",
     "Details",
     "Filling",
+    "Filters",
     "Line",
     "Missed",
     "Page",

@@ -246,7 +246,7 @@ class _Rows:
     def __init__(self, book: Workbook) -> None:
         self.book = book
         self.done: list[Record] = []
-        self.number = self.place = 0
+        self.number, self.place = 0, -1
         self.cells: list[str] = []
         self.kind = self.style = ""
         self.pieces: list[str] = []
@@ -256,13 +256,13 @@ class _Rows:
         if name == "c":
             self.kind, self.style = given.get("t", "n"), given.get("s", "")
             place = _column(given.get("r", "").rstrip("0123456789"))
-            self.place = place if place >= 0 else len(self.cells)
+            self.place = place if place >= 0 else self.place + 1
             self.pieces.clear()
         elif name in ("v", "t"):
             self.inside = not self.skipped
         elif name == "row":
             self.number = place_of(given.get("r", ""), self.number + 1)
-            self.cells = []
+            self.cells, self.place = [], -1
         elif name == "rPh":
             self.skipped = True
         elif ":" in name:  # some programs write a prefix before every name

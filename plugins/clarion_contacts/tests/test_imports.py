@@ -44,7 +44,10 @@ def test_demo_list_gives_the_planned_numbers(take_in, state_of):
     assert countries == expected["contacts_by_country"]
     without = count(Contact, Contact.consent != "opted_in")
     assert without >= expected["consent_no"]
-    assert count(Consent) == expected["contacts"] - without
+    agreed = expected["contacts"] - without
+    assert count(Consent, Consent.action == "import_attested") == agreed
+    refused = count(Contact, Contact.consent == "opted_out")
+    assert refused == count(Consent, Consent.action == "withdraw") == expected["consent_no"]
 
 
 def test_same_file_twice_changes_nothing(take_in, state_of):

@@ -7,7 +7,7 @@ from clarion.base import db
 from clarion.tenancy.scope import account_scope
 from clarion_contacts import jobs, service
 from clarion_contacts.models import Contact, Import
-from clarion_contacts.service import people, searching
+from clarion_contacts.service import finding, searching
 
 LIST = """phone;name;email
 +5511912340001;Ana Lima;ana@example.org
@@ -125,6 +125,6 @@ def test_many_are_not_counted_to_the_end(take_in, monkeypatch):
     assert names("example") == ["Ana Lima", "Bob Öz", "Caí Ana"]
     with db.transaction():
         assert service.find("example").more
-        monkeypatch.setattr(people, "COUNT_TO", 2)
-        assert service.find("example", consent="opted_in").more
-        assert not service.find("example", consent="opted_out").more
+        monkeypatch.setattr(finding, "COUNT_TO", 2)
+        assert service.find(service.Filters(words="example", consent="opted_in")).more
+        assert not service.find(service.Filters(words="example", consent="opted_out")).more

@@ -19,7 +19,16 @@ from clarion.messaging import hours, identifiers, orders, suppression
 from clarion.messaging.models import Attempt, InboundMessage, Message
 from clarion.testing.factories import make_sender
 from clarion_contacts import segments
-from clarion_contacts.models import Consent, Contact, Field, List, Listing, Tag, Tagging
+from clarion_contacts.models import (
+    Consent,
+    Contact,
+    Field,
+    Import,
+    List,
+    Listing,
+    Tag,
+    Tagging,
+)
 from clarion_contacts.records import Member, Segment, Snapshot
 from clarion_contacts.segments import rules
 from clarion_contacts.service.consent import keep_wording
@@ -319,7 +328,8 @@ def populate(rng, account):
     orm.add_all([*tags, *lists, *(f for f in fields)])
     for one in fields:
         one.id = db.new_id()
-    imports = [db.new_id(), db.new_id()]
+    imports = [attested(now) for _ in range(2)]
+    orm.flush()
     wordings = [keep_wording(f"words {n}") for n in range(2)]
     orm.flush()
     world = World(
@@ -340,6 +350,17 @@ def populate(rng, account):
     keep_snapshots(rng, world)
     draw(world)
     return world
+
+
+def attested(now):
+    """An import whose consents the database believes."""
+    row = Import(
+        id=db.new_id(), file_name="list.csv", file_digest=b"f", file_size=1,
+        encoding="utf-8", delimiter=",", header=True, expires_at=now,
+        attested_at=now, attestation_digest=b"a",
+    )  # fmt: skip
+    db.session().add(row)
+    return row.id
 
 
 def one_of(rng, n, world, imports, sender):
@@ -424,6 +445,7 @@ def agree(rng, who, contact, world):
                 contact_id=who.id,
                 created_at=at,
                 wording_id=UUID(event["wording"]) if event["wording"] else None,
+                import_id=UUID(rng.choice(world.imports)),
                 **stored,
             )
             orm.add(row)
