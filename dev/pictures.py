@@ -79,7 +79,7 @@ def show(one: Browser, demo: Demo) -> None:
     phone, console = opened(one, PHONE), opened(one, DESK)
     for page in (desk, dark, phone):
         enter(page, demo.address("Portal") + "sign-in", *marina)
-    enter(console, demo.address("Console"), *ada)
+    enter(console, demo.address("Console"), *ada, code=demo.code())
     launch(desk)
     for page in (dark, phone):
         page.goto(desk.url)
@@ -108,12 +108,15 @@ def opened(one: Browser, size: ViewportSize, **more: Any) -> Page:
     return page
 
 
-def enter(page: Page, address: str, email: str, password: str) -> None:
-    """Sign in, at either door."""
+def enter(page: Page, address: str, email: str, password: str, code: str = "") -> None:
+    """Sign in, at either door; at the console's with a code."""
     page.goto(address)
     page.locator("main input:visible").first.fill(email)
     page.locator("main [name=password]").fill(password)
-    page.get_by_role("button", name="Sign in").click()
+    page.get_by_role("button", name="Sign in", exact=True).click()
+    if code:
+        page.locator("#code").fill(code)
+        page.get_by_role("button", name="Confirm").click()
     page.locator("#side").wait_for(state="attached")
 
 

@@ -29,7 +29,7 @@ from clarion.boot import boot
 from clarion.console import staffing
 from clarion.messaging import channels
 from clarion.messaging.models import Channel
-from clarion.tenancy import people, team
+from clarion.tenancy import factors, people, team, totp
 from clarion.tenancy.actor import COMMAND, Actor
 from clarion.tenancy.scope import account_scope, anonymous_scope
 from clarion_campaigns import service as campaigns
@@ -106,7 +106,7 @@ def main() -> int:
         tiago = owner("tiago@example.org", "Tiago Ramos", "Loja Norte", "BR")
         with acting(tiago):
             loja_norte(loja)
-        staff_member("ada@example.org", "Ada Okafor")
+        secret = staff_member("ada@example.org", "Ada Okafor")
     except ClarionError as refused:
         print(f"The demo's data: {refused.text}", file=sys.stderr)
         return 1
@@ -114,7 +114,8 @@ def main() -> int:
         {
             "portal": f"marina@example.org · {PASSWORD}",
             "console": f"ada@example.org · {PASSWORD}",
-        }
+        },
+        secret,
     )
     return 0
 
@@ -140,13 +141,20 @@ def owner(email: str, name: str, account: str, country: str) -> people.SignedIn:
             return people.check(email, PASSWORD, "127.0.0.0")
 
 
-def staff_member(email: str, name: str) -> None:
-    """Make a staff member with the demo's password, who then can sign in to the console."""
-    if known().get("console"):
-        return
+def staff_member(email: str, name: str) -> str:
+    """Make a staff member with the demo's password and an app; returns the app's secret.
+
+    `clarion demo --code` stands for the app.
+    """
+    if secret := state().get("staff_secret"):
+        return str(secret)
     link = staffing.first_token(email, name)
     token = parse_qs(urlsplit(link).query)["token"][0]
-    staffing.set_password(token, PASSWORD, PASSWORD)
+    subject = f"s:{staffing.set_password(token, PASSWORD, PASSWORD)}"
+    made = factors.begin_app(subject)
+    before = totp.step_at(clock.now()) - 1  # so that the present code is still good
+    factors.confirm_app(subject, totp.code(made, before))
+    return made.hex()
 
 
 @contextmanager
@@ -389,11 +397,13 @@ def known() -> dict[str, str]:
     return dict(state().get("people", {}))
 
 
-def keep(doors: dict[str, str]) -> None:
+def keep(doors: dict[str, str], secret: str) -> None:
     """Write down who can sign in, for whoever started the demo."""
     path = settings().home / "demo.json"
     part = path.with_suffix(".part")
-    part.write_text(json.dumps(state() | {"people": doors}, indent=1))
+    part.touch(mode=0o600)
+    given = {"people": doors, "staff_secret": secret}
+    part.write_text(json.dumps(state() | given, indent=1))
     part.replace(path)
 
 

@@ -13,7 +13,7 @@ from clarion.base import db, limits, telemetry, words
 from clarion.base.settings import settings
 from clarion.messaging import incoming, journal, reconcile, restored
 from clarion.plugging.manager import Plugins, plugins
-from clarion.tenancy import audit, guards, sessions
+from clarion.tenancy import audit, devices, factors, guards, sessions
 from clarion.work import events, purging, schedule, webhooks
 from clarion.work.jobs import job
 
@@ -73,6 +73,8 @@ def tidy() -> None:
     limits.purge()
     schedule.purge()
     sessions.purge()
+    devices.purge()
+    factors.purge()
     audit.seal(window=None)
 
 

@@ -248,6 +248,62 @@ def staff_invite(email: str, name: str, role: str) -> None:
     click.echo(staffing.first_token(email, name, role))
 
 
+@staff.command("reset-factors")
+@click.option("--email", required=True, help="Whose passkey and app are lost.")
+def staff_reset_factors(email: str) -> None:
+    """Remove every second factor of a staff member, and end their sessions.
+
+    The next sign-in, with their password, sets one up. They are told by mail.
+    """
+    _ready()
+    from clarion.console import staffing
+
+    count = staffing.reset_factors(email)
+    click.echo(f"{count} removed. At the next sign-in a new one is set up.")
+
+
+@staff.command("networks")
+@click.option("--add", "added", multiple=True, help="Let a network in: 203.0.113.0/24.")
+@click.option("--note", default="", help="What the added network is.")
+@click.option("--clear", is_flag=True, help="Empty the list: open from everywhere.")
+def staff_networks(added: tuple[str, ...], note: str, *, clear: bool) -> None:
+    """Show from where the console opens, or change it: the way back in."""
+    _ready()
+    from clarion.base import db
+    from clarion.tenancy import networks
+    from clarion.tenancy.actor import COMMAND
+    from clarion.tenancy.scope import staff_scope
+
+    with staff_scope(COMMAND), db.transaction():
+        if clear:
+            networks.clear()
+        for one in added:
+            networks.add(one, note, own="")
+        rows = networks.listing()
+    for row in rows:
+        click.echo(f"{row.network}  {row.note}".rstrip())
+    if not rows:
+        click.echo("The list is empty: the console opens from everywhere.")
+
+
+@clarion.group()
+def person() -> None:
+    """People who sign in to the portal."""
+
+
+@person.command("reset-factors")
+@click.option("--email", required=True, help="Whose passkey and app are lost.")
+def person_reset_factors(email: str) -> None:
+    """Remove every second factor of somebody, and end their sessions; tells them by mail.
+
+    Make sure who is asking: from then on the password alone, and their mailbox, open it.
+    """
+    _ready()
+    from clarion.portal import service
+
+    click.echo(f"{service.reset_factors(email)} removed.")
+
+
 @clarion.group()
 def account() -> None:
     """Customers' accounts."""
@@ -374,9 +430,12 @@ def _owner(command: click.Command) -> str:
 @clarion.command()
 @click.option("--fresh", is_flag=True, help="Delete the demo's data and begin anew.")
 @click.option("--check", is_flag=True, help="Do the whole job once, apart, and print JSON.")
+@click.option("--code", is_flag=True, help="Print the console's present one-time code.")
 @click.option("--csv", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 @click.option("--port", type=int, help="Of portal and console; else 8000 or the next free.")
-def demo(*, fresh: bool, check: bool, csv: Path | None, port: int | None) -> None:
+def demo(
+    *, fresh: bool, check: bool, code: bool, csv: Path | None, port: int | None
+) -> None:
     """Show Clarion on this machine, with a simulated WhatsApp; Ctrl-C ends it.
 
     --check signs up through the portal's forms in a scratch folder, imports the file of
@@ -391,6 +450,11 @@ def demo(*, fresh: bool, check: bool, csv: Path | None, port: int | None) -> Non
         sys.exit(whole_job.run(csv))
     from clarion.demo import show
 
+    if code:
+        from clarion.base.settings import settings
+
+        click.echo(show.code(settings().home))
+        return
     sys.exit(show.run(fresh=fresh, port=port))
 
 

@@ -20,11 +20,13 @@ import pytest
 from sqlalchemy import create_engine, select
 from werkzeug.test import Client
 
-from clarion.base import db
+from clarion.base import clock, db
 from clarion.messaging.models import Message
 from clarion.plugging.manager import plugins
+from clarion.tenancy import access, factors
 from clarion.tenancy.models import PortalSession
 from clarion.tenancy.scope import account_scope
+from clarion.testing.authenticator import registered
 from clarion.testing.console import make_role, make_staff
 from clarion.testing.factories import make_account
 from clarion.web.staff import sync
@@ -37,6 +39,7 @@ _spec.loader.exec_module(world_of)
 
 from clarion_attack_world import (
     CONTENT,
+    DEVICES,
     SAFE,
     SYSTEM,
     Browser,
@@ -58,9 +61,13 @@ PUBLIC = {
     "portal": {
         "auth.accept_as_new",
         "auth.confirm",
+        "auth.device",
+        "auth.device_again",
         "auth.forgot",
         "auth.invitation",
+        "auth.passkey",
         "auth.reset",
+        "auth.second",
         "auth.sent",
         "auth.sign_in",
         "auth.sign_out",
@@ -76,7 +83,15 @@ PUBLIC = {
         "contacts.you",
         "portal.home",
     },
-    "console": {"SignIn.login", "SignIn.logout", "ConsoleStartPanel.start"},
+    "console": {
+        "ConsoleStartPanel.start",
+        "SignIn.device",
+        "SignIn.device_again",
+        "SignIn.login",
+        "SignIn.logout",
+        "SignIn.passkey",
+        "SignIn.second",
+    },
 }
 """Routes that anybody may open. The portal's home leads strangers to the door."""
 
@@ -95,6 +110,10 @@ ROWS = {
     ("portal", "channel_id"): lambda w: w.channel_id,
     ("portal", "contact_id"): lambda w: w.contact_ids[0],
     ("portal", "draft_id"): lambda w: w.launched_id,
+    ("portal", "factor_id"): lambda w: w.factor_id,
+    ("console", "factor_id"): lambda w: w.factor_id,
+    ("console", "session_id"): lambda w: w.session_id,
+    ("console", "network_id"): lambda w: w.id,
     ("campaigns.step", "draft_id"): lambda w: w.draft_id,
     ("campaigns.save", "draft_id"): lambda w: w.draft_id,
     ("campaigns.rail", "draft_id"): lambda w: w.draft_id,
@@ -143,12 +162,14 @@ def worlds(database):
         victim=make_world(database, "zqvictim"), bystander=make_world(database, "zqbystand")
     )
     for world in (made.victim, made.bystander):
-        browser = Browser().sign_in(world.tenant.email)
+        browser = Browser().sign_in(world.tenant)
         assert browser.get("/").status_code == 200
         with db.apart(SYSTEM) as orm:
             subject = f"p:{world.person_id}"
             query = select(PortalSession.id).where(PortalSession.subject == subject)
             world.ids["session_id"] = orm.scalars(query).first()
+        DEVICES[world.person_id] = registered(subject, world.tenant.email)
+        world.ids["factor_id"] = factors.of(subject).passkeys[0].id
     return made
 
 
@@ -290,10 +311,10 @@ def callers(database, worlds):
         tenant = make_account("Mallory and friends")
         if role != "owner":
             demote(database, tenant, role)
-        return Browser(network()).sign_in(tenant.email)
+        return Browser(network()).sign_in(tenant)
 
     def ended():
-        mine = Browser(network()).sign_in(worlds.victim.tenant.email)
+        mine = Browser(network()).sign_in(worlds.victim.tenant)
         kept = mine.client.get_cookie("clarion", domain="127.0.0.1").value
         assert mine.ask("POST", "/sign-out").status_code in (302, 303)
         again = Browser(mine.address)
@@ -302,7 +323,7 @@ def callers(database, worlds):
 
     def staff(*names):
         colleague = make_staff(*names)
-        return StaffBrowser(network()).sign_in(colleague.email)
+        return StaffBrowser(network()).sign_in(colleague)
 
     sync()
     staff("Admin")  # somebody must always be left who may manage staff
@@ -345,7 +366,9 @@ def attack(route, browser, path, world, own=None):
     return browser.ask(route.method, path, form=body(world, own))
 
 
-SPENT = ("auth.", "portal.enter", "portal.end_", "portal.password", "settings.", "team.")
+SPENT = (
+    "auth.", "portal.enter", "portal.password", "security.", "settings.", "team.",
+)  # fmt: skip
 """Routes after which a caller may be signed out, or have switched something off."""
 
 PORTAL_CALLERS = ("anonymous", "member", "owner", "ended session", "staff")
@@ -381,7 +404,7 @@ def test_other_peoples_rows_beside_own(database, worlds, root):
     """An own row in the address and a foreign one in the same address or in the form."""
     run_what_was_left()
     victim, attacker = worlds.victim, make_world(database, "zqmallory")
-    browser = Browser(network()).sign_in(attacker.tenant.email)
+    browser = Browser(network()).sign_in(attacker.tenant)
     before, wrong, tried = digest(root, victim), [], 0
     for route in routes("portal"):
         if route.endpoint.startswith(SPENT):  # the attack before this one has tried those
@@ -412,7 +435,8 @@ def test_console_routes_refuse_who_has_no_business_there(kind, worlds, callers, 
     victim, caller = worlds.victim, callers[kind]
     before, wrong = digest(root, victim), []
     for route in routes("console"):
-        open_to_all = guard(route) == "public"
+        own = guard(route) == "member" and kind.startswith("staff") and not route.rows
+        open_to_all = own or guard(route) == "public"
         path = route.own(victim)
         browser = caller.browser
         answer = attack(route, browser, path, victim)
@@ -447,6 +471,50 @@ def test_staff_see_and_change_no_content(worlds, callers, root):
     assert not wrong, "\n".join(wrong)
 
 
+# --- sensitive acts: AUTH-11
+
+
+def is_sensitive(route):
+    """What asks again: by its manifest, or because the route says so itself."""
+    app = apps().portal if route.realm == "portal" else apps().console
+    said = getattr(app.view_functions[route.endpoint], "fresh", None)
+    return access.sensitive(guard(route)) if said is None else said
+
+
+@pytest.mark.parametrize("realm", ["portal", "console"])
+def test_sensitive_acts_ask_again_who_it_is(realm, worlds, callers, root):
+    """Eleven minutes after the last proof every one of them leads to the proof, undone."""
+    victim = worlds.victim
+    with clock.freeze() as began:
+        mine = (
+            callers["staff"].make()
+            if realm == "console"
+            else Browser(network()).sign_in(victim.tenant)
+        )
+        _ = mine.token
+        clock.advance(minutes=11)
+        before, wrong, tried = digest(root, victim), [], 0
+        for route in filter(is_sensitive, routes(realm)):
+            tried += 1
+            answer = attack(route, mine, route.own(victim), victim)
+            place = answer.headers.get("Location", "")
+            if answer.status_code != 303 or "/again" not in place:
+                wrong.append(f"{route.name}: {answer.status_code} {place}")
+            if (after := digest(root, victim)) != before:
+                wrong.append(f"{route.name}: changed something")
+                before = after
+        assert began
+
+    assert not wrong, "\n".join(wrong)
+    assert tried > 15
+
+
+def test_stopping_a_number_asks_nobody_anything():
+    """An emergency is not the moment to look for a password."""
+    calm = {r.endpoint for r in routes("portal") if not is_sensitive(r)}
+    assert "senders.pause" in calm
+
+
 # --- what makes the refusals mean something
 
 LEADS_ON = {
@@ -461,7 +529,7 @@ LEADS_ON = {
 def test_the_victim_sees_it_all(worlds):
     """The same addresses show the victim their own rows: the ids are real."""
     victim = worlds.victim
-    mine, wrong, seen = Browser(network()).sign_in(victim.tenant.email), [], Counter()
+    mine, wrong, seen = Browser(network()).sign_in(victim.tenant), [], Counter()
     for route in routes("portal"):
         if route.method != "GET":
             continue
@@ -483,7 +551,7 @@ def test_no_get_changes_anything(realm, worlds, callers, root):
     mine = (
         callers["staff"].browser
         if realm == "console"
-        else Browser(network()).sign_in(victim.tenant.email)
+        else Browser(network()).sign_in(victim.tenant)
     )
     before, wrong = digest(root, victim, seen=False), []
     for route in routes(realm):
@@ -506,7 +574,7 @@ def test_unsafe_requests_need_the_token(realm, worlds, callers, root):
     mine = (
         callers["staff"].browser
         if realm == "console"
-        else Browser(network()).sign_in(victim.tenant.email)
+        else Browser(network()).sign_in(victim.tenant)
     )
     tokens = {
         "none": {"token": False},
@@ -556,7 +624,8 @@ def test_only_the_methods_of_a_route(realm, worlds, callers):
 def test_every_route_says_who_may(realm, database):
     known = plugins().permissions(realm)
     always = {
-        "public", "public_without_forms", "public_without_session", "person", "signed_in"
+        "public", "public_without_forms", "public_without_session", "person", "signed_in",
+        "member",
     }  # fmt: skip
     unsaid = []
     for route in routes(realm):

@@ -16,11 +16,11 @@ from werkzeug.test import Client
 from clarion.base import db, walls
 from clarion.messaging.contract import TemplateVerdict
 from clarion.messaging.models import Campaign, Message, Sender
-from clarion.tenancy import team
+from clarion.tenancy import devices, team
 from clarion.tenancy.models import Invitation, Membership
 from clarion.tenancy.scope import account_scope
 from clarion.testing import fixtures, rows
-from clarion.testing.console import PASSWORD as STAFF_PASSWORD
+from clarion.testing.authenticator import options_in
 from clarion.testing.factories import PASSWORD, make_account, make_sender
 
 SAFE = ("GET", "HEAD")
@@ -261,6 +261,12 @@ def digest(root, world, *, only=lambda _model: True, seen=True):
             " (SELECT person_id FROM membership WHERE account_id = :a)"
         )
         parts.append(
+            "SELECT 'person_factor', md5(string_agg("
+            "(to_jsonb(t) - 'used_at' - 'counter')::text, '|' ORDER BY id))"
+            " FROM person_factor t WHERE subject IN"
+            " (SELECT 'p:' || person_id FROM membership WHERE account_id = :a)"
+        )
+        parts.append(
             "SELECT 'outbox', md5(string_agg(t::text, '|' ORDER BY seq)) FROM outbox t"
             " WHERE payload->'actor'->>'account_id' = :a::text"
         )
@@ -277,6 +283,8 @@ def CONTENT(model):
 
 
 NETWORKS = itertools.count(1)
+DEVICES = {}
+"""The passkeys of those who have one, by person."""
 
 
 def network():
@@ -330,8 +338,17 @@ class Browser:
 
     console = False
 
-    def sign_in(self, email):
-        answer = self.ask("POST", "/sign-in", form={"email": email, "password": PASSWORD})
+    def sign_in(self, tenant):
+        subject = f"p:{tenant.person_id}"
+        key = devices.remember(subject, "", device="Firefox on Linux", address=self.address)
+        self.client.set_cookie("clarion-device", key, domain="127.0.0.1")
+        if tenant.person_id in DEVICES:
+            options = options_in(self.get("/sign-in").text)
+            form = {"credential": DEVICES[tenant.person_id].get(options)}
+            answer = self.ask("POST", "/sign-in/passkey", form=form)
+        else:
+            form = {"email": tenant.email, "password": PASSWORD}
+            answer = self.ask("POST", "/sign-in", form=form)
         assert answer.status_code == 302, answer.text
         self._token = None
         return self
@@ -342,9 +359,10 @@ class StaffBrowser(Browser):
 
     console = True
 
-    def sign_in(self, email):
-        form = {"name": email, "password": STAFF_PASSWORD}
-        answer = self.ask("POST", "/console/sign/in", form=form)
+    def sign_in(self, colleague):
+        options = options_in(self.get("/console/sign/in").text)
+        form = {"credential": colleague.device.get(options)}
+        answer = self.ask("POST", "/console/sign/in/passkey", form=form)
         assert answer.status_code == 302, answer.text
         self._token = None
         found = re.search(r'content="([^"]+)"[^>]*>', self.get("/console/").text)

@@ -1,11 +1,14 @@
 """The main job in a real browser, by clicking: from signing up to a second campaign."""
 
+import base64
 import re
 from pathlib import Path
 
 import pytest
 from playwright.sync_api import expect
 
+from clarion.base import clock
+from clarion.tenancy import totp
 from clarion.testing.product import APP_SECRET, TOKEN, VERIFY_TOKEN
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(600)]
@@ -26,7 +29,7 @@ HIDE = """(hidden) => {
 }"""
 REST = ("/contacts/new", "/contacts/tags", "/team/", "/activity", "/settings/")
 REST += ("/settings/plugins", "/settings/plugins/contacts", "/settings/sending/")
-REST += ("/devices", "/profile")
+REST += ("/security/", "/profile")
 
 
 class Marina:
@@ -448,7 +451,7 @@ def test_the_main_job(witness, product, browser, tmp_path, scheme):
 
 
 def test_staff_walk_through_the_console(witness, product):
-    """Comes in by the one-time link, opens every page of the menu, in both themes."""
+    """Comes in by the one-time link, connects an app, opens every page, in both themes."""
     link = product.command("staff", "invite", "--email", STAFF, "--name", "Ada Okafor")
     for scheme in ("light", "dark"):
         one = witness(scheme)
@@ -459,12 +462,31 @@ def test_staff_walk_through_the_console(witness, product):
             page.locator("[name=password]").fill(PASSWORD)
             page.locator("[name=again]").fill(PASSWORD)
             page.get_by_role("button", name="Save and sign in").click()
+            one.look("without a second factor")
+            page.get_by_role("button", name="Connect an app").click()
+            one.look()
+            typed = page.locator(".once code").inner_text().replace(" ", "")
+            secret = base64.b32decode(typed)
+            step = totp.step_at(clock.now())
+            page.locator("#code").fill(totp.code(secret, step))
+            page.get_by_role("button", name="Connect").click()
+            expect(page.locator(".codes li")).to_have_count(10)
+            one.look("codes")
+            one.goto("/console/")
         else:
             one.goto("/console/")
             one.look()
             page.locator("main input:visible").first.fill(STAFF)
             page.locator("[name=password]").fill(PASSWORD)
             page.get_by_role("button", name="Sign in").click()
+            one.look()
+            page.locator("#code").fill(
+                totp.code(secret, max(step + 1, totp.step_at(clock.now())))
+            )
+            page.get_by_role("button", name="Confirm").click()
+            one.look()
+            page.locator("#code").fill(product.code(STAFF))
+            page.get_by_role("button", name="Confirm").click()
         expect(page.get_by_role("heading", level=1)).to_have_text("Today")
         menu = page.locator("#side a.nav-i")
         for at in range(menu.count()):

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from clarion.demo.visitor import Visitor
 from clarion.testing.demo import Demo
 
 pytestmark = pytest.mark.timeout(900)
@@ -34,6 +35,22 @@ def answers(url):
         return reply.status
 
 
+def signs_in(demo):
+    """Come in by both doors as the printed words say; the console asks for a code."""
+    (marina, words), (ada, hers) = (demo.people()[door] for door in ("portal", "console"))
+    portal = demo.address("Portal").rstrip("/")
+    customer, staff = Visitor(portal), Visitor(portal)
+    page = customer.get("/sign-in")
+    page = customer.send(
+        page.form("email", "password"), {"email": marina, "password": words}
+    )
+    assert "Casa Verde" in page.words()
+    page = staff.get("/console/")
+    page = staff.send(page.form("name", "password"), {"name": ada, "password": hers})
+    page = staff.send(page.form("code"), {"code": demo.code()})
+    return page.path == "/console/" and "Today" in page.body
+
+
 def test_a_demo_from_its_first_start_to_its_last_trace(home):
     demo = Demo.started(home)
     people = json.loads((home / "demo.json").read_text())["people"]
@@ -42,6 +59,7 @@ def test_a_demo_from_its_first_start_to_its_last_trace(home):
     assert answers(demo.address("Portal")) == 200
     assert answers(demo.address("Console")) == 200
     assert answers(demo.address("WhatsApp")) == 200
+    assert signs_in(demo)
 
     worker = next(pid for pid, said in of_home(home).items() if " worker --relay" in said)
     os.kill(worker, signal.SIGKILL)

@@ -186,6 +186,11 @@ class Settings(BaseSettings):
         le=600,
         description="How long a worker may hold messages; shorter ones are for tests.",
     )
+    confirm_devices: bool = Field(
+        default=True,
+        description="Whether a browser that is not known needs a mailed code; off for demos,"
+        " whose mails are files, never in production.",
+    )
     crash_at: str = Field(
         default="",
         description="Named point at which this process dies; for tests, never in production.",
@@ -293,6 +298,8 @@ def refusals(conf: Settings) -> list[str]:
         out.append("unset CLARION_HTTP_ALLOW: calls to private addresses are for tests")
     if conf.lease_seconds < LEAST_LEASE:
         out.append(f"set CLARION_LEASE_SECONDS to {LEAST_LEASE} or more, or unset it")
+    if not conf.confirm_devices:
+        out.append("unset CLARION_CONFIRM_DEVICES: coming in without a mail is for demos")
     if conf.crash_at:
         out.append("unset CLARION_CRASH_AT: dying on purpose is for tests")
     for name, value in (("DATABASE_URL", conf.database_url), ("REDIS_URL", conf.redis_url)):

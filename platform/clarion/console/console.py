@@ -13,7 +13,7 @@ from wtforms.validators import InputRequired, Length, Optional
 
 from clarion.base.errors import NotFound
 from clarion.base.words import _
-from clarion.console import console_machine, console_staff, log, service
+from clarion.console import console_machine, console_security, console_staff, log, service
 from clarion.tenancy.access import allowed
 from clarion.tenancy.models import Account, Person
 from clarion.web.pages import Form
@@ -279,4 +279,5 @@ VIEWS: tuple[type, ...] = (
     ConsoleAccountScreen,
     ConsolePersonScreen,
     *console_staff.VIEWS,
+    *console_security.VIEWS,
 )

@@ -11,9 +11,10 @@ from wtforms.validators import InputRequired, Length
 from clarion.base.errors import NotFound
 from clarion.base.words import _
 from clarion.console import log, roles, staffing
+from clarion.tenancy import factors
 from clarion.tenancy.access import allowed
 from clarion.tenancy.scope import current_actor
-from clarion.web import login, staff
+from clarion.web import door, staff, steps
 from clarion.web.pages import Form
 from clarion.web.screens import Panel, Screen, expose, needs, public, settle
 from clarion.web.tables import User
@@ -63,9 +64,16 @@ class ConsoleStartPanel(Panel):
             with form.attempt():
                 key = staffing.set_password(token, form.password.data, form.again.data)
                 who = staff.find(str(key))
-                if who is not None:
-                    login.sign_in(who, who.id)
-                return redirect(staff.HOME)
+                if who is None:
+                    return redirect(staff.HOME)
+                steps.tell(
+                    who,
+                    "factor_changed",
+                    what="password",
+                    link=steps.page_of(f"s:{key}"),
+                )
+                one = steps.begin(who, key, "password", onward=staff.HOME, vouched=True)
+                return door.go_on(one)
         page = self.render("console/start.html", form=form, user=user)
         return page, 422 if form.errors else 200
 
@@ -79,7 +87,7 @@ class ConsoleStaffScreen(Screen):
     title = lazy_gettext("Staff")
     list_template = "console/staff.html"
     loads = ("id", "first_name", "last_name", "email", "active", "last_login", "created_on")
-    list_columns = ["name", "email", "role_names", "state", "last_login"]
+    list_columns = ["name", "email", "role_names", "second", "state", "last_login"]
     search_columns = ["email", "last_name", "active"]
     order_columns = ["email", "last_login"]
     base_order = ("id", "asc")
@@ -89,15 +97,18 @@ class ConsoleStaffScreen(Screen):
         "last_name": lazy_gettext("Last name"),
         "email": lazy_gettext("E-mail"),
         "role_names": lazy_gettext("Roles"),
+        "second": lazy_gettext("Second factor"),
         "state": lazy_gettext("State"),
         "active": lazy_gettext("Active"),
         "last_login": lazy_gettext("Last signed in"),
     }
 
     def complete(self, rows: Sequence[Any]) -> None:
-        """Name the roles of the page's staff, in one statement."""
+        """Name the roles and second factors of the page's staff, in two statements."""
         names = roles.roles_of([row.id for row in rows])
+        have = factors.enrolled(f"s:{row.id}" for row in rows)
         for row in rows:
+            row.second = _kinds(have.get(f"s:{row.id}", set()))
             row.name = f"{row.first_name} {row.last_name}".strip()
             row.role_names = ", ".join(names.get(row.id, []))
             row.state = "active" if row.active else "disabled"
@@ -159,11 +170,17 @@ class ConsoleStaffScreen(Screen):
             user=user,
             me=current_actor().id == str(pk),
             has=roles.roles_of([pk]).get(pk, []),
+            second=_kinds(factors.enrolled([f"s:{pk}"]).get(f"s:{pk}", set())),
             giveable=roles.role_names() if allowed("console.staff_edit") else [],
             every=roles.every_role(),
             deeds=log.latest(row=f"ab_user:{pk}") if allowed("console.audit") else [],
             link=link,
         )
+
+
+def _kinds(kinds: set[str]) -> str:
+    names = {"passkey": _("Passkey"), "totp": _("Authenticator app")}
+    return ", ".join(names[one] for one in sorted(kinds)) or _("none")
 
 
 class ConsoleRolePanel(Panel):

@@ -25,6 +25,7 @@ NAV = (  # title, icon, endpoint, permission, keys, section
     ("Plugins", "puzzle", "ConsolePluginPanel.index", "plugins", "g u", "Service"),
     ("Staff", "user-shield", "ConsoleStaffScreen.list", "staff", "g t", "Staff"),
     ("Roles", "key", "ConsoleRolePanel.index", "roles", "g r", "Staff"),
+    ("Networks", "world", "ConsoleNetworkPanel.index", "networks", "g n", "Staff"),
     ("Log", "history", "ConsoleAuditPanel.index", "audit", "g l", "Staff"),
 )
 
@@ -66,6 +67,8 @@ plugin = Plugin(
         _may("plugins", "See plugins", ("owner", "operations")),
         _may("staff", "See staff", ("owner", "compliance")),
         _may("staff_edit", "Add and disable staff, give roles", OWNER, sensitive=True),
+        _may("networks", "See from where the console opens", ("owner", "compliance")),
+        _may("networks_edit", "Say from where the console opens", OWNER, sensitive=True),
         _may("roles", "See roles", ("owner", "compliance")),
         _may("roles_edit", "Make roles and change what they may", OWNER, sensitive=True),
         _may("audit", "Read the log", ("owner", "compliance")),
@@ -73,7 +76,12 @@ plugin = Plugin(
     nav=tuple(
         NavItem(*row, order=10 * place, realm="console") for place, row in enumerate(NAV)
     ),
-    cookies=(Cookie("__Host-clarion-console", "Keeps staff signed in", "necessary", 1),),
+    cookies=(
+        Cookie("__Host-clarion-console", "Keeps staff signed in", "necessary", 1),
+        Cookie(
+            "__Host-clarion-console-device", "Knows a browser of staff", "necessary", 180
+        ),
+    ),
 )
 
 

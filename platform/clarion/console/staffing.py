@@ -7,13 +7,14 @@ from urllib.parse import urlsplit
 
 from sqlalchemy import delete, func, insert, select
 
-from clarion.base import db
+from clarion.base import db, limits
 from clarion.base.errors import Conflict, Invalid, NotFound
+from clarion.base.limits import Limit
 from clarion.base.settings import settings
 from clarion.base.words import _
 from clarion.console.roles import leave_somebody, one_at_a_time, permissions_of, require_own
 from clarion.plugging.manager import plugins
-from clarion.tenancy import access, audit, credentials
+from clarion.tenancy import access, audit, credentials, factors
 from clarion.tenancy.actor import COMMAND, Actor
 from clarion.tenancy.models import StaffProfile
 from clarion.tenancy.people import parse_email
@@ -24,10 +25,12 @@ from clarion.web.tables import (
     User,
     assoc_user_role,
 )
+from clarion.work import mails
 
 PURPOSE = "staff_start"
 FIRST_LINK = dt.timedelta(hours=1)
 LINK = dt.timedelta(hours=24)
+OWN_PASSWORD = Limit("console own password", 10, 900)
 
 audit.watch(
     User,
@@ -146,6 +149,48 @@ def set_password(token: str, password: str, again: str) -> int:
         audit.record("console.staff.password_set", user)
         orm.flush()
         return int(user.id)
+
+
+def change_password(old: str, new: str) -> None:
+    """Change one's own password with the present one; every session ends.
+
+    Raises:
+        Invalid: the present password is wrong, or the new one is too easy.
+    """
+    who = current_actor()
+    limits.hit(OWN_PASSWORD, who.id)
+    with system_scope(who), db.transaction() as orm:
+        known = orm.get_one(User, int(who.id))
+        kept, names = known.password or "", (known.email, known.first_name, known.last_name)
+    if not credentials.matches(kept, old):
+        raise Invalid("password_wrong", _("This is not your password."), field="old")
+    credentials.check(new, own=names, field="new")
+    hashed = credentials.hashed(new)
+    with system_scope(who), db.transaction() as orm:
+        user = orm.get_one(User, int(who.id), with_for_update=True)
+        user.password = hashed
+        _end_sessions(user.id)
+        credentials.void(_subject(user.id))
+        audit.record("console.staff.password_set", user)
+    limits.clear(OWN_PASSWORD, who.id)
+
+
+def reset_factors(email: str) -> int:
+    """Remove every second factor of a staff member who has lost them; ends their sessions.
+
+    For the command line, where whoever runs it owns the deployment.
+    """
+    address = parse_email(email)
+    with system_scope(COMMAND):
+        with db.transaction() as orm:
+            user = orm.scalar(select(User).where(func.lower(User.email) == address))
+            if user is None:
+                raise NotFound("staff_unknown", _("There is no such staff member."))
+            key, name = int(user.id), f"{user.first_name} {user.last_name}".strip()
+            _end_sessions(key)
+            link = "/console/security/"
+            mails.post("factor_changed", address, name=name, what="reset", link=link)
+        return factors.forget_all(f"s:{key}")
 
 
 def disable(user_id: int) -> User:

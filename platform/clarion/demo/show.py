@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from clarion.base import services
+from clarion.base import clock, services
 from clarion.base.children import LOOK_SECONDS, Children, asked_to_stop
 from clarion.base.errors import Conflict, Misconfigured, Unavailable
 from clarion.base.settings import Settings, checkout, settings
@@ -57,6 +57,21 @@ def run(*, fresh: bool = False, port: int | None = None) -> int:
             if running:
                 running.stop()
             _say("Everything is stopped.")
+
+
+def code(home: Path) -> str:
+    """Return the present one-time code of the demo's staff member.
+
+    A real one has the secret in an app on their phone; this one's lies in `demo.json`.
+    """
+    from clarion.tenancy import totp
+
+    secret = _known(home).get("staff_secret", "")
+    if not secret:
+        raise Conflict(
+            "demo_unknown", "There is no demo here yet: run `clarion demo` first."
+        )
+    return totp.code(bytes.fromhex(secret), totp.step_at(clock.now()))
 
 
 def _show(stage: Stage, stop: threading.Event) -> int:
@@ -108,6 +123,7 @@ Clarion is up.
 
   Portal     {stage.ports.portal}/          {portal}
   Console    {stage.ports.portal}/console/  {console}
+             the code it asks for: clarion demo --code
   WhatsApp   {stage.ports.whatsapp}/          simulated: who got what; answer as a person
   Mails      {home / "mail"}
   Logs       {stage.logs}

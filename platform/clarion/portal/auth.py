@@ -1,6 +1,7 @@
 """The door: sign up, confirm, sign in and out, a new password, invitations."""
 
 from typing import Any
+from uuid import UUID
 
 from flask import (
     Response,
@@ -21,7 +22,7 @@ from clarion.base.errors import Conflict
 from clarion.portal import places, service
 from clarion.tenancy import people, team
 from clarion.tenancy.scope import current_actor
-from clarion.web import login
+from clarion.web import login, security, steps
 from clarion.web.pages import Form, Pages, local, person, public
 from clarion.web.portal_app import ACCOUNT
 
@@ -81,11 +82,65 @@ def sign_in() -> Any:
     form = SignInForm()
     if form.validate_on_submit():
         with form.attempt():
-            who = service.sign_in(
-                form.email.data, form.password.data, address=_network(), device=_device()
-            )
-            return _let_in(who, target)
-    return _shown("portal/sign_in.html", form, target=target)
+            who = service.sign_in(form.email.data, form.password.data, address=_network())
+            return _go_on(steps.begin(who, who.id, "password", onward=target))
+    return _door(form, target)
+
+
+@pages.post("/sign-in/passkey")
+@public
+def passkey() -> Any:
+    """Let in who shows a passkey: it says itself whose it is."""
+    target = local(request.args.get("next"), "/")
+    form = SignInForm(formdata=None)
+    with form.attempt():
+        subject = steps.check_passkey(request.form.get("credential", ""))
+        who = people.admit(UUID(subject.partition(":")[2]))
+        return _go_on(steps.begin(who, who.id, "passkey", onward=target))
+    return _door(form, target, 422)
+
+
+@pages.route("/sign-in/second", methods=["GET", "POST"])
+@public
+def second() -> Any:
+    """Ask who has given the password for their second factor."""
+    one = _half()
+    if one is None:
+        return redirect(url_for(".sign_in"))
+    form = Form()
+    if form.is_submitted():
+        with form.attempt():
+            return _go_on(steps.shown(steps.check_second(one.subject)))
+    return security.ask(form, one.subject, url_for(".second"), url_for(".sign_in"))
+
+
+@pages.route("/sign-in/device", methods=["GET", "POST"])
+@public
+def device() -> Any:
+    """Ask on a device that is not known for the code that was mailed."""
+    one = _half()
+    if one is None or steps.next_step(one) != "device":
+        return redirect(url_for(".sign_in") if one is None else url_for(".second"))
+    form = security.CodeForm()
+    if form.validate_on_submit():
+        with form.attempt():
+            steps.check_mailed(one, form.code.data)
+            return _go_on(steps.shown("mail"))
+    return security.ask_mailed(
+        form, one, url_for(".device"), url_for(".device_again"), url_for(".sign_in")
+    )
+
+
+@pages.post("/sign-in/device/again")
+@public
+def device_again() -> Any:
+    """Mail another code."""
+    one = _half()
+    if one is None:
+        return redirect(url_for(".sign_in"))
+    steps.mail_code(one, again=True)
+    flash(_("Another code is on its way. The first one works no more."), "info")
+    return redirect(url_for(".device"))
 
 
 @pages.post("/sign-out")
@@ -141,7 +196,7 @@ def confirm(token: str) -> Any:
                 timezone=form.timezone.data,
                 language=places.spoken(),
             )
-            answer = _let_in(who, "/")  # a new session; what is said belongs to it
+            answer = _new(who)  # a new session; what is said belongs to it
             flash(_("Welcome to Clarion, %(name)s.", name=who.name), "success")
             return answer
     return _shown("portal/confirm.html", form, email=email)
@@ -171,8 +226,9 @@ def reset(token: str) -> Any:
     form = PasswordForm()
     if form.validate_on_submit():
         with form.attempt():
-            service.reset(token, form.password.data)
+            who = service.reset(token, form.password.data)
             login.sign_out()
+            steps.remember(f"p:{who.id}")  # only their mailbox had the link
             flash(_("Your password is changed. Sign in with the new one."), "success")
             return redirect(url_for(".sign_in"))
     return _shown("portal/reset.html", form)
@@ -197,7 +253,7 @@ def invitation(token: str) -> Any:
                 password=form.password.data,
                 language=places.spoken(),
             )
-            return _let_in(who, "/")
+            return _new(who)
     return _shown("portal/invitation.html", form, offer=offer, token=token)
 
 
@@ -215,14 +271,43 @@ def accept(token: str) -> Any:
 # --- pieces
 
 
-def _let_in(who: people.SignedIn, target: str) -> Response:
-    """Start a session with a new key; with one account, enter it at once."""
-    login.sign_in(who, who.id)
+def _new(who: people.SignedIn) -> Response:
+    """Let in somebody whose address was proven by a link in this very browser."""
+    return _go_on(steps.begin(who, who.id, "password", vouched=True))
+
+
+def _go_on(one: steps.Half) -> Response:
+    """Ask what is still to be asked; then start the session, and enter an only account."""
+    if step := steps.next_step(one):
+        if step == "device":
+            steps.mail_code(one)
+        return make_response(redirect(url_for(f".{step}")))
+    who: people.SignedIn = one.who
+    steps.finish(one)
+    if "recovery" in one.proofs:
+        security.say_code_used(who, one.subject)
     seat = who.seat(None)
     if seat:
         session[ACCOUNT] = str(seat.account_id)
         service.enter(who, seat)
-    return make_response(redirect(target))
+    return make_response(redirect(one.onward))
+
+
+def _half() -> steps.Half | None:
+    try:
+        return steps.half()
+    except Conflict as error:
+        flash(error.text, "info")
+        return None
+
+
+def _door(form: Form, target: str, status: int = 0) -> Response:
+    status = status or (422 if form.is_submitted() else 200)
+    onward = target if target != "/" else None
+    page = render_template(
+        "portal/sign_in.html", form=form, target=onward, passkey=steps.asking()
+    )
+    return make_response(page, status)
 
 
 def _shown(template: str, form: Form, **more: Any) -> Response:
@@ -239,7 +324,3 @@ def _over(again: str) -> Response:
 
 def _network() -> str:
     return current_actor().address
-
-
-def _device() -> str:
-    return login.device_family(request.headers.get("User-Agent"))

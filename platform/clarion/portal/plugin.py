@@ -27,6 +27,13 @@ plugin = Plugin(
     cookies=(
         Cookie("__Host-clarion", "Keeps you signed in", "necessary", 30),
         Cookie(
+            "__Host-clarion-device",
+            "Knows your browser, so that nobody else's opens your account with a stolen"
+            " password",
+            "necessary",
+            180,
+        ),
+        Cookie(
             "clarion-theme", "Remembers light or dark, once you chose", "necessary", 365
         ),
     ),
@@ -36,6 +43,7 @@ plugin = Plugin(
 @hookimpl
 def register_portal() -> list[object]:
     """Add the pages of the platform itself."""
-    from clarion.portal import auth, portal, senders, sending, settings, team
+    from clarion.portal import auth, portal, security, senders, sending, settings, team
 
-    return [room.pages for room in (auth, portal, senders, sending, settings, team)]
+    rooms = (auth, portal, security, senders, sending, settings, team)
+    return [room.pages for room in rooms]

@@ -20,7 +20,7 @@ from wtforms.validators import InputRequired, Length
 
 from clarion.base.errors import NotFound
 from clarion.portal import places, service
-from clarion.tenancy import people, sessions
+from clarion.tenancy import people
 from clarion.tenancy.scope import current_actor
 from clarion.web import login
 from clarion.web.pages import (
@@ -139,8 +139,8 @@ def password() -> Any:
     if form.validate_on_submit():
         with form.attempt():
             who = service.change_password(form.old.data, form.new.data)
-            account = session.get(ACCOUNT)
-            login.sign_in(who, who.id)
+            account, shown = session.get(ACCOUNT), login.proofs()
+            login.sign_in(who, who.id, *{**shown, "password": 0})
             if account:
                 session[ACCOUNT] = account
             flash(_("Your password is changed. Other devices are signed out."), "success")
@@ -159,25 +159,6 @@ def _profile(form: Form, password_form: Form) -> Response:
 
 @pages.get("/devices")
 @person
-def devices() -> str:
-    """List where this person is signed in."""
-    rows = sessions.listing(login.current().id, login.session_id_hash())
-    return render_template("portal/devices.html", rows=rows)
-
-
-@pages.post("/devices/<uuid:session_id>/end")
-@person
-def end_device(session_id: UUID) -> Response:
-    """Sign one device out."""
-    sessions.end(login.current().id, session_id)
-    flash(_("That device is signed out."), "success")
-    return make_response(redirect(url_for(".devices")))
-
-
-@pages.post("/devices/end-others")
-@person
-def end_others() -> Response:
-    """Sign every other device out."""
-    sessions.end_others(login.current().id, login.session_id_hash())
-    flash(_("Every other device is signed out."), "success")
-    return make_response(redirect(url_for(".devices")))
+def devices() -> Response:
+    """Lead on to where devices are listed now; mails of earlier days name this page."""
+    return make_response(redirect(url_for("security.index", _anchor="devices")))

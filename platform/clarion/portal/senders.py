@@ -144,7 +144,7 @@ def rate(sender_id: UUID) -> Any:
 
 
 @pages.post("/number/<uuid:sender_id>/pause")
-@needs("portal.senders")
+@needs("portal.senders", fresh=False)  # stopping never waits for a password
 def pause(sender_id: UUID) -> Response:
     """Stop sending from a number; what waits stays in the queue."""
     channels.pause_sender(sender_id)

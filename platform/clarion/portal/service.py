@@ -21,10 +21,15 @@ from clarion.messaging import breakers, channels, outcomes
 from clarion.messaging.models import Campaign, Channel, Message, Sender
 from clarion.plugging.manager import plugins
 from clarion.portal import jobs
-from clarion.tenancy import access, audit, people, preferences, sessions, team
-from clarion.tenancy.actor import Actor
+from clarion.tenancy import access, audit, factors, people, preferences, team
+from clarion.tenancy.actor import COMMAND, Actor
 from clarion.tenancy.models import Account, AuditEntry
-from clarion.tenancy.scope import account_scope, current_account, current_actor
+from clarion.tenancy.scope import (
+    account_scope,
+    current_account,
+    current_actor,
+    system_scope,
+)
 from clarion.work import mails
 from clarion.work.jobs import Job
 
@@ -51,8 +56,8 @@ def request_reset(email: str, address: str, language: str = "") -> None:
     _by_mail(jobs.reset, people.parse_email(email), address, language)
 
 
-def sign_in(email: str, password: str, *, address: str, device: str) -> people.SignedIn:
-    """Check who is at the door; tell the owner of the log-in when the network is new."""
+def sign_in(email: str, password: str, *, address: str) -> people.SignedIn:
+    """Check who is at the door; a second factor or a mailed code may still be asked."""
     try:
         who = people.check(email, password, address)
     except Invalid:
@@ -60,16 +65,6 @@ def sign_in(email: str, password: str, *, address: str, device: str) -> people.S
         log.info("sign_in.refused", network=address)
         raise
     sign_ins.labels("done").inc()
-    if not sessions.known_from(who.id, address) and sessions.any_of(who.id):
-        mails.post(
-            "new_device",
-            who.email,
-            name=who.name,
-            language=who.language,
-            link="/devices",
-            device=device or "a browser",
-            address=address,
-        )
     return who
 
 
@@ -87,9 +82,11 @@ def enter(who: people.SignedIn, seat: people.Seat) -> None:
         audit.record("portal.person.signed_in")
 
 
-def reset(token: str, password: str) -> None:
+def reset(token: str, password: str) -> people.SignedIn:
     """Set a new password by a mailed link, and say so by mail."""
-    _tell_changed(people.reset(token, password))
+    who = people.reset(token, password)
+    _tell_changed(who)
+    return who
 
 
 def change_password(old: str, new: str) -> people.SignedIn:
@@ -97,6 +94,45 @@ def change_password(old: str, new: str) -> people.SignedIn:
     who = people.change_password(UUID(current_actor().id), old, new)
     _tell_changed(who)
     return who
+
+
+def reset_factors(email: str) -> int:
+    """Remove every second factor of somebody who has lost them; ends their sessions.
+
+    For the command line. They are told by mail.
+    """
+    with system_scope(COMMAND):
+        who = people.lost_factors(people.parse_email(email))
+        with db.transaction():
+            mails.post(
+                "factor_changed",
+                who.email,
+                name=who.name,
+                language=who.language,
+                what="reset",
+                link="/security/",
+            )
+        return factors.forget_all(f"p:{who.id}")
+
+
+def require_second_factor(since: dt.datetime | None) -> None:
+    """Ask a second factor of the team from a moment on, and tell who has none yet."""
+    people.require_second_factor(since)
+    if since is None:
+        return
+    who = current_actor()
+    for one in team.listing()[0]:
+        if one.factors or str(one.person_id) == who.id:
+            continue
+        mails.post(
+            "second_factor_wanted",
+            one.email,
+            name=one.name,
+            language=one.language,
+            account=who.account_name,
+            day=f"{since:%Y-%m-%d}",
+            link="/security/",
+        )
 
 
 def invite(email: str, role: str, language: str = "") -> None:

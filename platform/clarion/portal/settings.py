@@ -1,6 +1,8 @@
 """Settings of the account: its name and place, its plugins, and what they let it choose."""
 
+import datetime as dt
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from flask import (
     Response,
@@ -13,13 +15,14 @@ from flask import (
 )
 from flask_babel import gettext as _
 from flask_babel import lazy_gettext as lazy
-from wtforms import BooleanField, IntegerField, SelectField, StringField
-from wtforms.validators import InputRequired, Length
+from wtforms import BooleanField, DateField, IntegerField, SelectField, StringField
+from wtforms.validators import InputRequired, Length, Optional
 
+from clarion.base import clock
 from clarion.plugging.manager import plugins
 from clarion.plugging.manifest import Plugin, Setting, about
 from clarion.portal import places, service
-from clarion.tenancy import people, preferences
+from clarion.tenancy import people, preferences, team
 from clarion.web.pages import Form, Pages, needs
 
 pages = Pages("settings", __name__)
@@ -56,6 +59,44 @@ def index() -> Any:
         "portal/settings.html", form=form, account=account, rows=_plugins(), tab="account"
     )
     return make_response(page, status)
+
+
+class SecurityForm(Form):
+    """Whether everybody needs a second factor, and from when."""
+
+    required = BooleanField(lazy("Everybody in the team needs a second factor"))
+    since = DateField(lazy("From"), [Optional()])
+
+    def moment(self, timezone: str) -> dt.datetime | None:
+        """Answer from when, as the account's own day begins; None when nobody needs one."""
+        if not self.required.data:
+            return None
+        zone = ZoneInfo(timezone)
+        day = self.since.data or clock.now().astimezone(zone).date()
+        return dt.datetime.combine(day, dt.time(), zone)
+
+
+@pages.route("/security", methods=["GET", "POST"])
+@needs("portal.team")
+def security() -> Any:
+    """Show and change what the team must have to come in."""
+    account = service.account()
+    since = account.second_factor_from
+    day = since.astimezone(ZoneInfo(account.timezone)).date() if since else None
+    form = SecurityForm(data={"required": since is not None, "since": day})
+    if form.validate_on_submit():
+        with form.attempt():
+            service.require_second_factor(form.moment(account.timezone))
+            flash(_("Saved."), "success")
+            return redirect(url_for(".security"))
+    members, _invited = team.listing()
+    page = render_template(
+        "portal/settings_security.html",
+        form=form,
+        without=[one for one in members if not one.factors],
+        tab="security",
+    )
+    return make_response(page, 422 if form.errors else 200)
 
 
 @pages.get("/plugins")

@@ -34,6 +34,11 @@ def require(permission: str) -> None:
         )
 
 
+def sensitive(permission: str) -> bool:
+    """Say whether a permission of either realm asks for a young proof of who acts."""
+    return permission in _sensitive()
+
+
 def roles(permission: str) -> tuple[str, ...]:
     """Name the portal roles that have a permission; none for one nobody knows."""
     wanted = _known().get(permission)
@@ -43,3 +48,9 @@ def roles(permission: str) -> tuple[str, ...]:
 @cache
 def _known() -> dict[str, Permission]:
     return plugins().permissions("portal")
+
+
+@cache
+def _sensitive() -> frozenset[str]:
+    every = {**_known(), **plugins().permissions("console")}
+    return frozenset(name for name, one in every.items() if one.sensitive)

@@ -84,7 +84,10 @@ class Account(Base):
     __tablename__ = "account"
     wall = Wall(
         kind="platform",
-        app=("SELECT", "UPDATE (name, country, timezone, language, updated_at)"),
+        app=(
+            "SELECT",
+            "UPDATE (name, country, timezone, language, second_factor_from, updated_at)",
+        ),
         staff=("SELECT", "INSERT", "UPDATE"),
         system=("SELECT", "INSERT"),
         why="the tenant itself; its members see their own row by policy",
@@ -102,6 +105,7 @@ class Account(Base):
         server_default="active",
     )
     state_reason: Mapped[str] = column(String(300), pd=None, server_default="")
+    second_factor_from: Mapped[dt.datetime | None] = column(Time, pd=None)
     created_at: Mapped[dt.datetime] = column(Time, pd=None, server_default=NOW)
     updated_at: Mapped[dt.datetime | None] = column(Time, pd=None)
 
@@ -264,6 +268,117 @@ class StaffProfile(Base):
     user_id: Mapped[int] = column(ForeignKey("ab_user.id"), pd=None, primary_key=True)
     session_epoch: Mapped[int] = column(pd=None, server_default="0")
     created_at: Mapped[dt.datetime] = column(Time, pd=None, server_default=NOW)
+
+
+class _Factor(Base):
+    """Something a person can show besides a password: a passkey, codes of an app, codes on paper."""
+
+    __abstract__ = True
+
+    id: Mapped[UUID] = column(Uuid, pd=None, primary_key=True, default=new_id)
+    subject: Mapped[str] = column(String(60), pd="person.credential", index=True)
+    kind: Mapped[str] = column(
+        String(8),
+        CheckConstraint("kind IN ('passkey', 'totp', 'recovery')", name="kind"),
+        pd=None,
+    )
+    name: Mapped[str] = column(String(60), pd="person.credential", server_default="")
+    handle: Mapped[bytes | None] = column(
+        LargeBinary, pd="person.credential", export=False, unique=True
+    )
+    secret: Mapped[bytes] = column(LargeBinary, pd="person.credential", export=False)
+    counter: Mapped[int] = column(BigInteger, pd=None, server_default="0")
+    created_at: Mapped[dt.datetime] = column(Time, pd=None, server_default=NOW)
+    confirmed_at: Mapped[dt.datetime | None] = column(Time, pd=None)
+    used_at: Mapped[dt.datetime | None] = column(Time, pd="person.activity")
+
+
+class PersonFactor(_Factor):
+    """A customer's second factor."""
+
+    __tablename__ = "person_factor"
+    wall = Wall(
+        kind="platform",
+        system=("SELECT", "INSERT", "UPDATE", "DELETE"),
+        why="asked before an account is known; secrets are sealed, codes are hashes",
+    )
+
+
+class StaffFactor(_Factor):
+    """A staff member's second factor."""
+
+    __tablename__ = "staff_factor"
+    wall = Wall(
+        kind="platform",
+        system=("SELECT", "INSERT", "UPDATE", "DELETE"),
+        why="staff belong to no account; secrets are sealed, codes are hashes",
+    )
+
+
+class _Device(Base):
+    """A browser from which somebody has come in before; its cookie holds a random key."""
+
+    __abstract__ = True
+
+    id: Mapped[UUID] = column(Uuid, pd=None, primary_key=True, default=new_id)
+    subject: Mapped[str] = column(String(60), pd="person.device", retention="session")
+    key_hash: Mapped[bytes] = column(
+        LargeBinary, pd="person.device", export=False, retention="session"
+    )
+    device: Mapped[str] = column(
+        String(60), pd="person.device", retention="session", server_default=""
+    )
+    address: Mapped[str] = column(
+        String(45), pd="person.address", retention="session", server_default=""
+    )
+    seen_at: Mapped[dt.datetime] = column(Time, pd="person.activity", retention="session")
+    created_at: Mapped[dt.datetime] = column(Time, pd=None, server_default=NOW)
+
+
+class PersonDevice(_Device):
+    """A customer's browser."""
+
+    __tablename__ = "person_device"
+    __table_args__ = (UniqueConstraint("subject", "key_hash"),)
+    wall = Wall(
+        kind="platform",
+        system=("SELECT", "INSERT", "UPDATE", "DELETE"),
+        why="asked before an account is known",
+    )
+
+
+class StaffDevice(_Device):
+    """A staff member's browser."""
+
+    __tablename__ = "staff_device"
+    __table_args__ = (UniqueConstraint("subject", "key_hash"),)
+    wall = Wall(
+        kind="platform",
+        system=("SELECT", "INSERT", "UPDATE", "DELETE"),
+        why="staff belong to no account",
+    )
+
+
+class ConsoleNetwork(Base):
+    """A network from which the console may be opened; without any, from everywhere."""
+
+    __tablename__ = "console_network"
+    wall = Wall(
+        kind="platform",
+        staff=("SELECT", "INSERT", "DELETE"),
+        system=("SELECT",),
+        why="about the deployment, not about an account",
+    )
+
+    id: Mapped[UUID] = column(Uuid, pd=None, primary_key=True, default=new_id)
+    network: Mapped[str] = column(String(45), pd=None, unique=True)
+    note: Mapped[str] = column(String(120), pd=None, server_default="")
+    created_at: Mapped[dt.datetime] = column(Time, pd=None, server_default=NOW)
+    created_by: Mapped[str] = column(
+        String(80),
+        pd=None,
+        server_default=text("coalesce(current_setting('app.actor_id', true), '')"),
+    )
 
 
 class Preference(AccountBase):

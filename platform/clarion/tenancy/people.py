@@ -23,7 +23,7 @@ from clarion.base.limits import Limit
 from clarion.base.words import _
 from clarion.plugging.manager import plugins
 from clarion.tenancy import access, audit, credentials, sessions
-from clarion.tenancy.actor import Actor
+from clarion.tenancy.actor import COMMAND, Actor
 from clarion.tenancy.models import Account, Membership, Person
 from clarion.tenancy.scope import current_account, current_actor, system_scope
 
@@ -41,6 +41,7 @@ audit.label("portal.person.refused", "Sign-in refused")
 audit.label("portal.password.changed", "Changed the password")
 audit.label("portal.account.created", "Created the account")
 audit.label("portal.account.changed", "Changed the account")
+audit.label("portal.account.second_factor", "Changed whether a second factor is asked for")
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +55,13 @@ class Seat:
     language: str
     state: str
     state_reason: str
+    second_factor_from: dt.datetime | None = None
+
+    @property
+    def wants_second_factor(self) -> bool:
+        """Whether this account asks a second factor of its people by now."""
+        since = self.second_factor_from
+        return since is not None and since <= clock.now()
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,16 +126,36 @@ def check(email: str, password: str, address: str) -> SignedIn:
     with as_system() as orm:
         if credentials.outdated(row.password_hash):
             _keep(orm, row.id, password_hash=credentials.hashed(password))
-        _keep(orm, row.id, last_seen_at=clock.now())
-        who = _signed_in(orm, row.id)
-    if who is None:
-        raise Invalid(
-            "sign_in_wrong", _("The e-mail address or the password is not right.")
-        )
+    return admit(row.id)
+
+
+def admit(person_id: UUID) -> SignedIn:
+    """Let somebody in who has shown who they are, unless a plugin says no.
+
+    Raises:
+        Invalid: they may not come in; Forbidden: a plugin says no.
+    """
+    with as_system() as orm:
+        who = _signed_in(orm, person_id)
+        if who is None:
+            raise Invalid(
+                "sign_in_wrong", _("The e-mail address or the password is not right.")
+            )
+        _keep(orm, person_id, last_seen_at=clock.now())
     for _plugin, sentence in plugins().before("sign_in", lambda _name: True, person=who):
         if sentence:
             raise Forbidden("sign_in_refused", sentence)
     return who
+
+
+def confirm_password(person_id: UUID, password: str, address: str) -> None:
+    """Check the password of somebody who is signed in, once more; raises `Invalid`."""
+    limits.hit(PAIR, str(person_id), address)
+    with as_system() as orm:
+        stored = _hash_of(orm, person_id)
+    if not credentials.matches(stored, password):
+        raise Invalid("password_wrong", _("This is not your password."), field="password")
+    limits.clear(PAIR, str(person_id), address)
 
 
 # --- coming in
@@ -261,6 +289,18 @@ def change_password(person_id: UUID, old: str, new: str) -> SignedIn:
         return present(orm, person_id)
 
 
+def lost_factors(email: str) -> SignedIn:
+    """End every session of somebody whose second factors are about to be removed."""
+    with as_system(COMMAND) as orm:
+        person = orm.scalar(select(Person).where(Person.email == email))
+        if person is None:
+            raise NotFound("person_unknown", _("There is no such person."))
+        person.session_epoch += 1
+        credentials.void(credentials.subject_of(person.id))
+        orm.flush()
+        return present(orm, person.id)
+
+
 def change_profile(person_id: UUID, *, name: str, language: str) -> None:
     """Change what a person is called and which language they read."""
     _refuse_behind()
@@ -284,6 +324,14 @@ def language_of(label: str) -> str:
         select(Person.language).where(Person.id == UUID(name)) if kind == "person" else ours
     )
     return db.session().scalar(own) or db.session().scalar(ours) or "en"
+
+
+def require_second_factor(since: dt.datetime | None) -> None:
+    """Ask a second factor of everybody in the account, from a moment on; None asks none."""
+    access.require("portal.team")
+    account = db.session().get_one(Account, current_account())
+    account.second_factor_from, account.updated_at = since, clock.now()
+    audit.record("portal.account.second_factor", account)
 
 
 def change_account(*, name: str, country: str, timezone: str, language: str) -> None:
@@ -371,6 +419,7 @@ def _signed_in(orm: Session, person_id: UUID) -> SignedIn | None:
             Account.language.label("account_language"),
             Account.state,
             Account.state_reason,
+            Account.second_factor_from,
         )
         .outerjoin(Membership, Membership.person_id == Person.id)
         .outerjoin(
@@ -395,6 +444,7 @@ def _signed_in(orm: Session, person_id: UUID) -> SignedIn | None:
             r.account_language,
             r.state,
             r.state_reason,
+            r.second_factor_from,
         )
         for r in rows
         if r.account_name is not None

@@ -4,7 +4,7 @@ import datetime as dt
 from dataclasses import dataclass
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, delete, or_, select, update
+from sqlalchemy import ColumnElement, delete, literal, or_, select, update
 
 from clarion.base import clock, db
 from clarion.base.errors import NotFound
@@ -14,10 +14,16 @@ from clarion.tenancy.models import ConsoleSession, PortalSession
 
 # Sessions exist before an account is known, so clarion_app may not see them (security.md).
 SYSTEM = db.Entry("clarion_system", None, "tenancy:sessions")
-IDLE = dt.timedelta(hours=12)
 END = dt.timedelta(days=30)
+LASTS = {  # idle and in all, by table; `web.login` holds to the same
+    PortalSession: (dt.timedelta(hours=12), END),
+    ConsoleSession: (dt.timedelta(minutes=30), dt.timedelta(hours=12)),
+}
 
 audit.label("portal.session.ended", "Ended a session")
+
+Who = UUID | str
+"""A person's id, or a subject as sessions name it: `p:<person id>`, `s:<staff id>`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,19 +37,30 @@ class Device:
     created_at: dt.datetime
     present: bool
     behind: str | None
+    proofs: tuple[str, ...] = ()
 
 
-def listing(person_id: UUID, present: bytes | None) -> list[Device]:
-    """List a person's live sessions, the present one first.
+def listing(who: Who, present: bytes | None) -> list[Device]:
+    """List somebody's live sessions, the present one first.
 
     Args:
-        person_id: whose.
+        who: whose.
         present: hash of the session that asks (`web.login.session_id_hash`).
     """
-    m = PortalSession
+    m = _table(who)
+    behind = PortalSession.behind if m is PortalSession else literal(None)
     query = (
-        select(m.id, m.id_hash, m.device, m.address, m.seen_at, m.created_at, m.behind)
-        .where(m.subject == _subject(person_id), *_live())
+        select(
+            m.id,
+            m.id_hash,
+            m.device,
+            m.address,
+            m.seen_at,
+            m.created_at,
+            behind.label("behind"),
+            m.data["proofs"].label("proofs"),
+        )
+        .where(m.subject == _subject(who), *_live(m))
         .order_by(m.seen_at.desc())
     )
     with db.apart(SYSTEM) as orm:
@@ -57,37 +74,30 @@ def listing(person_id: UUID, present: bytes | None) -> list[Device]:
             r.created_at,
             r.id_hash == present,
             r.behind,
+            tuple(r.proofs or ()),
         )
         for r in rows
     ]
     return sorted(found, key=lambda one: not one.present)
 
 
-def end(person_id: UUID, session_id: UUID) -> None:
-    """End one session of a person; raises `NotFound` when it is not theirs or is over."""
-    m = PortalSession
-    if not _revoke(m.subject == _subject(person_id), m.id == session_id):
+def end(who: Who, session_id: UUID) -> None:
+    """End one session of somebody; raises `NotFound` when it is not theirs or is over."""
+    m = _table(who)
+    if not _revoke(m, m.subject == _subject(who), m.id == session_id):
         raise NotFound("session_unknown", _("This session has ended already."))
 
 
-def end_others(person_id: UUID, present: bytes | None) -> int:
-    """End all sessions of a person but the present one; return how many."""
-    m = PortalSession
-    return _revoke(m.subject == _subject(person_id), m.id_hash != (present or b""))
+def end_others(who: Who, present: bytes | None) -> int:
+    """End all sessions of somebody but the present one; return how many."""
+    m = _table(who)
+    return _revoke(m, m.subject == _subject(who), m.id_hash != (present or b""))
 
 
 def known_from(person_id: UUID, address: str) -> bool:
     """Say whether this person was signed in from this network before."""
     m = PortalSession
     query = select(m.id).where(m.subject == _subject(person_id), m.address == address)
-    with db.apart(SYSTEM) as orm:
-        return orm.execute(query.limit(1)).first() is not None
-
-
-def any_of(person_id: UUID) -> bool:
-    """Say whether this person has been signed in before."""
-    m = PortalSession
-    query = select(m.id).where(m.subject == _subject(person_id))
     with db.apart(SYSTEM) as orm:
         return orm.execute(query.limit(1)).first() is not None
 
@@ -106,13 +116,14 @@ def purge() -> int:
     return gone
 
 
-def _live() -> tuple[ColumnElement[bool], ...]:
-    m, now = PortalSession, clock.now()
-    return (m.revoked_at.is_(None), m.seen_at > now - IDLE, m.created_at > now - END)
+def _live(m: type[PortalSession] | type[ConsoleSession]) -> tuple[ColumnElement[bool], ...]:
+    (idle, end), now = LASTS[m], clock.now()
+    return (m.revoked_at.is_(None), m.seen_at > now - idle, m.created_at > now - end)
 
 
-def _revoke(*which: ColumnElement[bool]) -> int:
-    m = PortalSession
+def _revoke(
+    m: type[PortalSession] | type[ConsoleSession], *which: ColumnElement[bool]
+) -> int:
     query = (
         update(m)
         .where(*which, m.revoked_at.is_(None))
@@ -123,5 +134,9 @@ def _revoke(*which: ColumnElement[bool]) -> int:
         return len(orm.execute(query).all())
 
 
-def _subject(person_id: UUID) -> str:
-    return f"p:{person_id}"
+def _table(who: Who) -> type[PortalSession] | type[ConsoleSession]:
+    return ConsoleSession if str(who).startswith("s:") else PortalSession
+
+
+def _subject(who: Who) -> str:
+    return who if isinstance(who, str) else f"p:{who}"

@@ -16,7 +16,7 @@ from sqlalchemy.orm import Session
 from clarion.base import clock, crypto, db
 from clarion.base.errors import Conflict, Forbidden, Invalid, NotFound
 from clarion.base.words import _
-from clarion.tenancy import access, audit, credentials
+from clarion.tenancy import access, audit, credentials, factors
 from clarion.tenancy.models import Account, Invitation, Membership, Person
 from clarion.tenancy.people import (
     Seat,
@@ -50,6 +50,8 @@ class Member:
     email: str
     role: str
     since: dt.datetime
+    language: str
+    factors: frozenset[str]  # kinds of second factors: passkey, totp
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +76,7 @@ class Offer:
 
 
 def listing() -> tuple[list[Member], list[Invited]]:
-    """List the account's members and its open invitations, in two queries."""
+    """List the account's members and its open invitations, in three queries."""
     members = (
         select(
             Membership.id,
@@ -83,6 +85,7 @@ def listing() -> tuple[list[Member], list[Invited]]:
             Person.email,
             Membership.role,
             Membership.created_at.label("since"),
+            Person.language,
         )
         .join(Person, Person.id == Membership.person_id)
         .order_by(Membership.created_at)
@@ -93,8 +96,13 @@ def listing() -> tuple[list[Member], list[Invited]]:
         .order_by(Invitation.created_at)
     )
     orm, now = db.session(), clock.now()
+    rows = orm.execute(members).all()
+    have = factors.enrolled(f"p:{row.person_id}" for row in rows)
     return (
-        [Member(**row._mapping) for row in orm.execute(members)],
+        [
+            Member(**row._mapping, factors=frozenset(have.get(f"p:{row.person_id}", ())))
+            for row in rows
+        ],
         [
             Invited(row.id, row.email, row.role, row.expires_at, row.expires_at <= now)
             for row in orm.execute(open_ones)

@@ -13,6 +13,9 @@ from clarion.base import db
 from clarion.console import roles, staffing
 from clarion.tenancy.actor import COMMAND
 from clarion.tenancy.scope import staff_scope
+from clarion.testing.authenticator import Authenticator, options_in, registered
+from clarion.testing.factories import Tenant
+from clarion.testing.visitor import known_browser
 
 PASSWORD = "the moon is made of green cheese"
 TOKEN = re.compile(r'name="csrf-token" content="([^"]*)"')
@@ -21,19 +24,25 @@ TOKEN = re.compile(r'name="csrf-token" content="([^"]*)"')
 class Colleague:
     """A staff member as a test holds them."""
 
-    def __init__(self, user_id: int, email: str) -> None:
-        self.id, self.email = user_id, email
+    def __init__(self, user_id: int, email: str, device: Authenticator | None) -> None:
+        self.id, self.email, self.device = user_id, email, device
+
+    @property
+    def subject(self) -> str:
+        """As sessions and factors name them."""
+        return f"s:{self.id}"
 
 
-def make_staff(*names: str, name: str = "Ada Okafor") -> Colleague:
-    """Make a staff member with roles and `PASSWORD`, through the verbs."""
+def make_staff(*names: str, name: str = "Ada Okafor", passkey: bool = True) -> Colleague:
+    """Make a staff member with roles, `PASSWORD` and a passkey, through the verbs."""
     email = f"staff-{db.new_id().hex}@example.org"
     with staff_scope(COMMAND), db.transaction():
         user = staffing.add(email, name, names)
         link = staffing.new_link(user.id)
         user_id = int(user.id)
     staffing.set_password(link.partition("token=")[2], PASSWORD, PASSWORD)
-    return Colleague(user_id, email)
+    device = registered(f"s:{user_id}", email) if passkey else None
+    return Colleague(user_id, email, device)
 
 
 def make_role(*permissions: str) -> str:
@@ -70,10 +79,30 @@ class Browser:
         found = TOKEN.search(self.get(page).text)
         return found.group(1) if found else ""
 
-    def sign_in(self, who: Colleague, password: str = PASSWORD) -> "Browser":
-        """Sign in to the console."""
-        answer = self.post("/console/sign/in", name=who.email, password=password)
+    def sign_in(self, who: Colleague) -> "Browser":
+        """Sign in to the console with their passkey."""
+        assert who.device is not None
+        page = self.get("/console/sign/in").text
+        answer = self.client.post(
+            "/console/sign/in/passkey",
+            data={
+                "csrf_token": TOKEN.search(page)[1],  # type: ignore[index]
+                "credential": who.device.get(options_in(page)),
+            },
+            headers=self._headers({}),
+            environ_base=self._from,
+        )
         assert answer.status_code == 302, answer.text
+        return self
+
+    def knows(self, who: Colleague) -> "Browser":
+        """Be a browser in which they have signed in before."""
+        known_browser(self.client, who.subject, "clarion-console-device")
+        return self
+
+    def knows_customer(self, tenant: Tenant) -> "Browser":
+        """Be a browser in which a customer has signed in before."""
+        known_browser(self.client, f"p:{tenant.person_id}")
         return self
 
     def cookie(self, name: str) -> str | None:

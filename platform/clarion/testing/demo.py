@@ -65,6 +65,18 @@ class Demo:
         """Return every address it printed, by name."""
         return {name: self.address(name) for name in ("Portal", "Console", "WhatsApp")}
 
+    def code(self) -> str:
+        """Return the code that the console asks for, as `clarion demo --code` prints it."""
+        env = {k: v for k, v in os.environ.items() if not k.startswith("CLARION_")}
+        done = subprocess.run(
+            [sys.executable, "-m", "clarion.cli", "demo", "--code"],
+            env={**env, "CLARION_HOME": str(self.home)},
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        return done.stdout.strip()
+
     def people(self) -> dict[str, tuple[str, str]]:
         """Return who can sign in, by door: e-mail and password."""
         known = json.loads((self.home / "demo.json").read_text())["people"]

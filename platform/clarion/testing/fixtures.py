@@ -134,6 +134,26 @@ def run_jobs(clean: None) -> Callable[[], int]:
     return run
 
 
+@pytest.fixture
+def mails(run_jobs: Callable[[], int]) -> Callable[[str], list[Any]]:
+    """Run what waits and return the mails an address got, oldest first."""
+    import email
+    import email.policy
+
+    from clarion.base.settings import settings
+
+    def read(to: str) -> list[Any]:
+        run_jobs()
+        found = []
+        for path in settings().mail_folder.glob("*.eml"):
+            mail = email.message_from_bytes(path.read_bytes(), policy=email.policy.default)
+            if to in str(mail["To"]):
+                found.append((path.stat().st_mtime_ns, mail))
+        return [mail for _at, mail in sorted(found, key=lambda pair: pair[0])]
+
+    return read
+
+
 def _due() -> list[tuple[str, Any]]:
     from sqlalchemy import delete, func, select
 

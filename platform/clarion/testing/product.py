@@ -110,6 +110,19 @@ class Product:
             time.sleep(LOOK_SECONDS)
         raise RuntimeError(f"no mail to {to} with {part}:\n{self.logs()}")
 
+    def code(self, to: str, *, besides: str = "") -> str:
+        """Wait for a mail to somebody with a code for their browser; returns the code."""
+        end = time.monotonic() + PATIENCE_SECONDS
+        while time.monotonic() < end:
+            for path in sorted((self.home / "mail").glob("*.eml")):
+                mail = message_from_bytes(path.read_bytes(), policy=default)
+                words = str(mail["Subject"])
+                code = words.removeprefix("Your code: ")
+                if to in str(mail["To"]) and code not in (words, besides):
+                    return code
+            time.sleep(LOOK_SECONDS)
+        raise RuntimeError(f"no mail to {to} with a code:\n{self.logs()}")
+
     def line(self, name: str, at: int) -> Line:
         """Make a number at the provider, of a business of its own."""
         one = Line(name, f"10990011{at:04}", f"+55119555{at:05}", f"99001000{at:04}")

@@ -5,23 +5,26 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
-from flask import Flask, Response, request, url_for
+from flask import Flask, Response, make_response, redirect, request, url_for
 
 from clarion.base import db, words
-from clarion.base.errors import Invalid, NotSignedIn
+from clarion.base.errors import Forbidden, Invalid, NotSignedIn
 from clarion.base.settings import settings
 from clarion.base.words import _
 from clarion.boot import boot, plugin_folders, translations
 from clarion.plugging.manager import plugins
+from clarion.tenancy import factors, networks
 from clarion.tenancy.access import allowed
 from clarion.tenancy.scope import current_actor, staff_scope
-from clarion.web import login, staff
+from clarion.web import door, login, staff, steps
 from clarion.web.errors import init_errors
-from clarion.web.guard import init_guard
+from clarion.web.guard import SAFE, init_guard
 from clarion.web.pages import guard_of
 from clarion.web.restored import restored
 from clarion.web.themes import init_themes
 from clarion.web.ui import add_static, init_ui
+
+SETTING_UP = ("ConsoleSecurityPanel.", "SignIn.")
 
 
 class ConsoleApp(Flask):
@@ -73,10 +76,10 @@ def create_console() -> Flask:
         if folder and folder.is_dir():
             add_static(app, one.name, folder)
     init_guard(app)
-    init_errors(app, sign_in="SignIn.login")
+    init_errors(app, sign_in="SignIn.login", again="SignIn.again")
     app.before_request(gate)
     with app.app_context():
-        console = staff.Console(security_manager_class=staff.Staff)
+        console = staff.Console(security_manager_class=door.Doorman)
         console.init_app(app, db.session)
         for plugin, views in found.register("console"):
             for view in views:
@@ -86,16 +89,37 @@ def create_console() -> Flask:
     return app
 
 
-def gate() -> None:
+def gate() -> Response | None:
     """Let staff in and send everybody else to the door; `needs` says it again behind.
 
-    No text with a NUL in it gets any further: PostgreSQL knows no such text.
+    Nobody gets as far as the door from a network that is not on the list, if there is one.
+    Who has no second factor can only set one up. No text with a NUL in it gets any
+    further: PostgreSQL knows no such text.
     """
+    if not networks.inside(request.remote_addr or ""):
+        text = _("The console does not open from this network.")
+        raise Forbidden("network_outside", text)
     if any("\0" in text for texts in request.values.listvalues() for text in texts):
         raise Invalid("text_unusable", _("This text has a sign in it that cannot be kept."))
     known = request.endpoint is not None and guard_of(request.endpoint) != "public"
     if known and current_actor().kind != "staff":
         raise NotSignedIn("not_signed_in", _("Please sign in."))
+    return _without_second_factor() if known else None
+
+
+def _without_second_factor() -> Response | None:
+    """Lead who has shown no second factor to where one is set up, and nowhere else."""
+    if steps.SECOND & login.proofs().keys():
+        return None
+    if factors.of(steps.subject()).any:  # set up elsewhere: to be shown here as well
+        login.sign_out()
+        raise NotSignedIn("not_signed_in", _("Please sign in."))
+    if (request.endpoint or "").startswith(SETTING_UP):
+        return None
+    if request.method not in SAFE:
+        text = _("Set up a second factor first.")
+        raise Forbidden("second_factor_wanted", text)
+    return make_response(redirect(url_for("ConsoleSecurityPanel.index")))
 
 
 # --- what every page shows
@@ -130,6 +154,12 @@ def palette_items() -> list[dict[str, str]]:
     ]
 
 
+def user_menu() -> list[dict[str, str]]:
+    """List what is one's own."""
+    address = url_for("ConsoleSecurityPanel.index")
+    return [{"title": _("Security"), "icon": "shield-lock", "url": address}]
+
+
 def environment() -> str:
     """What the stripe over the page says; nothing in production."""
     return "" if settings().production else _("Development installation: not for customers")
@@ -144,6 +174,7 @@ GLOBALS = {
     "nav_items": nav_items,
     "palette_items": palette_items,
     "environment": environment,
+    "user_menu": user_menu,
     "current_actor": lambda: who if (who := current_actor()).kind == "staff" else None,
     "sign_out_url": lambda: url_for("SignIn.logout"),
     "home_url": lambda: staff.HOME,

@@ -6,6 +6,7 @@ from typing import Any
 from flask import (
     Flask,
     Response,
+    flash,
     make_response,
     redirect,
     render_template,
@@ -21,16 +22,25 @@ from clarion.base.errors import ClarionError, Invalid, NotSignedIn, TooMany, Una
 from clarion.base.telemetry import counter, logger
 from clarion.base.words import _
 from clarion.web.guard import SAFE, request_id
+from clarion.web.login import Unproven
 from clarion.web.pages import is_fragment
 
 log = logger(__name__)
 failed = counter("requests_failed_total", "Answers with status 500 and above", ("status",))
 
 
-def init_errors(app: Flask, *, sign_in: str) -> None:
-    """Answer every error of one application; `sign_in` is the endpoint of its door."""
+def init_errors(app: Flask, *, sign_in: str, again: str = "") -> None:
+    """Answer every error of one application.
+
+    Args:
+        app: which.
+        sign_in: the endpoint of its door.
+        again: the endpoint that asks who is signed in to prove it once more.
+    """
 
     def refused(error: ClarionError) -> Response:
+        if isinstance(error, Unproven) and again and _wants_page():
+            return _to_the_proof(again)
         if isinstance(error, NotSignedIn) and _wants_page() and request.method in SAFE:
             return _to_the_door(sign_in)
         if error.status >= 500:
@@ -111,12 +121,15 @@ def _page(status: int, text: str, error: ClarionError | None) -> str:
 
 
 def _back() -> str:
-    """Go on where the person came from, if that was a page of ours."""
-    referrer = request.headers.get("Referer", "")
-    base = request.host_url
-    if referrer.startswith(base) and referrer != request.url:
-        return "/" + referrer[len(base) :]
+    """Go on where the person came from, if that was another page of ours."""
+    if request.headers.get("Referer") != request.url and (page := _came_from()):
+        return page
     return "/console/" if request.path.startswith("/console") else "/"
+
+
+def _came_from() -> str:
+    referrer, base = request.headers.get("Referer", ""), request.host_url
+    return "/" + referrer[len(base) :] if referrer.startswith(base) else ""
 
 
 def _wants_page() -> bool:
@@ -127,6 +140,18 @@ def _wants_page() -> bool:
 def _to_the_door(endpoint: str) -> Response:
     here = request.full_path.rstrip("?")
     return make_response(redirect(url_for(endpoint, next=here)))
+
+
+def _to_the_proof(endpoint: str) -> Response:
+    """Ask who it is, then show the page again. A form is not sent twice: they press again."""
+    if request.method in SAFE:
+        onward = request.full_path.rstrip("?")
+    else:
+        onward = _came_from() or _back()
+        flash(
+            _("Nothing was done yet. Confirm that it is you, then press it again."), "info"
+        )
+    return make_response(redirect(url_for(endpoint, next=onward), 303))
 
 
 def _sentence(status: int) -> str:

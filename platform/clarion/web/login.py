@@ -21,13 +21,18 @@ from sqlalchemy import select, update
 from sqlalchemy.dialects.postgresql import insert
 
 from clarion.base import clock, crypto, db
+from clarion.base.errors import ClarionError
 from clarion.base.settings import settings
+from clarion.base.words import _
+from clarion.tenancy import sessions
 from clarion.tenancy.models import ConsoleSession, PortalSession
 
 SYSTEM = db.Entry("clarion_system", None, "web:session")
 TOUCH = dt.timedelta(minutes=1)  # one write a minute, not one a page
+FRESH = dt.timedelta(minutes=10)  # for so long a proof is good for sensitive acts
 KEPT = ("locale",)  # what survives signing in and out
 _LOGIN_ID = "_user_id"  # flask-login reads this name
+_PROOFS = "proofs"  # what this session has shown, and when: {"password": 1796037600}
 
 _BROWSERS = (  # the first that fits: each names itself after those below it
     ("Edge", re.compile(r"Edg(e|A|iOS)?/")),
@@ -66,6 +71,12 @@ def truncated(address: str | None) -> str:
         ip = ip.ipv4_mapped
     network = ipaddress.ip_network((ip, 24 if ip.version == 4 else 48), strict=False)
     return str(network.network_address)
+
+
+class Unproven(ClarionError):
+    """The act is sensitive and the last proof of who acts is too old: ask again first."""
+
+    status = 401
 
 
 class Stored(dict[str, Any], SessionMixin):
@@ -193,14 +204,12 @@ class Sessions(SessionInterface):
 
 def portal_sessions() -> Sessions:
     """Sessions of customers: 12 hours idle, 30 days in all."""
-    return Sessions(PortalSession, "clarion", dt.timedelta(hours=12), dt.timedelta(days=30))
+    return Sessions(PortalSession, "clarion", *sessions.LASTS[PortalSession])
 
 
 def console_sessions() -> Sessions:
     """Sessions of staff: 30 minutes idle, 12 hours in all."""
-    return Sessions(
-        ConsoleSession, "clarion-console", dt.timedelta(minutes=30), dt.timedelta(hours=12)
-    )
+    return Sessions(ConsoleSession, "clarion-console", *sessions.LASTS[ConsoleSession])
 
 
 class Logins(LoginManager):
@@ -234,24 +243,48 @@ class Logins(LoginManager):
         """Refuse: it is signed with the secret key, good for a year, ended by nothing."""
 
 
-def sign_in(who: Any, key: object) -> None:
+def sign_in(who: Any, key: object, *proofs: str) -> None:
     """Start a session of this realm with a new key; what the visitor had is dropped.
 
     Args:
         who: what `Logins.load` answers for this key.
         key: the person's or staff member's id.
+        proofs: what they have just shown: `password`, `code`, `passkey`, …
     """
     logins: Logins = current_app.login_manager  # type: ignore[attr-defined]
-    _start_over()
+    start_over()
     session[_LOGIN_ID] = f"{logins.prefix}:{key}:{logins.epoch(who)}"
+    session[_PROOFS] = dict.fromkeys(proofs, _now())
     logins._update_request_context_with_user(who)
 
 
 def sign_out() -> None:
     """End this session: its key opens nothing any more, wherever it was copied to."""
     logins: Logins = current_app.login_manager  # type: ignore[attr-defined]
-    _start_over()
+    start_over()
     logins._update_request_context_with_user()
+
+
+def prove(proof: str) -> None:
+    """Note that who is signed in has just shown who they are, once more; with a new key."""
+    session[_PROOFS] = {**proofs(), proof: _now()}
+    session.rotate()  # type: ignore[attr-defined]  # ours
+
+
+def proofs() -> dict[str, int]:
+    """Answer what this session has shown, and when."""
+    return dict(session.get(_PROOFS, {}))
+
+
+def fresh() -> bool:
+    """Say whether the last proof is young enough for a sensitive act."""
+    return max(proofs().values(), default=0) > _now() - FRESH.total_seconds()
+
+
+def require_fresh() -> None:
+    """Refuse with `Unproven` what is sensitive, unless the last proof is young."""
+    if not fresh():
+        raise Unproven("proof_stale", _("Confirm that it is you first."))
 
 
 def current() -> Any:
@@ -266,7 +299,12 @@ def session_id_hash() -> bytes | None:
     return crypto.digest(key) if key else None
 
 
-def _start_over() -> None:
+def _now() -> int:
+    return int(clock.now().timestamp())
+
+
+def start_over() -> None:
+    """Drop what the session holds, and give it a new key."""
     kept = {name: session[name] for name in KEPT if name in session}
     session.clear()
     session.update(kept)

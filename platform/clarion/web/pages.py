@@ -31,6 +31,7 @@ from clarion.base.errors import ClarionError, Forbidden, NotSignedIn
 from clarion.base.words import _
 from clarion.tenancy import access
 from clarion.tenancy.scope import current_actor
+from clarion.web import login
 
 # Any: a view takes what its address holds and returns what Flask can answer with
 View = Callable[..., Any]
@@ -90,8 +91,14 @@ class Pages(Blueprint):
 # --- who may
 
 
-def needs(permission: str) -> Callable[[View], View]:
-    """Let in whose role has a permission, named `plugin.verb`."""
+def needs(permission: str, *, fresh: bool | None = None) -> Callable[[View], View]:
+    """Let in whose role has a permission, named `plugin.verb`.
+
+    Args:
+        permission: one of a manifest.
+        fresh: whether the last proof of who acts must be young. Left out, the manifest
+            decides: what is sensitive there asks again.
+    """
 
     def wrap(view: View) -> View:
         @functools.wraps(view)
@@ -99,7 +106,11 @@ def needs(permission: str) -> Callable[[View], View]:
             if answer := _without_account():
                 return answer
             access.require(permission)
+            if access.sensitive(permission) if fresh is None else fresh:
+                login.require_fresh()
             return view(*args, **kwargs)
+
+        guarded.fresh = fresh  # type: ignore[attr-defined]  # what a test looks for
 
         return _marked(guarded, permission)
 
@@ -125,6 +136,18 @@ def person(view: View) -> View:
         return view(*args, **kwargs)
 
     return _marked(guarded, "person")
+
+
+def fresh(view: View) -> View:
+    """Let in only with a young proof of who acts; stands below the guard."""
+
+    @functools.wraps(view)
+    def guarded(*args: Any, **kwargs: Any) -> Any:
+        login.require_fresh()
+        return view(*args, **kwargs)
+
+    guarded.fresh = True  # type: ignore[attr-defined]  # what a test looks for
+    return guarded
 
 
 def public(view: View) -> View:

@@ -10,11 +10,21 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-from flask import Blueprint, Flask, Response, current_app, request, session, url_for
+from flask import (
+    Blueprint,
+    Flask,
+    Response,
+    current_app,
+    flash,
+    redirect,
+    request,
+    session,
+    url_for,
+)
 from flask_babel import Babel, gettext
 
 from clarion.base import db, limits, words
-from clarion.base.errors import NotFound
+from clarion.base.errors import Forbidden, NotFound
 from clarion.base.settings import settings
 from clarion.base.telemetry import logger
 from clarion.base.words import _
@@ -25,14 +35,15 @@ from clarion.tenancy.actor import Actor
 from clarion.tenancy.scope import account_scope, anonymous_scope, current_actor
 from clarion.web import guard, login
 from clarion.web.errors import init_errors
-from clarion.web.pages import WITHOUT_SESSION, Pages, guard_of
+from clarion.web.pages import WITHOUT_SESSION, Pages, guard_of, is_fragment
 from clarion.web.restored import restored
+from clarion.web.steps import SECOND
 from clarion.web.themes import init_themes
 from clarion.web.ui import add_static, init_ui
 
 log = logger(__name__)
 ACCOUNT = "account"  # in the session: the account the person chose
-SIGN_IN = "auth.sign_in"
+SIGN_IN, AGAIN, SECURITY = "auth.sign_in", "security.again", "security.index"
 # what the busiest person does not reach; doors and mails have budgets of their own
 WRITES = limits.Limit("portal.writes", 1_000, 300)
 
@@ -74,7 +85,7 @@ def create_portal() -> Flask:
     login.Logins("p", people.find, lambda who: who.epoch).init_app(app)
     init_ui(app, slots=_slots)
     init_themes(app, settings().theme, plugin_templates=plugin_folders("templates"))
-    init_errors(app, sign_in=SIGN_IN)
+    init_errors(app, sign_in=SIGN_IN, again=AGAIN)
     for folder in plugin_folders("static"):
         add_static(app, _plugin_of(folder), folder)
     for plugin, blueprints in plugins().register("portal"):
@@ -83,6 +94,7 @@ def create_portal() -> Flask:
     for plugin, item in plugins().nav("portal"):
         if item.to not in app.view_functions:
             log.error("menu.page_missing", plugin=plugin, endpoint=item.to)
+    app.before_request(_second_factor)
     app.jinja_env.globals.update(
         current_actor=_shown_actor,
         nav_items=_nav_items,
@@ -158,6 +170,24 @@ def _entered() -> Iterator[Actor]:
 def _seat() -> people.Seat | None:
     who: people.SignedIn | None = login.current()
     return who.seat(session.get(ACCOUNT)) if who else None
+
+
+def _second_factor() -> Response | None:
+    """Open nothing of an account that asks a second factor to a person without one.
+
+    What is their own stays open: there they set one up.
+    """
+    seat = _seat()
+    if seat is None or not seat.wants_second_factor or session.get("behind"):
+        return None
+    own = guard_of(request.endpoint) in ("public", "person", "")
+    if own or SECOND & login.proofs().keys():
+        return None
+    text = _("Your team asks for a second factor. Set one up here, then go on.")
+    if request.method not in guard.SAFE or is_fragment():
+        raise Forbidden("second_factor_wanted", text)
+    flash(text, "info")
+    return current_app.make_response(redirect(url_for(SECURITY)))
 
 
 def _language() -> str | None:
@@ -245,7 +275,7 @@ def _account_choices() -> list[SimpleNamespace]:
 def _user_menu() -> list[SimpleNamespace]:
     entries = [
         (gettext("Your profile"), "user", "portal.profile"),
-        (gettext("Devices"), "device-desktop", "portal.devices"),
+        (gettext("Security"), "shield-lock", "security.index"),
     ]
     return [
         SimpleNamespace(title=title, icon=icon, url=url_for(to))

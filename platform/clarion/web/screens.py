@@ -31,9 +31,11 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Query, joinedload, load_only
 
 from clarion.base import db
-from clarion.base.errors import Conflict, Invalid
+from clarion.base.errors import Conflict, Invalid, NotSignedIn
 from clarion.base.words import _
 from clarion.tenancy import access
+from clarion.tenancy.scope import current_actor
+from clarion.web import login
 from clarion.web.ui import state_label
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -49,19 +51,53 @@ def expose(url: str = "/", methods: Sequence[str] = ("GET",)) -> Callable[[F], F
     return cast("Callable[[F], F]", fab_expose(url, methods))
 
 
-def needs(permission: str) -> Callable[[F], F]:
-    """Let a view be called by staff who have a console permission, `plugin.verb`."""
+def needs(permission: str, *, fresh: bool | None = None) -> Callable[[F], F]:
+    """Let a view be called by staff who have a console permission, `plugin.verb`.
+
+    Args:
+        permission: one of a manifest.
+        fresh: whether the last proof of who acts must be young. Left out, the manifest
+            decides: what is sensitive there asks again.
+    """
 
     def wrap(view: F) -> F:
         @wraps(view)
         def guarded(self: Any, *args: Any, **kwargs: Any) -> Any:
             access.require(permission)
+            if access.sensitive(permission) if fresh is None else fresh:
+                login.require_fresh()
             return view(self, *args, **kwargs)
 
         guarded.guard = permission  # type: ignore[attr-defined]  # what a test looks for
+        guarded.fresh = fresh  # type: ignore[attr-defined]
         return cast("F", guarded)
 
     return wrap
+
+
+def member(view: F) -> F:
+    """Let a view be called by every staff member, for what is their own."""
+
+    @wraps(view)
+    def guarded(self: Any, *args: Any, **kwargs: Any) -> Any:
+        if current_actor().kind != "staff":
+            raise NotSignedIn("not_signed_in", _("Please sign in."))
+        return view(self, *args, **kwargs)
+
+    guarded.guard = "member"  # type: ignore[attr-defined]
+    return cast("F", guarded)
+
+
+def fresh(view: F) -> F:
+    """Let a view be called only with a young proof of who acts; stands below the guard."""
+
+    @wraps(view)
+    def guarded(self: Any, *args: Any, **kwargs: Any) -> Any:
+        login.require_fresh()
+        return view(self, *args, **kwargs)
+
+    guarded.fresh = True  # type: ignore[attr-defined]
+    return cast("F", guarded)
 
 
 def public(view: F) -> F:
@@ -388,4 +424,15 @@ def settle(act: Callable[[], object], done: str, back: str) -> Response:
     return make_response(redirect(back, 303))
 
 
-__all__ = ["Field", "Panel", "Rows", "Screen", "expose", "needs", "public", "settle"]
+__all__ = [
+    "Field",
+    "Panel",
+    "Rows",
+    "Screen",
+    "expose",
+    "fresh",
+    "member",
+    "needs",
+    "public",
+    "settle",
+]

@@ -1,45 +1,26 @@
-"""Staff: who they are to Flask-AppBuilder, what they may, and the only way in.
+"""Staff: who they are to Flask-AppBuilder, and what they may. The way in is `web.door`.
 
 Staff are FAB users, untouched; `staff_profile` beside them holds the session epoch.
 What a role may is stored in FAB's tables: the permission `accounts` of the plugin
 `console` is FAB's permission `can_accounts` on the view `console`.
 """
 
-import datetime as dt
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Final
 
-from flask import (
-    Flask,
-    Response,
-    current_app,
-    flash,
-    make_response,
-    redirect,
-    render_template,
-    request,
-    url_for,
-)
+from flask import Flask, current_app, request
 from flask_appbuilder import AppBuilder
-from flask_appbuilder.baseviews import BaseView
-from sqlalchemy import func, insert, or_, select, union
+from sqlalchemy import insert, select, union
 from sqlalchemy.orm import Session
-from wtforms import PasswordField, StringField
-from wtforms.validators import InputRequired, Length
 
-from clarion.base import clock, db, lean
-from clarion.base.errors import ClarionError
-from clarion.base.limits import Limit, clear, hit
-from clarion.base.words import _, lazy
+from clarion.base import db, lean
 from clarion.plugging.manager import plugins
-from clarion.tenancy import audit, credentials
 from clarion.tenancy.actor import COMMAND, Actor
 from clarion.tenancy.models import StaffProfile
 from clarion.tenancy.scope import current_actor, staff_scope
 from clarion.web import guard, login
-from clarion.web.pages import Form, local
-from clarion.web.screens import Panel, Screen, expose, public
+from clarion.web.screens import Panel, Screen
 from clarion.web.tables import (
     Permission,
     PermissionView,
@@ -59,10 +40,6 @@ PREFIX: Final = "/console"
 HOME: Final = f"{PREFIX}/"
 ADMIN: Final = "Admin"  # built in: may everything, has no rows
 SYSTEM = db.Entry("clarion_system", None, "web:console")
-
-PER_NAME = Limit("console sign-in", 10, 900)
-PER_NETWORK = Limit("console sign-in network", 50, 900)
-EVERYBODY = Limit("console sign-in all", 600, 900)
 
 
 @dataclass(frozen=True, slots=True)
@@ -223,99 +200,6 @@ def _added(orm: Session, keys: list[tuple[int, int]]) -> dict[tuple[int, int], i
     return {(row[0], row[1]): row[2] for row in orm.execute(query, rows)}
 
 
-# --- signing in
-
-
-class Door(Form):
-    """Name and password."""
-
-    name = StringField(lazy("E-mail or user name"), [InputRequired(), Length(max=254)])
-    password = PasswordField(lazy("Password"), [InputRequired(), Length(max=1024)])
-
-
-class SignIn(BaseView):
-    """The only way in. FAB asks its `auth_view` for `.login` and `.logout`."""
-
-    route_base = "/sign"
-    template_folder = None
-    base_permissions: list[str] = []
-    default_view = "login"
-
-    @expose("/in", methods=["GET", "POST"])
-    @public
-    def login(self) -> Any:
-        """Ask for name and password; every wrong answer looks and lasts the same."""
-        onward = local(request.args.get("next"), HOME)
-        onward = onward if onward.startswith(HOME) else HOME
-        if login.current() is not None:
-            return redirect(onward)
-        form = Door()
-        if form.validate_on_submit():
-            try:
-                who = knock(form.name.data, form.password.data)
-            except ClarionError as error:
-                form.refuse(error)
-                return _door(form, error.status)
-            if who is not None:
-                login.sign_in(who, who.id)
-                return redirect(onward)
-            form.form_errors.append(_("Name or password is wrong."))
-        return _door(form, 422 if form.errors else 200)
-
-    @expose("/out", methods=["POST"])
-    @public
-    def logout(self) -> Any:
-        """End this session."""
-        login.sign_out()
-        flash(_("You are signed out."), "info")
-        return redirect(url_for(".login"))
-
-
-def knock(name: str, password: str) -> Member | None:
-    """Answer who has this name and password, or None; work is the same either way.
-
-    Raises:
-        TooMany: this name, this network or everybody tried too often.
-    """
-    typed = name.strip().lower()
-    network = login.truncated(request.remote_addr)
-    hit(EVERYBODY)
-    hit(PER_NETWORK, network)
-    hit(PER_NAME, typed, network)
-    query = select(User.id, User.password).where(
-        or_(func.lower(User.email) == typed, func.lower(User.username) == typed)
-    )
-    with db.apart(SYSTEM) as orm:
-        row = orm.execute(query.limit(1)).first()
-    user_id, kept = (row.id, row.password or "") if row else (None, "")
-    right = credentials.matches(kept, password)
-    who = find(str(user_id)) if right else None
-    stronger = credentials.hashed(password) if who and credentials.outdated(kept) else ""
-    _noted(user_id, who, network, stronger)
-    if who is not None:
-        clear(PER_NAME, typed, network)
-    return who
-
-
-def _noted(user_id: int | None, who: Member | None, network: str, stronger: str) -> None:
-    """Write the attempt into the log, whoever it was; keep a stronger hash if there is one."""
-    acting = who.actor() if who else Actor("nobody", address=network)
-    with staff_scope(acting), db.transaction() as orm:
-        user = orm.get(User, user_id) if user_id else None
-        if who is None:
-            audit.record("console.staff.refused", user)
-            return
-        if user is not None:
-            user.last_login = clock.now().astimezone(dt.UTC).replace(tzinfo=None)
-            user.login_count = (user.login_count or 0) + 1
-            user.password = stronger or user.password
-        audit.record("console.staff.signed_in", user)
-
-
-def _door(form: Door, status: int) -> Response:
-    return make_response(render_template("console/sign_in.html", form=form), status)
-
-
 # --- Flask-AppBuilder
 
 
@@ -323,10 +207,11 @@ class Staff(SecurityManager):
     """Users, roles, permissions. No way in of FAB's own, no view of FAB's own."""
 
     userstatschartview = None  # fetches a script from a third party
+    door: type[Panel]  # `web.door.SignIn`: FAB asks it for `.login` and `.logout`
 
     def register_views(self) -> None:
         """Register the sign-in page only: no security API, no user, role or password views."""
-        self.auth_view = SignIn()
+        self.auth_view = self.door()
         self.appbuilder.add_view_no_menu(self.auth_view)
 
     def create_login_manager(self, app: Flask) -> login.Logins:

@@ -135,10 +135,71 @@ def _new_device(link: str, device: str, address: str) -> Text:
         _(
             "Somebody, hopefully you, signed in to Clarion with %(device)s from the network"
             " %(address)s.",
-            device=device,
+            device=device or _("a browser"),
             address=address,
         ),
         _("If it was not you, end that session and change your password here:"),
+        link,
+    ]
+
+
+def _device_code(code: str, device: str, address: str) -> Text:
+    return _("Your code: %(code)s", code=code), [
+        _(
+            "Somebody, hopefully you, is signing in to Clarion with %(device)s from the"
+            " network %(address)s, a device we do not know.",
+            device=device or _("a browser"),
+            address=address,
+        ),
+        _("Type this code there. It works for 15 minutes:"),
+        code,
+        _(
+            "If it was not you, somebody knows your password: do not give the code to"
+            " anybody, and choose a new password."
+        ),
+    ]
+
+
+def _passkey_copied(link: str) -> Text:
+    return _("A passkey of yours may have been copied"), [
+        _(
+            "One of your passkeys was just used, and it said less than it had said before."
+            " That happens when somebody has a copy of it. It was refused."
+        ),
+        _("Remove that passkey and look at your devices here:"),
+        link,
+    ]
+
+
+def _factor_changed(link: str, what: str) -> Text:
+    return _("How you sign in was changed"), [
+        _FACTOR_CHANGES[what](),
+        _("If it was not you, choose a new password at once, and look here:"),
+        link,
+    ]
+
+
+_FACTOR_CHANGES: Final[dict[str, Callable[[], str]]] = {
+    "passkey_added": lambda: _("A passkey was added to your Clarion log-in."),
+    "passkey_removed": lambda: _("A passkey was removed from your Clarion log-in."),
+    "app_added": lambda: _("An authenticator app was connected to your Clarion log-in."),
+    "app_removed": lambda: _("The authenticator app of your Clarion log-in was removed."),
+    "codes_made": lambda: _("New recovery codes were made for your Clarion log-in."),
+    "code_used": lambda: _("A recovery code was used to sign in to Clarion."),
+    "password": lambda: _("The password of your Clarion log-in was changed."),
+    "reset": lambda: _("Every second factor of your Clarion log-in was removed."),
+}
+
+
+def _second_factor_wanted(link: str, account: str, day: str) -> Text:
+    return _("%(account)s asks for a second factor", account=account), [
+        _(
+            "From %(day)s on, everybody in the team of %(account)s needs a passkey or an"
+            " authenticator app to come in. You have none yet.",
+            day=day,
+            account=account,
+        ),
+        _("Setting one up takes a minute:"),
         link,
     ]
 
@@ -191,6 +252,10 @@ KINDS: Final[dict[str, Callable[..., Text]]] = {
     "invitation": _invitation,
     "password_changed": _password_changed,
     "new_device": _new_device,
+    "device_code": _device_code,
+    "passkey_copied": _passkey_copied,
+    "factor_changed": _factor_changed,
+    "second_factor_wanted": _second_factor_wanted,
     "stopped": _stopped,
     "signing_up": _signing_up,
     "signed_up": _signed_up,

@@ -162,7 +162,7 @@ def test_an_owner_is_invited_again(desk, tenant):
 
 
 def test_a_disabled_person_is_out_at_once(desk, web, tenant):
-    customer = Browser(web)
+    customer = Browser(web).knows_customer(tenant)
     customer.post("/sign-in", email=tenant.email, password=PASSWORD)
     assert customer.get("/").status_code == 200
     inside = customer.get("/").text
@@ -209,7 +209,8 @@ def test_a_colleague_is_added_and_chooses_a_password(desk, web):
 
     assert (weak.status_code, differs.status_code, own.status_code) == (422, 422, 422)
     assert chosen.headers["Location"] == "/console/"
-    assert "Bo Lindqvist" in guest.get("/console/").text
+    assert guest.get("/console/").headers["Location"] == "/console/security/"
+    assert "Bo Lindqvist" in guest.get("/console/security/").text
     assert Browser(web).get(link).status_code == 404
     used = Browser(web).post(link, "/console/sign/in", password="x" * 20, again="x" * 20)
     assert used.status_code == 404

@@ -69,7 +69,7 @@ def test_a_persons_own_language_comes_first(owner):
         ("/settings/plugins/contacts", "Kontakte ansehen"),
         ("/team/", "Jemanden einladen"),
         ("/activity", "Wer in diesem Konto was getan hat."),
-        ("/devices", "Wo Sie angemeldet sind."),
+        ("/security/", "Wie Sie sich anmelden und wo Sie angemeldet sind."),
         ("/nowhere", "Diese Seite gibt es nicht"),
     ],
 )

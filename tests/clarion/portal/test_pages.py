@@ -20,7 +20,7 @@ PAGES = (
     "/settings/sending/",
     "/activity",
     "/profile",
-    "/devices",
+    "/security/",
     "/accounts",
 )
 CLOSED = {
