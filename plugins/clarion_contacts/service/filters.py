@@ -112,7 +112,10 @@ def chosen(filters: Filters, known: Sequence[Field]) -> Select[Any]:
 
 def narrowed(filters: Filters, known: Sequence[Field]) -> Select[Any]:
     """Select whom filters leave but for their words, which are looked up apart."""
-    query = select(Contact).where(Contact.account_id == current_account())
+    query = select(Contact).where(
+        Contact.account_id == current_account(),
+        Contact.merged_into.is_(None),  # said here too: INSERT … SELECT is not asked
+    )
     if filters.ids:
         query = query.where(Contact.id.in_(filters.ids))
     if filters.consent == "suppressed":

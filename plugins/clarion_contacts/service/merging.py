@@ -13,7 +13,7 @@ from uuid import UUID
 from sqlalchemy import and_, delete, func, or_, select, update
 from sqlalchemy.dialects.postgresql import insert
 
-from clarion.base import clock, db
+from clarion.base import db
 from clarion.base.errors import Conflict, NotFound
 from clarion.base.words import _
 from clarion.messaging import identifiers, identity, ledger, suppression, twins
@@ -32,6 +32,7 @@ from clarion_contacts.models import (
     Tag,
     Tagging,
 )
+from clarion_contacts.service.consent import store
 from clarion_contacts.service.identity import repair
 from clarion_contacts.service.people import locked
 
@@ -385,8 +386,7 @@ def _agree_again(
         contact_id=contact.id,
         **{name: getattr(proof, name) for name in PROOF},
     )
-    db.session().add(again)
-    contact.consent, contact.consent_id = was["consent"], again.id
+    store(contact, again, was["consent"])
     contact.consent_at = (
         dt.datetime.fromisoformat(was["consent_at"]) if was["consent_at"] else None
     )
@@ -413,11 +413,7 @@ def _note(contact: Contact, action: str, state: str, source: str) -> list[str]:
         method="team",
         source=source,
     )
-    db.session().add(event)
-    contact.consent = state
-    contact.consent_id = event.id if state != "none" else None
-    contact.consent_at = clock.now() if state != "none" else None
-    db.session().flush()
+    store(contact, event, state)
     return [str(event.id)]
 
 

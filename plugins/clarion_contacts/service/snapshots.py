@@ -99,7 +99,11 @@ def write_members(snapshot_id: UUID) -> int:
         Contact.id,
         literal(snapshot_id),
         cast("", Text),
-    ).where(Contact.account_id == current_account(), segments.condition(row.rule))
+    ).where(
+        Contact.account_id == current_account(),
+        Contact.merged_into.is_(None),  # said here too: INSERT … SELECT is not asked
+        segments.condition(row.rule),
+    )
     names = ["id", "account_id", "contact_id", "snapshot_id", "created_by"]
     statement = insert(Member).from_select(names, chosen, include_defaults=False)
     done: Any = db.session().execute(statement.execution_options(preserve_rowcount=True))

@@ -260,6 +260,21 @@ def start(account, simulator, purpose="marketing"):
         return order.id
 
 
+def test_one_person_is_counted_once_where_people_are_written_down(ana, twin):
+    """INSERT … SELECT is not asked by the session's rule: it has to say so itself."""
+    merged(ana, twin)
+
+    with db.transaction():
+        assert service.ask("tag", service.Filters()).total == 1
+        segment = service.save_segment(service.everyone(), "Everybody")
+        snapshot_id = service.freeze(segment.id)
+        assert service.write_members(snapshot_id) == 1
+        bulk = service.ask("export", service.Filters())
+        service.go(bulk.id, {})
+        file = b"".join(service.download(service.get_bulk(bulk.id), "csv").chunks)
+    assert len(file.decode().splitlines()) == 2  # headings, and one person
+
+
 def told(contact_id):
     with db.transaction():
         return [m for m in service.timeline(contact_id).moments if m.kind == "message"]
