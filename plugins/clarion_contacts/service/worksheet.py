@@ -54,26 +54,39 @@ def workbook(
             packed.writestr(place, _HEAD + body)
         with packed.open("xl/worksheets/sheet1.xml", "w", force_zip64=True) as sheet:
             sheet.write(f'{_HEAD}<worksheet xmlns="{_MAIN}"><sheetData>'.encode())
-            sheet.write(_row(names, [False] * len(names)).encode())
-            for cells in rows:
-                sheet.write(_row(cells, numbers).encode())
+            letters = [_letters(place) for place in range(len(names))]
+            sheet.write(_row(1, letters, names, [False] * len(names)).encode())
+            for at, cells in enumerate(rows, 2):
+                sheet.write(_row(at, letters, cells, numbers).encode())
                 if out.size > CHUNK:
                     yield out.taken()
             sheet.write(b"</sheetData></worksheet>")
     yield out.taken()
 
 
-def _row(cells: Sequence[str], numbers: Sequence[bool]) -> str:
-    return f"<row>{''.join(map(_cell, cells, numbers))}</row>"
+def _row(
+    at: int, letters: Sequence[str], cells: Sequence[str], numbers: Sequence[bool]
+) -> str:
+    filled = zip(letters, cells, numbers, strict=True)
+    inside = "".join(_cell(f"{c}{at}", value, number) for c, value, number in filled if value)
+    return f'<row r="{at}">{inside}</row>'
 
 
-def _cell(value: str, number: bool) -> str:
-    if not value:
-        return "<c/>"
+def _cell(place: str, value: str, number: bool) -> str:
     if number and re.fullmatch(r"-?[0-9.]+", value):
-        return f"<c><v>{value}</v></c>"
+        return f'<c r="{place}"><v>{value}</v></c>'
     text = escape(_UNWRITABLE.sub("", value)[:LONGEST])
-    return f'<c t="inlineStr"><is><t xml:space="preserve">{text}</t></is></c>'
+    said = f'<is><t xml:space="preserve">{text}</t></is>'
+    return f'<c r="{place}" t="inlineStr">{said}</c>'
+
+
+def _letters(place: int) -> str:
+    """Name a column as a spreadsheet does: A to Z, then AA."""
+    name, left = "", place + 1
+    while left:
+        left, letter = divmod(left - 1, 26)
+        name = chr(ord("A") + letter) + name
+    return name
 
 
 class _Chunks(io.RawIOBase):
