@@ -68,7 +68,9 @@ def _row(
     at: int, letters: Sequence[str], cells: Sequence[str], numbers: Sequence[bool]
 ) -> str:
     filled = zip(letters, cells, numbers, strict=True)
-    inside = "".join(_cell(f"{c}{at}", value, number) for c, value, number in filled if value)
+    inside = "".join(
+        _cell(f"{c}{at}", value, number) for c, value, number in filled if value
+    )
     return f'<row r="{at}">{inside}</row>'
 
 

@@ -193,6 +193,20 @@ def test_a_prefix_before_every_name_changes_nothing():
     assert cells(raw) == [["+5511987654321", "Ana"]]
 
 
+def test_empty_cells_without_a_reference_keep_their_place():
+    """Some programs write no place for a cell: the empty ones count all the same."""
+    sheet = (
+        "<worksheet><sheetData><row><c t='str'><v>phone</v></c><c t='str'><v>name</v></c>"
+        "<c t='str'><v>mobile</v></c></row>"
+        "<row><c t='str'><v>+5511987654321</v></c><c/><c t='str'><v>+5511900000000</v></c>"
+        "</row></sheetData></worksheet>"
+    )
+
+    raw = repacked(xlsx(PERSON), {"xl/worksheets/sheet1.xml": sheet})
+
+    assert cells(raw) == [["+5511987654321", "", "+5511900000000"]]
+
+
 def test_formulas_give_what_was_calculated_and_errors_are_empty_and_counted():
     sheet = (
         "<worksheet><sheetData><row r='1'><c r='A1' t='str'><v>phone</v></c>"
