@@ -3,11 +3,21 @@
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import func, literal, or_, select, update
-from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy import (
+    ColumnElement,
+    LargeBinary,
+    cast,
+    func,
+    literal,
+    or_,
+    select,
+    update,
+)
+from sqlalchemy.dialects.postgresql import ARRAY, aggregate_order_by, insert
 
 from clarion.base import db
 from clarion.messaging import ledger, suppression
+from clarion.messaging.models import Identifier
 from clarion.tenancy import access, audit
 from clarion.tenancy.scope import current_account
 from clarion.work import outbox
@@ -55,6 +65,7 @@ def _withdraw(found: list[UUID], source: str) -> None:
         "purpose": literal("marketing"),
         "method": literal("team"),
         "source": literal(source),
+        "idxs": func.coalesce(_addresses(), cast([], ARRAY(LargeBinary))),
     }
     rows = select(*values.values()).where(
         Contact.account_id == current_account(), Contact.id.in_(found)
@@ -76,3 +87,17 @@ def _withdraw(found: list[UUID], source: str) -> None:
         )
         .execution_options(synchronize_session=False)
     )
+
+
+def _addresses() -> ColumnElement[Any]:
+    """The blind indexes of every address a contact has now."""
+    known = (
+        select(func.array_agg(aggregate_order_by(Identifier.idx, Identifier.idx)))
+        .where(
+            Identifier.account_id == Contact.account_id,
+            Identifier.contact_id == Contact.id,
+            Identifier.valid_to.is_(None),
+        )
+        .correlate(Contact)
+    )
+    return known.scalar_subquery()
