@@ -48,6 +48,7 @@ from clarion_contacts.service import (
     check,
     count,
     delete,
+    describe,
     evidence,
     find,
     harmless,
@@ -207,7 +208,7 @@ PARTS: Mapping[str, tuple[str, ...]] = {
         "sample", "places", "attested", "placeholders", "Missed", "missed", "labels",
         "harmless",
     ),
-    "Lists": ("upload", "match", "attest", "check", "start"),
+    "Lists": ("upload", "match", "attest", "check", "describe", "start"),
 }  # fmt: skip
 """What there is, by what it is for; the reference is written from it."""
 
@@ -237,6 +238,7 @@ __all__ = [
     "check",
     "count",
     "delete",
+    "describe",
     "edit",
     "everyone",
     "evidence",

@@ -166,7 +166,7 @@ class Marina:
         expect(self.page.get_by_text(f"{new} people")).to_be_visible()
         self.witness.look()
         self.page.locator("main tbody .row-main").first.click()
-        expect(self.page.get_by_text("Agreed, by an imported list")).to_be_visible()
+        expect(self.page.get_by_text("Agreed, by an imported list").first).to_be_visible()
         self.witness.look()
 
     def write_template(self, name):

@@ -44,8 +44,9 @@ def freeze(campaign_id: UUID, audience: Select[Any]) -> int:
     if order.state != "starting" or there:
         return there
     judging.plan_for_sets()
-    done = db.session().execute(_rows(order, audience))
-    return int(done.rowcount)  # type: ignore[attr-defined]
+    rows = _rows(order, audience).execution_options(preserve_rowcount=True)
+    done: Any = db.session().execute(rows)
+    return int(done.rowcount)
 
 
 FROZEN = (

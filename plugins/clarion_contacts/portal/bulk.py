@@ -15,6 +15,7 @@ from flask import (
 )
 from flask_babel import gettext as _
 
+from clarion.base.errors import NotFound
 from clarion.tenancy import access
 from clarion.web.pages import fragment, needs
 from clarion_contacts import service
@@ -97,11 +98,13 @@ def cancel_bulk(bulk_id: UUID) -> Any:
     return redirect(url_for(".index"))
 
 
-@pages.post("/bulk/<uuid:bulk_id>/contacts.<any(csv, xlsx):form>")
+@pages.post("/bulk/<uuid:bulk_id>/contacts.<form>")
 @needs("contacts.export")
 def take_export(bulk_id: UUID, form: str) -> Response:
     """Hand over an exported file, to nobody but who asked for it; it is in the log."""
     row = service.get_bulk(bulk_id)
+    if form not in ("csv", "xlsx"):
+        raise NotFound("export_form", _("There is no such file."))
     file = service.download(row, "xlsx" if form == "xlsx" else "csv")
     response = current_app.response_class(file.chunks, mimetype=file.type)
     response.headers.set("Content-Disposition", "attachment", filename=file.name)

@@ -261,7 +261,12 @@ def test_a_plugin_that_others_need_stays_on(owner):
 def test_a_plugins_settings_are_a_form_of_its_manifest(owner):
     page = owner.get("/settings/plugins/contacts")
     assert "Country of numbers without a country code" in page.text
-    owner.post("/settings/plugins/contacts", default_country="BR")
+    owner.post(
+        "/settings/plugins/contacts",
+        default_country="BR",
+        consent_months="0",
+        confirm_hours="48",
+    )
 
     assert 'value="BR"' in owner.get("/settings/plugins/contacts").text
     assert owner.get("/settings/plugins/nothing").status_code == 404
