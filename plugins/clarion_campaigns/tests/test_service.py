@@ -15,6 +15,7 @@ from clarion.tenancy.models import AuditEntry
 from clarion.tenancy.scope import account_scope
 from clarion_campaigns import jobs, service
 from clarion_contacts import contract as contacts
+from clarion_contacts import service as people
 from clarion_templates import service as templates
 
 
@@ -645,7 +646,7 @@ def test_a_segment_is_an_audience_and_stays_while_it_is(shop):
     shop.people(1, first=20_000_000, name="Bob")
     rule = {"op": "field", "field": "name", "test": "is", "value": "ana lima"}
     with db.transaction():
-        segment = contacts.save_segment(rule, "Anas")
+        segment = people.save_segment(rule, "Anas")
         listed = f"segment:{segment.id}"
     draft = shop.draft()
     with db.transaction():
@@ -654,9 +655,9 @@ def test_a_segment_is_an_audience_and_stays_while_it_is(shop):
     assert service.rail(draft.id).reached == 2
     assert contacts.pick_in(service.get(draft.id).segment).base == listed
     with pytest.raises(Conflict) as refused, db.transaction():
-        contacts.delete_segment(segment.id)
+        people.delete_segment(segment.id)
     assert refused.value.text == "It is used by “Early access”."
-    assert [use.holds for use in contacts.uses_of([segment.id])[segment.id]] == [True]
+    assert [use.holds for use in people.uses_of([segment.id])[segment.id]] == [True]
 
     with db.transaction():
         service.launch(draft.id, "first")
@@ -664,7 +665,7 @@ def test_a_segment_is_an_audience_and_stays_while_it_is(shop):
             text("UPDATE campaigns_draft SET state = 'cancelled' WHERE id = :id"),
             {"id": draft.id},
         )
-        contacts.delete_segment(segment.id)
+        people.delete_segment(segment.id)
         copy = service.duplicate(draft.id, "again")
 
     assert service.rail(copy.id).total == 0  # nobody, rather than everybody
@@ -673,11 +674,11 @@ def test_a_segment_is_an_audience_and_stays_while_it_is(shop):
 def test_a_snapshot_and_lists_are_an_audience(shop, run_jobs):
     shop.people(3, tag="VIP")
     with db.transaction():
-        segment = contacts.save_segment(contacts.everyone(), "All")
-        contacts.freeze(segment.id)
+        segment = people.save_segment(contacts.everyone(), "All")
+        people.freeze(segment.id)
     run_jobs()
     shop.people(2, first=20_000_000)
-    frozen = contacts.snapshots()[0]
+    frozen = people.snapshots()[0]
     draft = shop.draft()
     tag = contacts.offered()[0][0].name
     with db.transaction():

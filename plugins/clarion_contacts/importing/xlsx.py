@@ -292,9 +292,10 @@ class _Rows:
             raise cell_too_large(self.number)
         if self.place >= MAX_COLUMNS:
             raise too_many_columns(self.number, self.place + 1)
-        missing = self.place - len(self.cells)
+        place = self.place = max(self.place, 0)  # a row may begin inside a damaged cell
+        missing = place - len(self.cells)
         if missing < 0:  # a place that was filled before: only a damaged file does that
-            self.cells[self.place] = value
+            self.cells[place] = value
             return
         self.cells += [""] * missing
         self.cells.append(value)

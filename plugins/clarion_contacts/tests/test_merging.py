@@ -28,7 +28,7 @@ from clarion_contacts.service import Details
 
 CONSENT = {"method": "shop", "source": "till 3", "wording": "Yes, write to me."}
 TEMPLATE = {
-    "name": "early_access",
+    "name": "for_who_was_merged",
     "language": "en",
     "parameter_format": "named",
     "parts": [],
