@@ -152,6 +152,19 @@ def test_a_deleted_event_is_seen_and_an_erased_person_is_none(people, behind_the
     assert walked().broken == "event 2 was deleted"
 
 
+def test_a_deleted_event_of_somebody_who_was_merged_is_seen(people, behind_the_triggers):
+    """Who became part of another is there all the same: their event cannot go unseen."""
+    sealed()
+    with db.transaction():
+        gone = event_of(people[1])
+        assert service.merge(people[0], people[1]) == people[0]
+    assert walked().broken == ""
+
+    behind_the_triggers("DELETE FROM contacts_consent WHERE id = :id", id=gone)
+
+    assert walked().broken == "event 2 was deleted"
+
+
 def test_a_missing_link_and_a_cut_end_are_seen(people, behind_the_triggers, account):
     sealed()
     with db.transaction():
