@@ -1,5 +1,6 @@
 """What can be done with people: the verbs that pages, jobs and other plugins call."""
 
+from clarion_contacts.importing.ours import harmless
 from clarion_contacts.importing.tables import (
     MAX_BYTES,
 )
@@ -219,7 +220,6 @@ from clarion_contacts.service.reading import (
     stage,
 )
 from clarion_contacts.service.rejected import (
-    harmless,
     left_out,
     left_out_rows,
     rejected_rows,

@@ -15,6 +15,7 @@ from clarion.base.words import _
 from clarion.tenancy import access
 from clarion.tenancy.scope import current_account
 from clarion_contacts.importing import confined, looking
+from clarion_contacts.importing.ours import harmless
 from clarion_contacts.models import ImportRow
 from clarion_contacts.service.uploads import get, light, original, shape_of
 
@@ -127,8 +128,3 @@ def _written(
         yield out.getvalue()
         out.seek(0)
         out.truncate()
-
-
-def harmless(cell: str) -> str:
-    """Keep a spreadsheet from running a cell: a mark in front makes it text."""
-    return f"'{cell}" if cell.startswith(("=", "+", "-", "@", "\t", "\r")) else cell
