@@ -50,20 +50,7 @@ def suppress(
     rows = _rows(given, found)
     if not rows:
         return
-    orm = db.session()
-    orm.execute(
-        _SUPPRESS,
-        {
-            "account": current_account(),
-            "ids": [db.new_id() for _ in rows],
-            "contacts": [row[0] for row in rows],
-            "kinds": [row[1] for row in rows],
-            "idxs": [row[2] for row in rows],
-            "scope": scope,
-            "reason": reason,
-            "until": until,
-        },
-    )
+    _write(rows, scope, reason, until)
     if until is None:
         ledger.silence(list(found), scope)
         journal.stopped([(row[1], row[2]) for row in rows], scope, reason)
@@ -91,19 +78,7 @@ def suppress_people(contact_ids: Sequence[UUID], *, reason: str) -> None:
         (row.contact_id, row.kind, bytes(row.idx)) for row in db.session().execute(query)
     ]
     if rows:
-        db.session().execute(
-            _SUPPRESS,
-            {
-                "account": current_account(),
-                "ids": [db.new_id() for _ in rows],
-                "contacts": [row[0] for row in rows],
-                "kinds": [row[1] for row in rows],
-                "idxs": [row[2] for row in rows],
-                "scope": "marketing",
-                "reason": reason,
-                "until": None,
-            },
-        )
+        _write(rows, "marketing", reason, None)
         journal.stopped([(row[1], row[2]) for row in rows], "marketing", reason)
     ledger.silence(list(contact_ids), "marketing")
     stops.labels(reason).inc(len(contact_ids))
@@ -155,19 +130,8 @@ def replay(entries: Sequence[journal.Entry]) -> int:
         given = {one.idx: one.kind for one in some}
         found = identifiers.find_many(given)
         ledger.lock_contacts(found.values(), given)
-        db.session().execute(
-            _SUPPRESS,
-            {
-                "account": current_account(),
-                "ids": [db.new_id() for _ in given],
-                "contacts": [found.get(idx) for idx in given],
-                "kinds": list(given.values()),
-                "idxs": list(given),
-                "scope": scope,
-                "reason": reason,
-                "until": None,
-            },
-        )
+        rows = [(found.get(idx), kind, idx) for idx, kind in given.items()]
+        _write(rows, scope, reason, None)
         ledger.silence(list(found.values()), scope)
     if lost:
         audit.record("messaging.address.replayed", None, count=len(lost))
@@ -271,22 +235,32 @@ def _copy(silent: Select[Any], rows: Sequence[tuple[UUID | None, str, bytes]]) -
     )
     found = db.session().execute(query.distinct()).all() if rows else []
     for scope, reason, until in found:
-        db.session().execute(
-            _SUPPRESS,
-            {
-                "account": current_account(),
-                "ids": [db.new_id() for _ in rows],
-                "contacts": [row[0] for row in rows],
-                "kinds": [row[1] for row in rows],
-                "idxs": [row[2] for row in rows],
-                "scope": scope,
-                "reason": reason,
-                "until": until,
-            },
-        )
+        _write(rows, scope, reason, until)
         if until is None:
             journal.stopped([(row[1], row[2]) for row in rows], scope, reason)
     return {scope for scope, _reason, until in found if until is None}
+
+
+def _write(
+    rows: Sequence[tuple[UUID | None, str, bytes]],
+    scope: str,
+    reason: str,
+    until: dt.datetime | None,
+) -> None:
+    """Write a row for each (contact, kind, index); what is there stays, or gets stronger."""
+    db.session().execute(
+        _SUPPRESS,
+        {
+            "account": current_account(),
+            "ids": [db.new_id() for _ in rows],
+            "contacts": [row[0] for row in rows],
+            "kinds": [row[1] for row in rows],
+            "idxs": [row[2] for row in rows],
+            "scope": scope,
+            "reason": reason,
+            "until": until,
+        },
+    )
 
 
 def count() -> int:
