@@ -142,20 +142,18 @@ def states(consent_ids: Iterable[UUID]) -> dict[UUID, State]:
 
 def _events() -> Select[Any]:
     """Select events with everything that is signed: their words and their list too."""
-    return (
-        select(*_SIGNED)
-        .select_from(Consent)
-        .outerjoin(
-            Wording,
-            and_(
-                Wording.account_id == Consent.account_id, Wording.id == Consent.wording_id
-            ),
-        )
-        .outerjoin(
-            Import,
-            and_(Import.account_id == Consent.account_id, Import.id == Consent.import_id),
-        )
-        .where(Consent.account_id == current_account())
+    query = select(*_SIGNED).select_from(Consent)
+    return _told(query).where(Consent.account_id == current_account())
+
+
+def _told(query: Select[Any]) -> Select[Any]:
+    """Join to events their words, and the list they came with."""
+    return query.outerjoin(
+        Wording,
+        and_(Wording.account_id == Consent.account_id, Wording.id == Consent.wording_id),
+    ).outerjoin(
+        Import,
+        and_(Import.account_id == Consent.account_id, Import.id == Consent.import_id),
     )
 
 
@@ -180,18 +178,8 @@ def _walk(chosen: Any = None) -> Select[Any]:
                 Consent.account_id == ConsentLink.account_id, Consent.id == ConsentLink.id
             ),
         )
-        .outerjoin(
-            Wording,
-            and_(
-                Wording.account_id == Consent.account_id, Wording.id == Consent.wording_id
-            ),
-        )
-        .outerjoin(
-            Import,
-            and_(Import.account_id == Consent.account_id, Import.id == Consent.import_id),
-        )
-        .where(ConsentLink.account_id == current_account())
     )
+    query = _told(query).where(ConsentLink.account_id == current_account())
     return query if chosen is None else query.where(chosen)
 
 
