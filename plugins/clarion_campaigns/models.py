@@ -225,13 +225,6 @@ class Listed(AccountBase):
     owner_unique = False
     account_key = False
 
-    account_id: Mapped[UUID] = column(
-        Uuid,
-        pd=None,
-        nullable=False,
-        server_default=text("clarion_account()"),
-        sort_order=-8,
-    )
     check_id: Mapped[UUID] = column(Uuid, pd=None)
     contact_id: Mapped[UUID] = column(Uuid, pd="contact.id")
     reason: Mapped[str] = column(String(60), pd=None, server_default="")

@@ -375,12 +375,5 @@ class Member(AccountBase):
     owner_unique = False
     account_key = False
 
-    account_id: Mapped[UUID] = column(
-        Uuid,
-        pd=None,
-        nullable=False,
-        server_default=text("clarion_account()"),
-        sort_order=-8,
-    )
     contact_id: Mapped[UUID] = column(Uuid, pd="contact.id")
     snapshot_id: Mapped[UUID] = column(Uuid, pd=None)

@@ -21,7 +21,7 @@ from sqlalchemy import (
     text,
 )
 from sqlalchemy.dialects.postgresql import JSONB
-from sqlalchemy.orm import Mapped, MappedColumn
+from sqlalchemy.orm import Mapped
 
 from clarion.base.db import Base, Wall, column, new_id
 from clarion.tenancy.models import NOW, AccountBase, Time
@@ -36,17 +36,6 @@ CAMPAIGN_STATES = ("starting", "running", "pausing", "paused", "finished", "canc
 def _one_of(column_name: str, values: tuple[str, ...]) -> CheckConstraint:
     listed = ", ".join(f"'{v}'" for v in values)
     return CheckConstraint(f"{column_name} IN ({listed})", name=column_name)
-
-
-def _account() -> MappedColumn[Any]:
-    """The account of a row that goes with a message, which references it already."""
-    return column(
-        Uuid,
-        pd=None,
-        nullable=False,
-        server_default=text("clarion_account()"),
-        sort_order=-8,
-    )
 
 
 class Channel(AccountBase):
@@ -389,7 +378,6 @@ class Message(AccountBase):
     owner_unique = False
     account_key = False
 
-    account_id: Mapped[UUID] = _account()
     campaign_id: Mapped[UUID] = column(Uuid, pd=None)
     contact_id: Mapped[UUID] = column(Uuid, pd="contact.id", export=True)
     sender_id: Mapped[UUID] = column(Uuid, pd=None)
@@ -440,7 +428,6 @@ class Attempt(AccountBase):
     owner_unique = False
     account_key = False
 
-    account_id: Mapped[UUID] = _account()
     message_id: Mapped[UUID] = column(Uuid, pd=None)
     number: Mapped[int] = column(SmallInteger, pd=None)
     sender_id: Mapped[UUID] = column(Uuid, pd=None)
@@ -462,7 +449,6 @@ class MessageEvent(AccountBase):
     owner_unique = False
     account_key = False
 
-    account_id: Mapped[UUID] = _account()
     seq: Mapped[int] = column(BigInteger, Identity(), pd=None)
     message_id: Mapped[UUID] = column(Uuid, pd=None)
     from_state: Mapped[str] = column(String(16), pd=None)
