@@ -29,6 +29,7 @@ from clarion_contacts.records import (  # noqa: F401 -- whoever asks for our tab
     BulkPart,
     ConsentCheck,
     ConsentLink,
+    Deed,
     FirstView,
     Joining,
     Member,
@@ -441,6 +442,7 @@ class Import(AccountBase):
     file_name: Mapped[str] = column(String(200), pd="account.content", log="never")
     file_digest: Mapped[bytes] = column(LargeBinary, pd=None)
     file_size: Mapped[int] = column(Integer, pd=None)
+    # of a release before files came in parts; goes with the next
     original: Mapped[bytes | None] = column(
         LargeBinary,
         pd="contact.list",
@@ -507,6 +509,32 @@ class Import(AccountBase):
     finished_at: Mapped[dt.datetime | None] = column(Time, pd=None)
     expires_at: Mapped[dt.datetime] = column(Time, pd=None)
     forgotten_at: Mapped[dt.datetime | None] = column(Time, pd=None)
+
+
+class ImportPart(AccountBase):
+    """One piece of an uploaded file, sealed for its place; the last one says so."""
+
+    __tablename__ = "contacts_import_part"
+    __table_args__ = (
+        UniqueConstraint("account_id", "import_id", "number"),
+        ForeignKeyConstraint(
+            ["account_id", "import_id"],
+            ["contacts_import.account_id", "contacts_import.id"],
+            ondelete="CASCADE",
+        ),
+    )
+    wall = Wall(kind="content")
+
+    import_id: Mapped[UUID] = column(Uuid, pd=None)
+    number: Mapped[int] = column(Integer, pd=None)
+    body: Mapped[bytes] = column(
+        LargeBinary,
+        pd="contact.list",
+        export=False,
+        erase="shred",
+        retention="upload",
+        log="never",
+    )
 
 
 class ImportRow(AccountBase):

@@ -27,6 +27,7 @@ REQUESTS = ("copy", "correction", "erasure")
 BULK_ACTIONS = (
     "tag", "untag", "list", "unlist", "field", "opt_out", "delete", "export", "convert",
 )  # fmt: skip
+DEEDS = ("tag", "untag", "list", "unlist", "field")
 BULK_STATES = ("asked", "running", "done", "undoing", "undone", "failed")
 
 
@@ -315,6 +316,25 @@ class BulkPart(AccountBase):
         deferred=True,
     )
     done: Mapped[bool] = column(pd=None, server_default=text("false"))
+
+
+class Deed(AccountBase):
+    """That a person got or lost a tag, a list or a field's value: for their timeline."""
+
+    __tablename__ = "contacts_deed"
+    __table_args__ = (
+        Index("ix_contacts_deed_contact", "account_id", "contact_id", "created_at"),
+        one_of("what", DEEDS),
+        of_contact(),
+    )
+    wall = Wall(kind="content", app=("SELECT", "INSERT", "DELETE"))
+    owner_unique = False
+    account_key = False
+
+    contact_id: Mapped[UUID] = column(Uuid, pd="contact.id")
+    what: Mapped[str] = column(String(8), pd=None)
+    name: Mapped[str] = column(String(120), pd="account.content", log="never")
+    by: Mapped[str] = column(String(120), pd="person.name")
 
 
 class Segment(AccountBase):

@@ -3,7 +3,7 @@
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict
-from typing import Any
+from typing import Any, BinaryIO
 
 from clarion_contacts.importing.columns import ColumnGuess, guess_mapping, guess_region
 from clarion_contacts.importing.opening import open_table, rows_of
@@ -14,14 +14,14 @@ PREVIEW_ROWS, PREVIEW_CELL = 50, 120
 ROWS_A_FRAME = 1_000
 
 
-def look(raw: bytes, order: Mapping[str, Any]) -> Iterator[bytes]:
+def look(given: BinaryIO, order: Mapping[str, Any]) -> Iterator[bytes]:
     """Open a file, guess what its columns mean, and say so in one frame of JSON.
 
     The order may hold `encoding`, `delimiter`, `header` and `sheet`, as a person chose
     them, and `country`, the account's own.
     """
     table = open_table(
-        raw,
+        given,
         encoding=order.get("encoding") or None,
         delimiter=order.get("delimiter") or None,
         header=order.get("header"),
@@ -61,11 +61,11 @@ def _column(table: Table, column: Column, guess: ColumnGuess) -> dict[str, Any]:
     }
 
 
-def pick(raw: bytes, order: Mapping[str, Any]) -> Iterator[bytes]:
+def pick(given: BinaryIO, order: Mapping[str, Any]) -> Iterator[bytes]:
     """Give the rows with the numbers in `lines`, as frames of JSON: [number, cells] each."""
     wanted = set(order["lines"])
     page: list[tuple[int, list[str]]] = []
-    for number, cells in rows_of(raw, Shape(**order["shape"])):
+    for number, cells in rows_of(given, Shape(**order["shape"])):
         if number in wanted:
             page.append((number, [plain(cell) for cell in cells]))
             if len(page) == ROWS_A_FRAME:
