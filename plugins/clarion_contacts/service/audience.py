@@ -26,9 +26,9 @@ from clarion.messaging import suppression
 from clarion.messaging.models import Message
 from clarion.tenancy.scope import current_account
 from clarion_contacts import segments
-from clarion_contacts.models import Consent, Contact, Tag
+from clarion_contacts.models import Consent, Contact
 from clarion_contacts.segments import Filling, Rule
-from clarion_contacts.service import identity
+from clarion_contacts.service import identity, reasons
 
 Variables = Mapping[str, Filling | Mapping[str, Any]]
 Listed = Select[Any] | None
@@ -158,16 +158,13 @@ def labels(contact_ids: Iterable[UUID]) -> dict[UUID, tuple[str, str]]:
 
 def missed(segment: Rule, contact_id: UUID) -> Missed | None:
     """Say which rules of a segment one person does not meet now; None: no such contact."""
-    parts = segment.get("of", []) if segment.get("op") == "and" else [segment]
-    asked = [segments.condition(part).label(f"part_{n}") for n, part in enumerate(parts)]
-    query = select(Contact.created_at, *asked).where(
+    query = select(Contact.created_at).where(
         Contact.account_id == current_account(), Contact.id == contact_id
     )
-    row = db.session().execute(query).one_or_none()
-    if row is None:
+    added_at = db.session().scalar(query)
+    if added_at is None:
         return None
-    unmet = [part for part, met in zip(parts, row[1:], strict=True) if not met]
-    return Missed(row[0], [_in_words(part) for part in unmet])
+    return Missed(added_at, reasons.why_not(segment, contact_id))
 
 
 def attested(segment: Rule, *, listed: Listed = None) -> list[str]:
@@ -246,21 +243,6 @@ def without_consent(batch: Any) -> Select[Any]:
             or_(no_consent, gone, doubted),
         )
     )
-
-
-def _in_words(rule: Rule) -> str:
-    """Say what a rule asks for that somebody does not meet."""
-    wanted = rule.get("of", []) if rule.get("op") in ("or", "not") else [rule]
-    tags = [one.get("tag") for one in wanted if one.get("op") == "tag"]
-    if not tags or len(tags) != len(wanted):
-        return _("They do not meet one of the rules of the audience.")
-    query = select(Tag.name).where(
-        Tag.account_id == current_account(), Tag.id.in_([UUID(str(one)) for one in tags])
-    )
-    names = ", ".join(f"“{one}”" for one in db.session().scalars(query.order_by(Tag.name)))
-    if rule.get("op") == "not":
-        return _("They have the tag %(tags)s, which is left out.", tags=names)
-    return _("They have none of these tags: %(tags)s.", tags=names or "–")
 
 
 @dataclass(frozen=True, slots=True)
