@@ -319,7 +319,10 @@ class BulkPart(AccountBase):
 
 
 class Deed(AccountBase):
-    """That a person got or lost a tag, a list or a field's value: for their timeline."""
+    """That a person got or lost a tag, a list or a field's value: for their timeline.
+
+    Who did it, `created_by` says, in a job as well.
+    """
 
     __tablename__ = "contacts_deed"
     __table_args__ = (
@@ -334,7 +337,6 @@ class Deed(AccountBase):
     contact_id: Mapped[UUID] = column(Uuid, pd="contact.id")
     what: Mapped[str] = column(String(8), pd=None)
     name: Mapped[str] = column(String(120), pd="account.content", log="never")
-    by: Mapped[str] = column(String(120), pd="person.name")
 
 
 class Segment(AccountBase):

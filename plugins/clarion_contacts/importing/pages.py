@@ -14,10 +14,10 @@ from typing import Any, BinaryIO
 
 from clarion.messaging import address
 from clarion_contacts.importing.columns import Matching
+from clarion_contacts.importing.kinds import Typing
 from clarion_contacts.importing.opening import rows_of
 from clarion_contacts.importing.rows import RowVerdict, judge, key_of
 from clarion_contacts.importing.tables import Shape, Table
-from clarion_contacts.importing.values import Typing
 
 CELL, COLUMN = "\x1e", "\x1d"
 NAMES = (

@@ -40,7 +40,6 @@ def upgrade() -> None:
     sa.Column('contact_id', sa.Uuid(), nullable=False),
     sa.Column('what', sa.String(length=8), nullable=False),
     sa.Column('name', sa.String(length=120), nullable=False),
-    sa.Column('by', sa.String(length=120), nullable=False),
     sa.Column('id', sa.Uuid(), nullable=False),
     sa.Column('account_id', sa.Uuid(), server_default=sa.text('clarion_account()'), nullable=False),
     sa.Column('created_at', sa.DateTime(timezone=True), server_default=sa.text('clarion_now()'), nullable=False),

@@ -7,7 +7,7 @@ from uuid import UUID
 from sqlalchemy import String, func, insert, literal, select
 
 from clarion.base import db
-from clarion.tenancy.scope import current_account, current_actor
+from clarion.tenancy.scope import current_account
 from clarion_contacts.models import Contact
 from clarion_contacts.records import Deed
 
@@ -25,7 +25,6 @@ def note(what: What, name: str, contact_ids: Sequence[UUID]) -> None:
         "contact_id": Contact.id,
         "what": literal(what, String),
         "name": literal(name[:LONGEST], String),
-        "by": literal(current_actor().name[:LONGEST], String),
     }
     rows = select(*values.values()).where(
         Contact.account_id == current_account(), Contact.id.in_(contact_ids)

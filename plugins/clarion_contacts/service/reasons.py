@@ -254,8 +254,8 @@ class _Telling:
                 _("They are not in the holdout “%(name)s”.", name=name),
             )
         return (
-            _("The draw of %(percent)s % chose them.", percent=percent),
-            _("The draw of %(percent)s % did not choose them.", percent=percent),
+            _("The draw of %(percent)s %% chose them.", percent=percent),
+            _("The draw of %(percent)s %% did not choose them.", percent=percent),
         )
 
     def _in_segment(self, node: rules.InSegment) -> tuple[str, str]:

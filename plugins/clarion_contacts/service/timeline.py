@@ -19,7 +19,7 @@ from clarion.messaging.models import (
     Message,
 )
 from clarion.tenancy import access, audit
-from clarion.tenancy.models import AuditEntry
+from clarion.tenancy.models import AuditEntry, Person
 from clarion.tenancy.scope import current_account
 from clarion_contacts.models import Consent, Contact, Import
 from clarion_contacts.records import Deed
@@ -244,8 +244,13 @@ def _deeds(contact: Contact, place: Place, limit: int) -> list[Moment]:
 
 def _sortings(contact: Contact, place: Place, limit: int) -> list[Moment]:
     """Tags, lists and fields, whether they alone got or lost them or many people at once."""
-    query = select(Deed.created_at, Deed.id, Deed.what, Deed.name, Deed.by).where(
-        Deed.account_id == current_account(), _theirs(Deed, contact)
+    who = func.concat(literal("person:"), Person.id) == Deed.created_by
+    query = (
+        select(
+            Deed.created_at, Deed.id, Deed.what, Deed.name, func.coalesce(Person.name, "")
+        )
+        .outerjoin(Person, who)
+        .where(Deed.account_id == current_account(), _theirs(Deed, contact))
     )
     return [
         Moment(at, own, "deed", str(SORTINGS[what]), text=f"“{name}”", by=by)

@@ -30,9 +30,8 @@ from clarion_contacts.importing import (
 )
 from clarion_contacts.importing import ours as exported
 from clarion_contacts.importing.columns import key_for
-from clarion_contacts.importing.kinds import KINDS, Kind
+from clarion_contacts.importing.kinds import KINDS, Kind, Value
 from clarion_contacts.importing.tables import MAX_BYTES, below, too_large
-from clarion_contacts.importing.values import Value
 from clarion_contacts.models import Field, Import, ImportPart
 from clarion_contacts.service.people import default_country
 
