@@ -244,7 +244,9 @@ def _deeds(contact: Contact, place: Place, limit: int) -> list[Moment]:
 
 def _sortings(contact: Contact, place: Place, limit: int) -> list[Moment]:
     """Tags, lists and fields, whether they alone got or lost them or many people at once."""
-    who = func.concat(literal("person:"), Person.id) == Deed.created_by
+    who = Deed.created_by.in_(
+        [func.concat("person:", Person.id), func.concat("job:person:", Person.id)]
+    )
     query = (
         select(
             Deed.created_at, Deed.id, Deed.what, Deed.name, func.coalesce(Person.name, "")

@@ -31,6 +31,7 @@ from clarion_contacts.importing import (
 from clarion_contacts.importing import ours as exported
 from clarion_contacts.importing.columns import key_for
 from clarion_contacts.importing.kinds import KINDS, Kind, Value
+from clarion_contacts.importing.source import Source
 from clarion_contacts.importing.tables import MAX_BYTES, below, too_large
 from clarion_contacts.models import Field, Import, ImportPart
 from clarion_contacts.service.people import default_country
@@ -134,8 +135,10 @@ def look(file: BinaryIO, **chosen: Any) -> Seen:
         raise too_large()
     db.let_go()
     told = json.loads(confined.only(looking.look, file, order))
-    file.seek(0)
-    return Seen(file, size, hashlib.file_digest(file, "sha256").digest(), told)
+    digest = hashlib.sha256()
+    for chunk in Source.of(file).chunks():
+        digest.update(chunk)
+    return Seen(file, size, digest.digest(), told)
 
 
 def store(import_id: UUID, file: BinaryIO) -> None:
