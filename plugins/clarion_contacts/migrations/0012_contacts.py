@@ -34,7 +34,6 @@ def upgrade() -> None:
     op.execute('ALTER TABLE contacts_import_part ENABLE ROW LEVEL SECURITY')
     op.execute('ALTER TABLE contacts_import_part FORCE ROW LEVEL SECURITY')
     op.execute('CREATE POLICY app ON contacts_import_part TO clarion_app USING (account_id = (SELECT clarion_account())) WITH CHECK (account_id = (SELECT clarion_account()))')
-    op.execute('CREATE POLICY system ON contacts_import_part TO clarion_system USING (true) WITH CHECK (true)')
 
     op.create_table('contacts_deed',
     sa.Column('contact_id', sa.Uuid(), nullable=False),
@@ -52,7 +51,6 @@ def upgrade() -> None:
     op.execute('ALTER TABLE contacts_deed ENABLE ROW LEVEL SECURITY')
     op.execute('ALTER TABLE contacts_deed FORCE ROW LEVEL SECURITY')
     op.execute('CREATE POLICY app ON contacts_deed TO clarion_app USING (account_id = (SELECT clarion_account())) WITH CHECK (account_id = (SELECT clarion_account()))')
-    op.execute('CREATE POLICY system ON contacts_deed TO clarion_system USING (true) WITH CHECK (true)')
     op.create_index('ix_contacts_deed_contact', 'contacts_deed', ['account_id', 'contact_id', 'created_at'], unique=False)
 
 
