@@ -81,7 +81,7 @@ class Taking:
         with self._acting(), db.transaction():
             with tempfile.TemporaryFile() as file:
                 file.write(raw.encode())
-                row = service.upload("people.csv", service.look(file))
+                row = service.receive("people.csv", service.look(file))
             fields = {int(at): said for at, said in row.mapping.items()}
             service.match(row.id, fields, country="BR")
             service.attest(

@@ -60,7 +60,7 @@ def upload() -> Any:
     if form.validate_on_submit():
         with form.attempt():
             given = form.file.data
-            row = service.upload(given.filename or "", service.look(given.stream))
+            row = service.receive(given.filename or "", service.look(given.stream))
             return redirect(url_for(".match", import_id=row.id))
     page = render_template(
         "contacts/import_upload.html",

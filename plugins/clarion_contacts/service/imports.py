@@ -50,13 +50,17 @@ def look(file: BinaryIO) -> uploads.Seen:
     return uploads.look(file)
 
 
-def upload(file_name: str, given: bytes | uploads.Seen) -> Import:
-    """Take a file in, sealed, with everything about its shape guessed.
+def upload(file_name: str, raw: bytes) -> Import:
+    """Take a small file in, sealed, with everything about its shape guessed.
 
     Raises `Invalid` (codes `file_…`) with the reason, and keeps nothing then.
     """
+    return receive(file_name, look(io.BytesIO(raw)))
+
+
+def receive(file_name: str, seen: uploads.Seen) -> Import:
+    """Take a file in that was looked at, sealed part by part."""
     access.require("contacts.import")
-    seen = uploads.look(io.BytesIO(given)) if isinstance(given, bytes) else given
     row = Import(
         id=db.new_id(),
         file_name=_base_name(file_name),

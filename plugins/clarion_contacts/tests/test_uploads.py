@@ -28,7 +28,7 @@ def large(account, tmp_path):
     path = tmp_path / "people.csv"
     path.write_text(MANY)
     with path.open("rb") as file, db.transaction():
-        return service.upload("people.csv", service.look(file)).id
+        return service.receive("people.csv", service.look(file)).id
 
 
 def parts():
@@ -102,7 +102,7 @@ def test_a_file_as_large_as_a_million_people_comes_in_with_little_memory(account
     before = highest_kb()
 
     with path.open("rb") as file, db.transaction():
-        row = service.upload("people.csv", service.look(file))
+        row = service.receive("people.csv", service.look(file))
 
     assert (row.row_count, row.file_size) == (200_000, path.stat().st_size)
     assert highest_kb() - before < 16 * 1024
