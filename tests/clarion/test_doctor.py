@@ -249,7 +249,7 @@ def test_copies_on_the_disk_of_the_data_only(database, monkeypatch):
     assert what in findings()
 
     here = os.stat(database.home).st_dev
-    other = next(d for d in ("/dev/shm", "/var/tmp") if os.stat(d).st_dev != here)
+    other = next(d for d in ("/dev/shm", "/var/tmp") if os.stat(d).st_dev != here)  # noqa: S108
     monkeypatch.setenv("CLARION_EPOCH_PATHS", f"{database.home}/epoch,{other}/epoch")
     settings.cache_clear()
     there = what in findings()
