@@ -87,7 +87,7 @@ def register_personal_data() -> Any:
 
 @hookimpl
 def render_slot(place: str, context: dict[str, Any]) -> str | None:
-    """Say what waits for somebody, where a segment is used, and why a person got what."""
+    """Say what waits for somebody, what is in use, and why a person got what."""
     from clarion_campaigns import portal, service
 
     if place == "contact_campaigns":
@@ -96,4 +96,6 @@ def render_slot(place: str, context: dict[str, Any]) -> str | None:
         context["steps"].append(portal.ready())
     if place == "segments":
         service.note_uses(context)
+    if place == "fields":
+        service.note_fields(context)
     return portal.waiting() if place == "notices" else None

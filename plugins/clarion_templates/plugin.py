@@ -53,9 +53,13 @@ def register_schedule() -> list[tuple[str, str, Any]]:
 
 @hookimpl
 def render_slot(place: str, context: dict[str, Any]) -> str | None:
-    """Say on the overview what is left to do before the first campaign."""
+    """Say what is left to do before the first campaign, and which fields are in use."""
     if place == "ready":
         from clarion_templates import portal
 
         context["steps"].append(portal.ready())
+    if place == "fields":
+        from clarion_templates import service
+
+        service.note_fields(context)
     return None

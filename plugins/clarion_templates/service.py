@@ -121,6 +121,13 @@ def get(template_id: UUID) -> View:
     return _view(_found(template_id))
 
 
+def note_fields(context: Mapping[str, Any]) -> None:
+    """Say which of some fields templates have a variable of: such are filled by them."""
+    if keys := context["keys"]:
+        for row in db.session().scalars(_mine()):
+            context["used"].update(keys & set(_view(row).variables))
+
+
 def versions(view: View) -> list[View]:
     """List all versions of a template's name and language, newest first."""
     query = _mine().where(Template.name == view.name, Template.language == view.language)

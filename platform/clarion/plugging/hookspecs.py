@@ -135,10 +135,11 @@ def render_slot(place: str, context: "dict[str, Any]") -> "str | None":
     When    while a page is drawn; places: `overview`, `notices` (on top of the overview, for
             what waits for somebody), `contact`, `contact_campaigns` (on a contact's page,
             with `contact_id`: why they got a campaign or not), `campaign`; where one draws
-            nothing: `ready`, to append steps to `context["steps"]`, and `segments`, to
+            nothing: `ready`, to append steps to `context["steps"]`, `segments`, to
             append to `context["uses"]` under its id what speaks of the segments in
             `context["ids"]`, each made by `context["use"]` of name, kind, address and
-            whether it holds them
+            whether it holds them, and `fields`, to add to `context["used"]` those of
+            `context["keys"]`, fields of contacts, that one speaks of
     For     plugins the account has switched on
     Return  markup made by a template, or `None`
     Must    be quick; what raises draws nothing and is logged

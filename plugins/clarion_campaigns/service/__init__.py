@@ -95,7 +95,7 @@ from clarion_campaigns.service.sending import (
 )
 from clarion_campaigns.service.story import Story, story
 from clarion_campaigns.service.telling import WHYS
-from clarion_campaigns.service.uses import note_uses
+from clarion_campaigns.service.uses import note_fields, note_uses
 from clarion_campaigns.service.why import Why, WhyLine, why, whys_of
 
 __all__ = [
@@ -164,6 +164,7 @@ __all__ = [
     "month",
     "needs_approval",
     "not_begun",
+    "note_fields",
     "note_uses",
     "open_proposals",
     "pause",

@@ -1,9 +1,10 @@
-"""Which campaigns speak of a segment: asked by contacts, which knows no campaigns."""
+"""Which campaigns speak of a segment or a field: asked by contacts, which knows none."""
 
 from collections.abc import Mapping
 from typing import Any
 
-from sqlalchemy import Text, cast, false, or_, select
+from sqlalchemy import Text, cast, exists, false, func, or_, select
+from sqlalchemy.dialects.postgresql import ARRAY, JSONPATH
 
 from clarion.base import db
 from clarion.base.words import Lazy, _, lazy
@@ -21,6 +22,8 @@ KINDS: Mapping[str, Lazy] = {
     "cancelled": lazy("Campaign, cancelled"),
 }
 OVER = ("launched", "cancelled")
+FIELD = "attributes."
+SAID = "$.** ? (@ == $name)"  # anywhere in a rule, or as what fills a variable
 
 
 def note_uses(context: Mapping[str, Any]) -> None:
@@ -44,3 +47,20 @@ def note_uses(context: Mapping[str, Any]) -> None:
         for one in context["ids"]:
             if str(one) in rule:
                 context["uses"][one].append(use)
+
+
+def note_fields(context: Mapping[str, Any]) -> None:
+    """Say which of some fields campaigns speak of, in their people or their variables.
+
+    Of every campaign: what is over is copied and followed up with the fields it had.
+    """
+    keys = func.unnest(cast(sorted(context["keys"]), ARRAY(Text))).column_valued("key")
+    named = func.jsonb_build_object(cast("name", Text), func.concat(FIELD, keys))
+    spoken = exists().where(
+        Draft.account_id == current_account(),
+        or_(
+            func.jsonb_path_exists(Draft.segment, cast(SAID, JSONPATH), named),
+            func.jsonb_path_exists(Draft.variables, cast(SAID, JSONPATH), named),
+        ),
+    )
+    context["used"].update(db.session().scalars(select(keys).where(spoken)))
