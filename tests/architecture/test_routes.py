@@ -147,6 +147,7 @@ ROWS = {
 
 WORDS = {
     "contacts.take_export": {"form": "csv"},
+    "contacts.signup_code": {"way": "page"},
     "campaigns.step": {"name": "message"},
     "campaigns.save": {"name": "message"},
     "settings.plugin": {"name": "contacts"},

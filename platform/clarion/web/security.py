@@ -17,6 +17,7 @@ from wtforms.validators import InputRequired, Length
 from clarion.base.words import _
 from clarion.tenancy import devices, factors, passkeys, sessions, totp
 from clarion.web import login, steps
+from clarion.web.codes import picture
 from clarion.web.pages import Form
 
 ISSUER = "Clarion"
@@ -254,31 +255,3 @@ def _codes(desk: Desk, made: list[str]) -> Response:
 def _changed(desk: Desk, what: str) -> None:
     sessions.end_others(desk.subject, login.session_id_hash())
     steps.tell(desk.who, "factor_changed", what=what, link=desk.url("index"))
-
-
-# --- the picture that an app scans
-
-
-@dataclass(frozen=True, slots=True)
-class Picture:
-    """A QR code: its side in modules, quiet zone included, and one path of all dark ones."""
-
-    side: int
-    path: str
-
-
-def picture(text: str) -> Picture:
-    """Draw a text as a QR code."""
-    import segno  # slow import
-
-    quiet = 4
-    rows = [bytes(row) for row in segno.make(text, error="m", micro=False).matrix]
-    parts = []
-    for y, row in enumerate(rows):
-        x = 0
-        while x < len(row):
-            dark = next((at for at in range(x, len(row)) if row[at]), len(row))
-            x = next((at for at in range(dark, len(row)) if not row[at]), len(row))
-            if dark < x:
-                parts.append(f"M{dark + quiet},{y + quiet}h{x - dark}v1h{dark - x}z")
-    return Picture(len(rows) + 2 * quiet, "".join(parts))

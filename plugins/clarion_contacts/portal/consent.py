@@ -22,9 +22,11 @@ from wtforms.validators import InputRequired, Length
 from clarion.base.settings import settings
 from clarion.messaging import channels
 from clarion.tenancy import access
+from clarion.web import codes
 from clarion.web.pages import Form, fragment, needs
 from clarion_contacts import service
 from clarion_contacts.portal.forms import ACTIONS, METHODS, pages
+from clarion_contacts.records import Signup
 
 NEEDED = InputRequired(lazy("This is needed."))
 KINDS = {
@@ -135,7 +137,19 @@ def edit_signup(signup_id: UUID) -> Any:
     form = SignupForm(
         obj=row, wording=service.wording_text(row), sender_id=str(row.sender_id)
     )
-    return _kept_signup(form, signup_id)
+    return _kept_signup(form, signup_id, row)
+
+
+@pages.get("/consent/forms/<uuid:signup_id>/<way>.svg")
+@needs("contacts.view")
+def signup_code(signup_id: UUID, way: str) -> Response:
+    """Draw the link of a form's page, or of its word, as a QR code; a file when asked."""
+    name, link = service.signup_link(signup_id, way)
+    answer = make_response(codes.svg(link, name), 200, {"Content-Type": "image/svg+xml"})
+    if request.args.get("save"):
+        file = f"{name}-{way}.svg"
+        answer.headers.set("Content-Disposition", "attachment", filename=file)
+    return answer
 
 
 @pages.post("/consent/forms/<uuid:signup_id>/close")
@@ -286,7 +300,9 @@ def notices() -> str | None:
     )
 
 
-def _kept_signup(form: SignupForm, signup_id: UUID | None) -> Any:
+def _kept_signup(
+    form: SignupForm, signup_id: UUID | None, row: Signup | None = None
+) -> Any:
     if form.validate_on_submit():
         with form.attempt():
             service.keep_signup(
@@ -299,7 +315,13 @@ def _kept_signup(form: SignupForm, signup_id: UUID | None) -> Any:
             )
             flash(_("The sign-up form is saved."), "success")
             return redirect(url_for(".signups"))
-    page = render_template("contacts/signup.html", form=form, signup_id=signup_id)
+    page = render_template(
+        "contacts/signup.html",
+        form=form,
+        signup_id=signup_id,
+        open=row is not None and row.retired_at is None,
+        chat=row is not None and row.word and row.sender_id,
+    )
     return make_response(page, 422 if form.errors else 200)
 
 

@@ -160,6 +160,37 @@ class ContactForm(Form):
         super().refuse(error)
 
 
+class NewContactForm(ContactForm):
+    """A person who is added, and how they agreed if they did."""
+
+    method = SelectField(
+        lazy("How did they agree?"),
+        choices=lambda: [
+            ("", lazy("They did not, or nobody knows")),
+            *((key, METHODS[key]) for key in service.BY_HAND),
+        ],
+        default="",
+    )
+    source = StringField(
+        lazy("Where?"), [Length(max=300)], description=lazy("The page, form or shop.")
+    )
+    agreed_on = DateField(lazy("When?"), [Optional()])
+    wording = TextAreaField(
+        lazy("To which words?"), [Length(max=4_000)], description=lazy("Exactly.")
+    )
+
+    @property
+    def agreed(self) -> dict[str, Any]:  # Any: a text or a day
+        """What was said about consent, for `add_agreed`; empty when nothing was."""
+        said = {
+            "method": self.method.data or "",
+            "source": self.source.data or "",
+            "agreed_on": self.agreed_on.data,
+            "wording": self.wording.data or "",
+        }
+        return said if any(said.values()) else {}
+
+
 class ConsentForm(Form):
     """How, where, when and to which words somebody agreed."""
 

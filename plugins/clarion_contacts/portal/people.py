@@ -1,5 +1,6 @@
 """Pages about one person: everything known, and changing it."""
 
+from functools import partial
 from typing import Any
 from uuid import UUID
 
@@ -25,6 +26,7 @@ from clarion_contacts.portal.forms import (
     ConsentForm,
     ContactForm,
     IdentifierForm,
+    NewContactForm,
     pages,
 )
 from clarion_contacts.portal.owned import OwnInput, as_id, owned
@@ -33,11 +35,13 @@ from clarion_contacts.portal.owned import OwnInput, as_id, owned
 @pages.route("/new", methods=["GET", "POST"])
 @needs("contacts.edit")
 def new() -> Any:
-    """Add one person."""
-    form, own = ContactForm(), owned(service.all_fields(), {})
+    """Add one person, with the proof of their consent when they agreed."""
+    form, own = NewContactForm(), owned(service.all_fields(), {})
     if form.validate_on_submit():
         with form.attempt():
-            contact = service.add(_details(form, own))
+            details = _details(form, own)
+            add = partial(service.add_agreed, **form.agreed) if form.agreed else service.add
+            contact = add(details)
             flash(_("%(name)s was added.", name=contact.name or contact.phone), "success")
             return redirect(url_for(".show", contact_id=contact.id))
     return _form(form, own, _("Add a contact"), url_for(".index"))

@@ -65,6 +65,7 @@ from clarion_contacts.service.choices import (
 )
 from clarion_contacts.service.consent import (
     BY_HAND,
+    add_agreed,
     complain,
     evidence,
     note_resumed,
@@ -251,6 +252,7 @@ from clarion_contacts.service.signups import (
     get_signup,
     keep_signup,
     shown,
+    signup_link,
     signups,
     wording_text,
 )
@@ -380,6 +382,7 @@ __all__ = [
     "Verdict",
     "accounts_with_loose",
     "add",
+    "add_agreed",
     "add_field",
     "add_identifier",
     "add_list",
@@ -521,6 +524,7 @@ __all__ = [
     "show",
     "shown",
     "sign",
+    "signup_link",
     "signups",
     "snapshots",
     "snapshots_of",

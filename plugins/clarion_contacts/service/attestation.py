@@ -38,6 +38,11 @@ ATTESTATION = lazy(
 )
 
 
+def has_come(day: dt.date) -> bool:
+    """Say whether a day has begun where it begins first, fourteen hours before UTC's."""
+    return day <= (clock.now() + dt.timedelta(hours=14)).date()
+
+
 def state(row: Import, typed_name: str) -> None:
     """Write on a list who stated what, when: the text itself is kept, in their language."""
     text = str(ATTESTATION)
@@ -98,7 +103,7 @@ def refuse(
             _("Say where they agreed: the page, form or shop."),
             field="place",
         )
-    if agreed_on is None or agreed_on > clock.now().date() + dt.timedelta(days=1):
+    if agreed_on is None or not has_come(agreed_on):
         raise Invalid(
             "consent_date",
             _("Give the day by which they had agreed; it cannot lie ahead."),

@@ -16,8 +16,9 @@ from clarion.tenancy.scope import current_account
 from clarion.work import outbox
 from clarion_contacts.events import ContactOptedIn, ContactOptedOut
 from clarion_contacts.models import Consent, Contact, Wording
+from clarion_contacts.service.attestation import has_come
 from clarion_contacts.service.history import place_of
-from clarion_contacts.service.people import locked
+from clarion_contacts.service.people import Details, add, locked
 from clarion_contacts.service.wordings import LONGEST, keep_wording
 
 BY_HAND = ("web_form", "shop", "paper", "existing", "other")
@@ -28,6 +29,28 @@ LIFTED = ("stop", "maybe", "manual", "unsubscribe")
 audit.label("contacts.contact.opted_in", "Recorded a person's consent")
 audit.label("contacts.contact.opted_out", "Recorded that a person objects")
 audit.label("contacts.contact.complained", "Recorded a complaint")
+
+
+def add_agreed(
+    details: Details,
+    *,
+    method: str,
+    source: str,
+    wording: str,
+    agreed_on: dt.date | None = None,
+    evidence: str = "",
+) -> Contact:
+    """Add one person who agreed, with the proof of it; both, or neither. See `opt_in`."""
+    contact = add(details)
+    opt_in(
+        contact.id,
+        method=method,
+        source=source,
+        wording=wording,
+        agreed_on=agreed_on,
+        evidence=evidence,
+    )
+    return contact
 
 
 def opt_in(
@@ -42,9 +65,10 @@ def opt_in(
 ) -> UUID:
     """Record that a person agreed: how, where, when, and to which words.
 
-    `evidence` is whatever else proves it: the number of a paper, where a scan is kept. It
-    is sealed. Returns the id of the event. Raises `Conflict` for somebody who said STOP: only they
-    can take that back.
+    `agreed_on` is the day they did, where known; a day that has not come is `Invalid`
+    (`consent_date`). `evidence` is whatever else proves it: the number of a paper, where a
+    scan is kept. It is sealed. Returns the id of the event. Raises `Conflict` for somebody
+    who said STOP: only they can take that back.
     """
     access.require("contacts.edit")
     ledger.lock_contacts([contact_id])
@@ -236,7 +260,7 @@ def _check(method: str, source: str, wording: str, agreed_on: dt.date | None) ->
             _("At most 4,000 letters: only the sentence they agreed to."),
             field="wording",
         )
-    if agreed_on and agreed_on > clock.now().date() + dt.timedelta(days=1):
+    if agreed_on and not has_come(agreed_on):
         raise Invalid("consent_date", _("This day has not come yet."), field="agreed_on")
 
 

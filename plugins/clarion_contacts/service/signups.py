@@ -9,6 +9,7 @@ from sqlalchemy import and_, func, select
 
 from clarion.base import db
 from clarion.base.errors import Conflict, Invalid, NotFound
+from clarion.base.settings import settings
 from clarion.base.words import _
 from clarion.messaging import channels, stopwords
 from clarion.tenancy import access, audit
@@ -100,6 +101,17 @@ def signups() -> list[SignupLine]:
         )
         for row, wording, pending, confirmed in db.session().execute(query)
     ]
+
+
+def signup_link(signup_id: UUID, way: str) -> tuple[str, str]:
+    """Return an open form's name and the link that is printed: `page`, or `chat`."""
+    access.require("contacts.view")
+    form = shown(signup_id)
+    page = f"{settings().public_url}/contacts/join/{links.sign('form', signup_id)}"
+    link = {"page": page, "chat": form.chat}.get(way, "")
+    if not link:
+        raise NotFound("signup_way_unknown", _("Nobody can join by this form like that."))
+    return get_signup(signup_id).name, link
 
 
 def keep_signup(

@@ -168,6 +168,18 @@ def test_consent_without_proof_is_refused(ana, change, code):
     assert fresh(ana).consent == "none"
 
 
+def test_a_day_has_come_when_it_has_where_it_comes_first(ana):
+    with clock.freeze(dt.datetime(2026, 5, 1, 9, 59, tzinfo=dt.UTC)):
+        with pytest.raises(Invalid) as refused, db.transaction():
+            service.opt_in(ana, agreed_on=dt.date(2026, 5, 2), **CONSENT)
+        clock.advance(minutes=1)
+        with db.transaction():
+            service.opt_in(ana, agreed_on=dt.date(2026, 5, 2), **CONSENT)
+
+    assert refused.value.code == "consent_date"
+    assert service.show(ana).consents[0].agreed_on == dt.date(2026, 5, 2)
+
+
 def test_opt_out_silences_every_address(ana, run_jobs):
     with db.transaction():
         service.add_identifier(ana, "phone", "+5511912340002")

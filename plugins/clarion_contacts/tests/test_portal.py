@@ -196,6 +196,31 @@ def test_a_number_that_is_taken_is_named_at_its_field(visitor, tenant):
     assert "belongs to another contact" in answer.text
 
 
+AGREED = {
+    "phone": "+5511912340001", "name": "Ana", "country": "", "method": "paper",
+    "agreed_on": "2025-03-01", "source": "Folder 7", "wording": "Yes, write to me.",
+}  # fmt: skip
+
+
+def test_a_person_is_added_with_the_day_they_agreed(visitor):
+    page = visitor.get(visitor.post("/contacts/new", **AGREED).location).text
+
+    assert "Yes, write to me." in page
+    assert "agreed on Mar 1, 2025" in page
+
+
+@pytest.mark.parametrize(
+    ("change", "field"),
+    [({"agreed_on": "2999-01-01"}, "agreed_on"), ({"method": ""}, "method")],
+)
+def test_a_person_whose_consent_proves_nothing_is_not_added(visitor, change, field):
+    answer = visitor.post("/contacts/new", **AGREED | change)
+
+    assert answer.status_code == 422
+    assert f'id="{field}-error"' in answer.text
+    assert "Nobody is here yet" in visitor.get("/contacts/").text
+
+
 def test_ticked_people_are_tagged_and_deleted(visitor, tenant):
     ids = [str(person(tenant, phone=f"+551191234000{n}")) for n in range(3)]
 

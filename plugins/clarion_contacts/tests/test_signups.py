@@ -13,7 +13,8 @@ from clarion.messaging import heard, identifiers, suppression
 from clarion.messaging.models import InboundMessage, Message
 from clarion.tenancy.scope import account_scope
 from clarion.testing.factories import make_account, make_sender
-from clarion.testing.visitor import portal
+from clarion.testing.visitor import Visitor, portal
+from clarion.web import codes
 from clarion_contacts import service
 from clarion_contacts.models import Consent, Contact
 from clarion_contacts.records import Joining
@@ -438,6 +439,31 @@ def test_new_words_are_a_version_and_old_events_keep_theirs(form, sender, run_jo
         shown = history(event.contact_id)
     assert line.wording == newer
     assert shown[0].wording == WORDS
+
+
+def test_a_form_has_codes_to_print_that_say_its_links(account, form, other_account):
+    visitor = Visitor(account)
+    with db.transaction():
+        line = service.signups()[0]
+    base = f"/contacts/consent/forms/{form}"
+
+    for way, link in (
+        ("page", f"{settings().public_url}/contacts/join/{line.token}"),
+        ("chat", line.chat),
+    ):
+        picture = visitor.get(f"{base}/{way}.svg")
+        saved = visitor.get(f"{base}/{way}.svg?save=1")
+        assert picture.text == saved.text == codes.svg(link, "Web site")
+        assert picture.headers["Content-Type"].startswith("image/svg+xml")
+        assert f"filename=\"Web site-{way}.svg\"" in saved.headers["Content-Disposition"]
+        for page in ("/contacts/consent/forms", base):
+            assert f'src="{base}/{way}.svg"' in visitor.get(page).text
+    assert visitor.get(f"{base}/other.svg").status_code == 404
+    assert Visitor(other_account).get(f"{base}/page.svg").status_code == 404
+    with db.transaction():
+        service.close_signup(form)
+    assert visitor.get(f"{base}/page.svg").status_code == 404
+    assert "page.svg" not in visitor.get("/contacts/consent/forms").text
 
 
 def _hear(run_jobs):
