@@ -542,6 +542,7 @@ class ImportRow(AccountBase):
 
     The row's own `id` becomes the id of the contact it makes and of the consent event it
     leaves, so that applying twice adds nothing. `before` is what the contact looked like.
+    `idx` is the index of what names the person: the number, else the first other address.
     """
 
     __tablename__ = "contacts_import_row"
@@ -594,6 +595,24 @@ class ImportRow(AccountBase):
         String(254), pd="contact.email", retention="upload", server_default=""
     )
     email_idx: Mapped[bytes | None] = column(
+        LargeBinary, pd="contact.index", export=False, retention="upload"
+    )
+    wa_id: Mapped[str] = column(
+        String(24), pd="contact.phone", retention="upload", log="mask", server_default=""
+    )
+    wa_idx: Mapped[bytes | None] = column(
+        LargeBinary, pd="contact.index", export=False, retention="upload"
+    )
+    bsuid: Mapped[str] = column(
+        String(160), pd="contact.phone", retention="upload", log="mask", server_default=""
+    )
+    bsuid_idx: Mapped[bytes | None] = column(
+        LargeBinary, pd="contact.index", export=False, retention="upload"
+    )
+    parent_bsuid: Mapped[str] = column(
+        String(160), pd="contact.phone", retention="upload", log="mask", server_default=""
+    )
+    parent_idx: Mapped[bytes | None] = column(
         LargeBinary, pd="contact.index", export=False, retention="upload"
     )
     language: Mapped[str] = column(String(20), pd=None, server_default="")

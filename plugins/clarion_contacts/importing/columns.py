@@ -88,6 +88,7 @@ class Matching:
         day_first: whether 03/04/2025 is the third of April.
         delimiter, mixed: of the table, to recognise damage.
         ours: whether an export wrote it, with a mark before what a spreadsheet could run.
+        exported: whether an export wrote it, of whatever form: e-mail alone names somebody.
     """
 
     fields: Mapping[int, Field]
@@ -98,6 +99,7 @@ class Matching:
     delimiter: str
     mixed: bool
     ours: bool = False
+    exported: bool = False
 
     @classmethod
     def of(
@@ -146,6 +148,7 @@ class Matching:
             delimiter=table.shape.delimiter or _NEVER,
             mixed=table.shape.mixed,
             ours=_is_ours(table) and table.shape.format == "csv",
+            exported=_is_ours(table),
         )
 
     @classmethod
@@ -166,6 +169,8 @@ def _guess(table: Table, column: Column) -> ColumnGuess:
         return _checked(column, seen, shown) if seen else _left_out(column)
     if ours.own(column.name):
         return ColumnGuess(column.index, "custom", 99, "sure")
+    if _is_ours(table) and (known := _ID.get(column.name)):
+        return ColumnGuess(column.index, known, 99, "sure")
     if column.name == ours.MARK:
         return _left_out(column, _("Who they were in the account they came from."))
     if is_sensitive(column.name):
@@ -330,6 +335,11 @@ def _settle(guess: ColumnGuess, guesses: Sequence[ColumnGuess]) -> ColumnGuess:
 
 
 _NEVER = "\x1f"  # in workbooks and cards nothing separates cells: a sign no cell has
+_ID: dict[str, Field] = {
+    "wa_id": "wa_id",
+    "bsuid": "bsuid",
+    "parent_bsuid": "parent_bsuid",
+}
 _REPEATABLE = frozenset({"custom", "tags", "lists"})
 
 
@@ -348,7 +358,7 @@ def _refuse_clashes(table: Table, chosen: Mapping[int, Field]) -> None:
                     two=names[1],
                 ),
             )
-    if "phone" not in chosen.values():
+    if not {"phone", *ours.IDS} & set(chosen.values()):
         raise Invalid(
             "mapping_no_phone", _("Choose the column that has the phone numbers.")
         )

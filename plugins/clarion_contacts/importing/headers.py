@@ -11,6 +11,9 @@ from typing import Literal
 
 Field = Literal[
     "phone",
+    "wa_id",
+    "bsuid",
+    "parent_bsuid",
     "name",
     "first_name",
     "last_name",
@@ -107,6 +110,9 @@ _WORDS: dict[Field, str] = {
         datum der einwilligung|newsletter|dsgvo|angemeldet am|
         consentement|date de consentement|date du consentement|inscrit le|
         date d inscription|rgpd|sahmati|sahmati tithi|anumati|सहमति|согласие|同意|موافقة""",
+    "wa_id": "",
+    "bsuid": "business scoped id|bsuid",
+    "parent_bsuid": "",
     "custom": "",
 }
 

@@ -14,6 +14,9 @@ PLAIN = (
     "phone", "name", "first_name", "last_name", "email", "language", "country",
     "timezone", "tags", "lists", "consent",
 )  # fmt: skip
+IDS = ("wa_id", "bsuid", "parent_bsuid")
+"""By what WhatsApp knows somebody; columns of files with people who have one."""
+
 MARK = "clarion_id"
 PARTED = ", "
 E164 = re.compile(r"\+[1-9][0-9]{4,14}")

@@ -13,6 +13,7 @@ from json.encoder import encode_basestring as quoted
 from typing import Any, BinaryIO
 
 from clarion.messaging import address
+from clarion_contacts.importing import ours
 from clarion_contacts.importing.columns import Matching
 from clarion_contacts.importing.kinds import Typing
 from clarion_contacts.importing.opening import rows_of
@@ -23,6 +24,7 @@ CELL, COLUMN = "\x1e", "\x1d"
 NAMES = (
     "line", "reason", "sentence", "phone", "name", "first_name", "last_name", "email",
     "language", "country", "timezone", "tags", "lists", "attributes", "said", "said_on", "notes",
+    "wa_id", "bsuid", "parent_bsuid",
 )  # fmt: skip
 
 
@@ -90,7 +92,7 @@ def _frame(chunk: Sequence[RowVerdict]) -> bytes:
         "name": [one.name for one in chunk],
         "first_name": [str(one.attributes.pop("first_name", "")) for one in chunk],
         "last_name": [str(one.attributes.pop("last_name", "")) for one in chunk],
-        "email": [one.email if one.phone else "" for one in chunk],
+        "email": ["" if one.reason else one.email for one in chunk],
         "language": [one.language for one in chunk],
         "country": [one.country or address.region_of(one.phone) for one in chunk],
         "timezone": [one.timezone for one in chunk],
@@ -101,6 +103,8 @@ def _frame(chunk: Sequence[RowVerdict]) -> bytes:
         "said_on": [one.consent_on.isoformat() if one.consent_on else "" for one in chunk],
         "notes": [str(len(one.notes)) if one.notes else "" for one in chunk],
     }
+    for kind in ours.IDS:
+        columns[kind] = ["" if one.reason else one.ids.get(kind, "") for one in chunk]
     filled = {name: cells for name, cells in columns.items() if any(cells)}
     head = {
         "to": chunk[-1].line, "count": len(chunk), "tags": tags, "lists": lists,

@@ -12,7 +12,7 @@ from typing import Literal
 
 from clarion.base.errors import Invalid
 from clarion.base.words import _
-from clarion.messaging.address import BadPhone, normalise, parse_phone
+from clarion.messaging.address import BadPhone, Kind, normalise, parse_phone
 from clarion_contacts.importing import ours
 from clarion_contacts.importing.columns import Matching
 from clarion_contacts.importing.kinds import NO, YES, Typing, Value, date_of, value_of
@@ -34,6 +34,7 @@ class RowVerdict:
         reason: stable code; empty when ok. `phone_…` codes are those of `parse_phone`.
         sentence: the reason in words, naming row and column.
         phone: E.164, in the one spelling of its person; empty when there is none.
+        ids: by what WhatsApp knows them: kind → id.
         consent: what the consent column says; empty when it says nothing.
         consent_on: its date.
         notes: (code, sentence) of what was left out of a row that is ok.
@@ -45,6 +46,7 @@ class RowVerdict:
     reason: str = ""
     sentence: str = ""
     phone: str = ""
+    ids: dict[str, str] = field(default_factory=dict)
     name: str = ""
     tags: tuple[str, ...] = ()
     lists: tuple[str, ...] = ()
@@ -57,6 +59,11 @@ class RowVerdict:
     consent_on: dt.date | None = None
     notes: tuple[tuple[str, str], ...] = ()
     raw: list[str] = field(default_factory=list)
+
+    @property
+    def known_by(self) -> str:
+        """What names the person: the number, else another address."""
+        return self.phone or next(iter(self.ids.values()), self.email)
 
 
 def judge(
@@ -74,7 +81,7 @@ def judge(
     for line, cells in rows:
         verdict = reader.read(line, cells)
         if verdict.state == "ok":
-            first = seen.setdefault(verdict.phone, line)
+            first = seen.setdefault(verdict.known_by, line)
             if first != line:
                 verdict.state = "duplicate_in_file"
                 verdict.reason = "phone_duplicate"
@@ -82,7 +89,7 @@ def judge(
                     "Row %(row)s, column “%(column)s”: the same person as in row "
                     "%(first)s.",
                     row=line,
-                    column=reader.phone_name,
+                    column=reader.naming,
                     first=first,
                 )
         yield verdict
@@ -101,8 +108,12 @@ class _Reader:
         self.mapping = mapping
         self.region = region
         self.width = len(mapping.names)
-        self.phone = places["phone"]
-        self.phone_name = mapping.names[self.phone]
+        self.phone = places.get("phone")
+        self.ids: list[tuple[int, Kind]] = [
+            (places[kind], kind) for kind in _IDS if kind in places
+        ]
+        at = self.ids[0][0] if self.phone is None else self.phone
+        self.naming = mapping.names[at]
         self.name = places.get("name")
         self.parts = [
             (at, one)
@@ -126,14 +137,28 @@ class _Reader:
             verdict.state, verdict.reason, verdict.sentence = "invalid", *damage
             return verdict
         self._extras(verdict, cells)
+        said = "" if self.phone is None else cells[self.phone]
+        if self.phone is not None and (said.strip() or not self._anyhow):
+            self._number(verdict, self.phone, said)
+        elif not (verdict.ids or (self.mapping.exported and verdict.email)):
+            verdict.state, verdict.reason = "invalid", "row_nobody"
+            verdict.sentence = _(
+                "Row %(row)s: no phone number, WhatsApp id or e-mail address says who it is.",
+                row=line,
+            )
+        return verdict
+
+    @property
+    def _anyhow(self) -> bool:
+        """Whether somebody without a number can be in this file at all."""
+        return self.mapping.exported or bool(self.ids)
+
+    def _number(self, verdict: RowVerdict, place: int, said: str) -> None:
         try:
-            verdict.phone = parse_phone(
-                cells[self.phone], verdict.country or self.region
-            ).e164
+            verdict.phone = parse_phone(said, verdict.country or self.region).e164
         except BadPhone as refused:
             verdict.state, verdict.reason = "invalid", refused.code
-            verdict.sentence = self._at(line, self.phone, refused.text)
-        return verdict
+            verdict.sentence = self._at(verdict.line, place, refused.text)
 
     def _damage(self, line: int, cells: list[str]) -> tuple[str, str] | None:
         """What makes the whole row unbelievable, whatever its cells say."""
@@ -175,10 +200,12 @@ class _Reader:
         """Everything but the phone; what cannot be read is left out and noted."""
         self._names(verdict, cells)
         if self.email is not None and (cell := cells[self.email].strip()):
-            try:
-                verdict.email = normalise("email", cell)
-            except Invalid as refused:
-                self._note(verdict, self.email, refused.code, refused.text)
+            verdict.email = self._address(verdict, self.email, "email", cell)
+        for at, kind in self.ids:
+            if (cell := cells[at].strip()) and (
+                said := self._address(verdict, at, kind, cell)
+            ):
+                verdict.ids[kind] = said
         if self.country is not None and (cell := cells[self.country].strip()):
             self._country(verdict, self.country, cell)
         if self.timezone is not None and (cell := cells[self.timezone].strip()):
@@ -198,6 +225,13 @@ class _Reader:
                     verdict.attributes[key] = cell
                 else:
                     self._value(verdict, at, key, typing, cell)
+
+    def _address(self, verdict: RowVerdict, at: int, kind: Kind, cell: str) -> str:
+        try:
+            return normalise(kind, cell)
+        except Invalid as refused:
+            self._note(verdict, at, refused.code, refused.text)
+            return ""
 
     def _value(
         self, verdict: RowVerdict, at: int, key: str, typing: Typing, cell: str
@@ -287,6 +321,7 @@ def clean(cell: str, limit: int) -> str:
 _DIRECTIONS = frozenset(
     "\u200b\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069\ufeff"
 )
+_IDS: tuple[Kind, ...] = ("wa_id", "bsuid", "parent_bsuid")
 _BETWEEN_TAGS = re.compile(r"[,;|\n]")
 
 

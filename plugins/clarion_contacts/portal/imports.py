@@ -25,6 +25,7 @@ from clarion_contacts.portal.forms import (
     ENCODINGS,
     FIELD_KINDS,
     FORMATS,
+    KINDS,
     AttestForm,
     CheckForm,
     UploadForm,
@@ -290,6 +291,7 @@ def _groups(own: list[str]) -> list[tuple[str, list[tuple[str, str]]]]:
             _("Person"),
             [
                 ("phone", _("Phone number")),
+                *((kind, KINDS[kind]) for kind in ("wa_id", "bsuid", "parent_bsuid")),
                 ("name", _("Full name")),
                 ("first_name", _("First name")),
                 ("last_name", _("Last name")),

@@ -114,7 +114,7 @@ def _step(row: Import, part: ColumnElement[bool]) -> dict[str, int]:
     agreed = _new_consents(row, new)
     more, withdrawn = _changed_consents(row, changed)
     updated = _update(row, changed)
-    _addresses(new, changed)
+    _addresses(row, new, changed)
     _taggings(row, part)
     return {
         "created": created,
@@ -130,8 +130,8 @@ def _create(row: Import, new: ColumnElement[bool]) -> int:
         "id": ImportRow.id,
         "account_id": ImportRow.account_id,
         **{name: getattr(ImportRow, name) for name in verdicts.PLAIN},
-        "phone": ImportRow.phone,
-        "phone_idx": ImportRow.idx,
+        "phone": func.nullif(ImportRow.phone, ""),
+        "phone_idx": case((ImportRow.phone != "", ImportRow.idx)),
         "attributes": ImportRow.attributes,
         "consent": case((agreed, "opted_in"), (refused, "opted_out"), else_="none"),
         "consent_id": case((or_(agreed, refused), ImportRow.id)),
@@ -215,7 +215,7 @@ def _event(row: Import, contact: Any, action: Any, method: Any) -> dict[str, Any
         "import_id": ImportRow.import_id,
         "row_number": ImportRow.line,
         "file_digest": literal(row.file_digest),
-        "idxs": func.array_remove(array([ImportRow.idx, ImportRow.email_idx]), null()),
+        "idxs": func.array_remove(array([ImportRow.idx, *_others(row)]), null()),
     }
 
 
@@ -247,25 +247,47 @@ def _update(row: Import, changed: ColumnElement[bool]) -> int:
     return int(result.rowcount)
 
 
-def _addresses(new: ColumnElement[bool], changed: ColumnElement[bool]) -> None:
-    """Attach the addresses; that of a new person's phone has the row's own id."""
-    phones = select(
+def _addresses(
+    row: Import, new: ColumnElement[bool], changed: ColumnElement[bool]
+) -> None:
+    """Attach the addresses; the one that names a new person has the row's own id."""
+    given = {"phone": (ImportRow.phone, ImportRow.idx), **_beside(row)}
+    naming = select(
         ImportRow.id.label("id"),
         ImportRow.id.label("contact_id"),
-        literal("phone").label("kind"),
-        ImportRow.phone.label("value"),
+        case(*((value != "", kind) for kind, (value, _idx) in given.items())).label("kind"),
+        case(*((value != "", value) for value, _idx in given.values())).label("value"),
         ImportRow.idx.label("idx"),
     )
-    identifiers.attach_new(phones.where(new).order_by(ImportRow.line), "import")
-    emails = select(
-        func.clarion_new_id().label("id"),
-        func.coalesce(ImportRow.contact_id, ImportRow.id).label("contact_id"),
-        literal("email").label("kind"),
-        ImportRow.email.label("value"),
-        ImportRow.email_idx.label("idx"),
-    )
-    some = and_(or_(new, changed), ImportRow.email != "")
-    identifiers.attach_selected(emails.where(some), "import")
+    identifiers.attach_new(naming.where(new).order_by(ImportRow.line), "import")
+    for kind, (value, idx) in _beside(row).items():
+        more = select(
+            func.clarion_new_id().label("id"),
+            func.coalesce(ImportRow.contact_id, ImportRow.id).label("contact_id"),
+            literal(kind).label("kind"),
+            value.label("value"),
+            idx.label("idx"),
+        )
+        some = and_(or_(new, changed), value != "")
+        identifiers.attach_selected(more.where(some), "import")
+
+
+def _beside(row: Import) -> dict[str, tuple[Any, Any]]:  # Any: columns
+    """Give the addresses beside the number, by kind, with their indexes."""
+    email = {"email": (ImportRow.email, ImportRow.email_idx)}
+    if not verdicts.without_numbers(row):
+        return email
+    return {
+        "wa_id": (ImportRow.wa_id, ImportRow.wa_idx),
+        "bsuid": (ImportRow.bsuid, ImportRow.bsuid_idx),
+        "parent_bsuid": (ImportRow.parent_bsuid, ImportRow.parent_idx),
+        **email,
+    }
+
+
+def _others(row: Import) -> list[Any]:  # Any: columns
+    """Give the indexes beside that which names a person, each once."""
+    return [func.nullif(idx, ImportRow.idx) for _value, idx in _beside(row).values()]
 
 
 def _taggings(row: Import, part: ColumnElement[bool]) -> None:

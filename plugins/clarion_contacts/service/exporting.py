@@ -20,6 +20,7 @@ from sqlalchemy.dialects.postgresql import aggregate_order_by
 from clarion.base import crypto, db
 from clarion.base.errors import Conflict
 from clarion.base.words import _
+from clarion.messaging.models import Identifier
 from clarion.tenancy import access, audit
 from clarion.tenancy.scope import current_account, current_actor
 from clarion_contacts.importing import kinds, ours
@@ -46,7 +47,7 @@ def written(part_id: UUID, contact_ids: Sequence[UUID]) -> tuple[bytes, list[UUI
     found: list[UUID] = []
     lines: list[Any] = []
     for row in db.session().execute(_people(contact_ids)):
-        lines.append([_plain_cells(row), row.attributes, str(row.id)])
+        lines.append([_plain_cells(row), row.attributes, str(row.id), row.ids or {}])
         found.append(row.id)
     body = zlib.compress(json.dumps(lines, ensure_ascii=False).encode(), 6)
     return crypto.seal(body, place=_place(part_id), account_id=current_account()), found
@@ -79,22 +80,31 @@ class _Kept:
         self.entry = db.Entry("clarion_app", self.account, current_actor().label)
         known = [ours.Own(f.key, f.title, f.kind, tuple(f.choices)) for f in fields.known()]
         described = {one.key for one in known}
-        loose = {key for _cells, has, _id in self._lines() for key in has} - described
+        loose, ids = set[str](), set[str]()
+        for _cells, has, _id, *more in self._lines():
+            loose |= has.keys()
+            ids.update(*more)
+        loose -= described
         self.own = known + [ours.Own(key, key, "text") for key in sorted(loose)]
+        self.ids = [kind for kind in ours.IDS if kind in ids]
 
     def names(self) -> list[str]:
         """Headings, in order: what everybody has, the own fields, our mark."""
-        return [*ours.PLAIN, *map(ours.heading, self.own), ours.MARK]
+        return [*ours.PLAIN, *self.ids, *map(ours.heading, self.own), ours.MARK]
 
     def kinds(self) -> list[str]:
         """What each column holds: `phone`, or a kind of field."""
         plain = ["phone" if name == "phone" else "text" for name in ours.PLAIN]
-        return [*plain, *(one.kind for one in self.own), "text"]
+        ids = ["phone" if kind == "wa_id" else "text" for kind in self.ids]
+        return [*plain, *ids, *(one.kind for one in self.own), "text"]
 
     def rows(self) -> Iterator[list[str]]:
         """Rows of cells, in the order people came."""
-        for plain, has, own_id in self._lines():
-            yield [*plain, *(kinds.written(has.get(one.key)) for one in self.own), own_id]
+        for plain, has, own_id, *more in self._lines():
+            known = more[0] if more else {}  # an earlier release wrote none
+            ids = (known.get(kind, "") for kind in self.ids)
+            own = (kinds.written(has.get(one.key)) for one in self.own)
+            yield [*plain, *ids, *own, own_id]
 
     def _lines(self) -> Iterator[Any]:
         number = 0
@@ -162,6 +172,17 @@ def _people(contact_ids: Sequence[UUID]) -> Any:
             .scalar_subquery()
         )
 
+    ids = (
+        select(func.jsonb_object_agg(Identifier.kind, Identifier.value))
+        .where(
+            Identifier.account_id == Contact.account_id,
+            Identifier.contact_id == Contact.id,
+            Identifier.kind.in_(ours.IDS),
+            Identifier.valid_to.is_(None),
+        )
+        .correlate(Contact)
+        .scalar_subquery()
+    )
     on = func.coalesce(Consent.agreed_on, cast(Consent.created_at, SqlDate))
     return (
         select(
@@ -178,6 +199,7 @@ def _people(contact_ids: Sequence[UUID]) -> Any:
             Contact.attributes,
             named(Tag, Tagging, Tagging.tag_id).label("tags"),
             named(List, Listing, Listing.list_id).label("lists"),
+            ids.label("ids"),
             on.label("on"),
             silenced().label("quiet"),
         )

@@ -29,6 +29,7 @@ from clarion.base import db
 from clarion.base.errors import Invalid
 from clarion.base.words import _
 from clarion.messaging import identifiers
+from clarion.messaging.address import Kind
 from clarion_contacts.importing import confined, pages
 from clarion_contacts.models import ImportRow
 from clarion_contacts.service import uploads
@@ -98,11 +99,11 @@ def stage(import_id: UUID, page: Judged) -> bool:
 
 
 def _pages(frames: Iterator[bytes], after: int) -> Iterator[Judged]:
-    phones, emails = identifiers.indexer("phone"), identifiers.indexer("email")
+    indexers = {kind: identifiers.indexer(kind) for kind in _INDEX}
     for frame in frames:
         page = pages.Page.of(frame)
         columns = page.columns
-        for name, seen in (("phone", phones), ("email", emails)):
+        for name, seen in indexers.items():
             if cells := columns.get(name):
                 idxs = [seen(cell) if cell else "" for cell in cells.split(pages.CELL)]
                 columns[_INDEX[name]] = pages.CELL.join(idxs)
@@ -110,7 +111,14 @@ def _pages(frames: Iterator[bytes], after: int) -> Iterator[Judged]:
         after = page.to
 
 
-_INDEX = {"phone": "idx", "email": "email_idx"}
+_INDEX: dict[Kind, str] = {
+    "phone": "idx",
+    "wa_id": "wa_idx",
+    "bsuid": "bsuid_idx",
+    "parent_bsuid": "parent_idx",
+    "email": "email_idx",
+}
+"""Where the index of each address goes; the first there is names the person."""
 _GIVEN = (*pages.NAMES, *_INDEX.values())
 
 
@@ -130,8 +138,8 @@ def _staging(import_id: UUID, columns: Mapping[str, str]) -> Any:  # Any: Insert
     shown |= {
         "line": cast(c.line, Integer),
         "state": case((func.coalesce(c.reason, "") == "", "new"), else_="invalid"),
-        "idx": func.decode(said("idx"), "hex"),
-        "email_idx": func.decode(said("email_idx"), "hex"),
+        **{name: func.decode(said(name), "hex") for name in _INDEX.values()},
+        "idx": func.decode(func.coalesce(*map(said, _INDEX.values())), "hex"),
         "tags": cast(func.coalesce(said("tags"), "[]"), JSONB),
         "lists": cast(func.coalesce(said("lists"), "[]"), JSONB),
         "attributes": cast(func.coalesce(said("attributes"), "{}"), JSONB),

@@ -31,6 +31,7 @@ class SampleRow:
 
     line: int
     phone: str
+    address: str
     name: str
     reason: str
     sentence: str
@@ -75,6 +76,7 @@ def _shown(import_id: UUID, which: ColumnElement[bool], limit: int) -> list[Samp
         SampleRow(
             row.line,
             row.phone,
+            row.wa_id or row.bsuid or row.parent_bsuid or row.email,
             row.name,
             row.reason,
             _sentence(row.line, row.state, row.sentence, row.twin),

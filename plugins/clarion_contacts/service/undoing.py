@@ -22,6 +22,7 @@ from clarion.messaging import identifiers
 from clarion.messaging.models import Identifier, Message
 from clarion.tenancy import audit
 from clarion.tenancy.scope import current_account
+from clarion_contacts.importing import ours
 from clarion_contacts.models import Consent, Contact, Import, ImportRow, Tag, Tagging
 from clarion_contacts.service import leftovers, lists, uploads, verdicts
 from clarion_contacts.service.applying import alone
@@ -88,13 +89,18 @@ def _restore(row: Import) -> int:
 
 
 def _forget_addresses(row: Import) -> None:
-    """Remove e-mail addresses the list added to people who were there before."""
+    """Remove addresses the list added to people who were there before."""
     added = exists().where(
         ImportRow.account_id == Identifier.account_id,
         ImportRow.import_id == row.id,
         ImportRow.before.is_not(None),
         ImportRow.contact_id == Identifier.contact_id,
-        ImportRow.email_idx == Identifier.idx,
+        or_(
+            ImportRow.email_idx == Identifier.idx,
+            ImportRow.wa_idx == Identifier.idx,
+            ImportRow.bsuid_idx == Identifier.idx,
+            ImportRow.parent_idx == Identifier.idx,
+        ),
     )
     unused = ~exists().where(
         Contact.account_id == Identifier.account_id,
@@ -105,7 +111,7 @@ def _forget_addresses(row: Import) -> None:
         delete(Identifier)
         .where(
             Identifier.account_id == current_account(),
-            Identifier.kind == "email",
+            Identifier.kind.in_(("email", *ours.IDS)),
             Identifier.source == "import",
             Identifier.created_at >= row.started_at,
             Identifier.created_at <= row.finished_at,

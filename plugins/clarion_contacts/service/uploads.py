@@ -436,7 +436,8 @@ def choose(
 def _told_by_headings(names: Sequence[str]) -> dict[str, str]:
     """Match columns of our own file that are empty: nobody agreed, nobody has a value."""
     told = {str(at): f"custom:{one}" for at, one in enumerate(names) if exported.own(one)}
-    return told | {str(at): one for at, one in enumerate(names) if one == "consent"}
+    always = ("phone", "consent")
+    return told | {str(at): one for at, one in enumerate(names) if one in always}
 
 
 def _as_told(name: str, said: str) -> str:
@@ -522,6 +523,9 @@ def _preview(row: Import, chosen: Matching) -> list[tuple[str, str]]:
         return []
     shown = [
         (_("Phone number"), said.phone or said.sentence),
+        (_("WhatsApp id"), said.ids.get("wa_id", "")),
+        (_("WhatsApp business-scoped id"), said.ids.get("bsuid", "")),
+        (_("WhatsApp parent id"), said.ids.get("parent_bsuid", "")),
         (_("Name"), said.name),
         (_("E-mail"), said.email),
         (_("Language"), said.language),

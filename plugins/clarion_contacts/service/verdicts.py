@@ -14,6 +14,7 @@ from sqlalchemy import (
     or_,
     select,
     tuple_,
+    union_all,
     update,
 )
 from sqlalchemy.dialects.postgresql import JSONB
@@ -22,7 +23,7 @@ from clarion.base import db
 from clarion.messaging import suppression
 from clarion.messaging.models import Identifier
 from clarion.tenancy.scope import current_account
-from clarion_contacts.importing import key_of
+from clarion_contacts.importing import key_of, ours
 from clarion_contacts.models import Contact, Import, ImportRow, List, Listing, Tag, Tagging
 from clarion_contacts.service import uploads
 
@@ -144,7 +145,12 @@ def _judged(row: Import) -> Any:  # Any: SQLAlchemy's Select of many
     """Select id, state, contact and twin of the rows whose verdict is another now."""
     first, owner = _firsts(row), _owner()
     held, on = _held(row), _listed(row)
-    late = ImportRow.line != first.c.line
+    late: ColumnElement[bool] = ImportRow.line != first.c.line
+    twin: ColumnElement[Any] = case((late, first.c.line))
+    beside = _beside(row)
+    if beside is not None:
+        told = and_(ImportRow.phone == "", Contact.id.is_(None), beside.c.line.is_not(None))
+        late, twin = or_(late, told), case((late, first.c.line), (told, beside.c.line))
     suppressed = or_(
         ImportRow.idx.in_(suppression.addresses()),
         func.coalesce(Identifier.contact_id.in_(suppression.contacts()), False),
@@ -159,7 +165,6 @@ def _judged(row: Import) -> Any:  # Any: SQLAlchemy's Select of many
         ),
         Text,
     )
-    twin = case((late, first.c.line))
     query = (
         select(
             ImportRow.id.label("id"),
@@ -184,6 +189,8 @@ def _judged(row: Import) -> Any:  # Any: SQLAlchemy's Select of many
             ),
         )
     )
+    if beside is not None:
+        query = query.outerjoin(beside, beside.c.idx == ImportRow.idx)
     for one in (held, on):
         if one is not None:
             query = query.outerjoin(one, one.c.contact_id == Identifier.contact_id)
@@ -202,6 +209,29 @@ def _firsts(row: Import) -> Any:  # Any: a subquery
         .having(func.count() > 1)
         .subquery("first")
     )
+
+
+def _beside(row: Import) -> Any:  # Any: a subquery, or None where all have numbers
+    """Find addresses a person has beside what names them, and the line that says so.
+
+    A row of nothing but such an address is that person's, not somebody new.
+    """
+    if not without_numbers(row):
+        return None
+    each = [
+        select(one.label("idx"), ImportRow.line).where(*_readable(row), one != ImportRow.idx)
+        for one in (
+            ImportRow.wa_idx, ImportRow.bsuid_idx, ImportRow.parent_idx, ImportRow.email_idx,
+        )
+    ]  # fmt: skip
+    told = union_all(*each).subquery("told")
+    query = select(told.c.idx, func.min(told.c.line).label("line")).group_by(told.c.idx)
+    return query.subquery("beside")
+
+
+def without_numbers(row: Import) -> bool:
+    """Say whether somebody without a number can be in a list."""
+    return ours.is_ours(row.names) or bool({*ours.IDS} & {*row.mapping.values()})
 
 
 def _owner() -> ColumnElement[Any]:

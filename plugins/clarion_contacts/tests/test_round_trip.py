@@ -1,6 +1,7 @@
 """What an export writes, an import takes back unchanged: elsewhere, and where it came from."""
 
 import datetime as dt
+from dataclasses import replace
 
 import pytest
 from hypothesis import HealthCheck, Phase, given, settings
@@ -8,6 +9,7 @@ from hypothesis import strategies as st
 
 from clarion.base import db
 from clarion.base.errors import ClarionError
+from clarion.messaging import identifiers
 from clarion.tenancy.scope import account_scope
 from clarion.testing.factories import make_account
 from clarion_contacts import service
@@ -50,6 +52,9 @@ def accounts(draw):
     choices = draw(st.lists(texts.filter(str.strip), min_size=1, max_size=4))
     people = [
         {
+            "known_by": draw(
+                st.sampled_from(["phone", "phone", "email", "wa_id", "bsuid", "parent_bsuid"])
+            ),
             "name": draw(texts),
             "first_name": draw(st.sampled_from(["", *NASTY])),
             "country": draw(st.sampled_from(["", "BR", "DE"])),
@@ -86,10 +91,9 @@ def fill(own, choices, people):
             for (field, kind), said in zip(made, one.pop("own"), strict=True)
             if field and (kind != "choice" or said in field.choices)
         }
+        known_by = one.pop("known_by")
         tags, lists, agreed = one.pop("tags"), one.pop("lists"), one.pop("agreed")
-        contact = service.add(
-            Details(phone=f"+55119123400{number:02}", attributes=kept, **one)
-        ).id
+        contact = added(number, Details(attributes=kept, **one), known_by)
         service.tag([contact], [tag for tag in tags if shown(tag)])
         known = {name.casefold(): list_id for list_id, name in service.list_names()}
         for name in filter(shown, lists):
@@ -109,6 +113,19 @@ def fill(own, choices, people):
             )
 
 
+def added(number, details, known_by):
+    """Add somebody as known by one thing, and by whatever else was drawn."""
+    phone = f"+55119123400{number:02}"
+    if known_by == "email":
+        return service.add(replace(details, email=f"bob{number}@example.org")).id
+    contact = service.add(replace(details, phone=phone)).id
+    if known_by != "phone":
+        value = {"wa_id": f"55119876500{number:02}"}.get(known_by, f"BR.{number}0123456")
+        service.add_identifier(contact, known_by, value)
+        service.edit(contact, details)
+    return contact
+
+
 def shown(name):
     return rows.clean(name, 60)
 
@@ -121,7 +138,8 @@ def content():
     for line in page.rows:
         c = service.get(line.id)
         event = db.session().get(Consent, c.consent_id) if c.consent_id else None
-        plain = (c.phone, c.name, c.first_name, c.last_name, c.email, c.language)
+        known = sorted((one.kind, one.value) for one in identifiers.of(c.id))
+        plain = (known, c.phone, c.name, c.first_name, c.last_name, c.email, c.language)
         said = event.agreed_on if event and c.consent == "opted_in" else None
         consent = "opted_out" if line.suppressed else c.consent
         people.append(
@@ -190,6 +208,33 @@ def test_an_export_comes_back_as_it_was(clean, run_jobs, told):
         row = taken_in(raw, run_jobs)
         assert row.state == "done", row.problem
         assert content() == before
+
+
+def test_who_has_no_identifier_is_refused_with_the_reason(account, run_jobs):
+    raw = b"phone,name,email,bsuid,clarion_id\n,Ana,,,1\n,Bob,bob@example.org,,2\n,C,,BR.77,3\n"
+
+    row = taken_in(raw, run_jobs)
+
+    assert (row.counts["reasons"], row.result["created"]) == ({"row_nobody": 1}, 2)
+    refused = "".join(service.rejected_rows(row.id))
+    assert "Row 2: no phone number, WhatsApp id or e-mail address says who it is." in refused
+
+
+def test_a_row_of_nothing_but_somebodys_address_is_theirs(account, run_jobs):
+    raw = (
+        b"phone,email,bsuid,clarion_id\n,ana@example.org,,1\n"
+        b"+5511912340001,ana@example.org,BR.77,2\n,,BR.77,3\n"
+    )
+
+    row = taken_in(raw, run_jobs)
+    again = taken_in(raw, run_jobs, start=False)
+
+    assert row.counts["states"] == {"new": 1, "duplicate": 2}
+    assert again.counts["states"] == {"same": 1, "duplicate": 2}
+    with db.transaction():
+        service.undo(row.id)
+    run_jobs()
+    assert service.find().rows == []
 
 
 def test_a_strangers_file_keeps_its_apostrophes(account, run_jobs):
