@@ -167,9 +167,8 @@ def _guess(table: Table, column: Column) -> ColumnGuess:
     if not table.header:
         seen, shown = _by_content(table, column)
         return _checked(column, seen, shown) if seen else _left_out(column)
-    if ours.own(column.name):
-        return ColumnGuess(column.index, "custom", 99, "sure")
-    if _is_ours(table) and (known := _ID.get(column.name)):
+    known = "custom" if ours.own(column.name) else _ID.get(column.name)
+    if known and (known == "custom" or _is_ours(table)):
         return ColumnGuess(column.index, known, 99, "sure")
     if column.name == ours.MARK:
         return _left_out(column, _("Who they were in the account they came from."))

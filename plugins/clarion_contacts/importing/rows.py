@@ -112,8 +112,8 @@ class _Reader:
         self.ids: list[tuple[int, Kind]] = [
             (places[kind], kind) for kind in _IDS if kind in places
         ]
-        at = self.ids[0][0] if self.phone is None else self.phone
-        self.naming = mapping.names[at]
+        named_by = self.ids[0][0] if self.phone is None else self.phone
+        self.naming = mapping.names[named_by]
         self.name = places.get("name")
         self.parts = [
             (at, one)
@@ -137,6 +137,7 @@ class _Reader:
             verdict.state, verdict.reason, verdict.sentence = "invalid", *damage
             return verdict
         self._extras(verdict, cells)
+        self._ids(verdict, cells)
         said = "" if self.phone is None else cells[self.phone]
         if self.phone is not None and (said.strip() or not self._anyhow):
             self._number(verdict, self.phone, said)
@@ -201,18 +202,13 @@ class _Reader:
         self._names(verdict, cells)
         if self.email is not None and (cell := cells[self.email].strip()):
             verdict.email = self._address(verdict, self.email, "email", cell)
-        for at, kind in self.ids:
-            if (cell := cells[at].strip()) and (
-                said := self._address(verdict, at, kind, cell)
-            ):
-                verdict.ids[kind] = said
         if self.country is not None and (cell := cells[self.country].strip()):
             self._country(verdict, self.country, cell)
         if self.timezone is not None and (cell := cells[self.timezone].strip()):
             self._zone(verdict, self.timezone, cell)
         if self.language is not None and (cell := cells[self.language].strip()):
             said = clean(cell, 20)
-            verdict.language = said if self.mapping.ours else language_named(cell)
+            verdict.language = said if self.mapping.exported else language_named(cell)
         if self.tags:
             verdict.tags = _names(cells[at] for at in self.tags)
         if self.lists:
@@ -225,6 +221,12 @@ class _Reader:
                     verdict.attributes[key] = cell
                 else:
                     self._value(verdict, at, key, typing, cell)
+
+    def _ids(self, verdict: RowVerdict, cells: list[str]) -> None:
+        for at, kind in self.ids:
+            cell = cells[at].strip()
+            if cell and (said := self._address(verdict, at, kind, cell)):
+                verdict.ids[kind] = said
 
     def _address(self, verdict: RowVerdict, at: int, kind: Kind, cell: str) -> str:
         try:

@@ -1,6 +1,5 @@
 """Pages about one person: everything known, and changing it."""
 
-from functools import partial
 from typing import Any
 from uuid import UUID
 
@@ -40,8 +39,10 @@ def new() -> Any:
     if form.validate_on_submit():
         with form.attempt():
             details = _details(form, own)
-            add = partial(service.add_agreed, **form.agreed) if form.agreed else service.add
-            contact = add(details)
+            if form.agreed:
+                contact = service.add_agreed(details, **form.agreed)
+            else:
+                contact = service.add(details)
             flash(_("%(name)s was added.", name=contact.name or contact.phone), "success")
             return redirect(url_for(".show", contact_id=contact.id))
     return _form(form, own, _("Add a contact"), url_for(".index"))

@@ -247,9 +247,7 @@ def _update(row: Import, changed: ColumnElement[bool]) -> int:
     return int(result.rowcount)
 
 
-def _addresses(
-    row: Import, new: ColumnElement[bool], changed: ColumnElement[bool]
-) -> None:
+def _addresses(row: Import, new: ColumnElement[bool], changed: ColumnElement[bool]) -> None:
     """Attach the addresses; the one that names a new person has the row's own id."""
     given = {"phone": (ImportRow.phone, ImportRow.idx), **_beside(row)}
     naming = select(

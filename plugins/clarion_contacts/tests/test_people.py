@@ -6,7 +6,7 @@ import pytest
 from sqlalchemy import func, select, text
 from sqlalchemy.exc import DBAPIError
 
-from clarion.base import db
+from clarion.base import clock, db
 from clarion.base.errors import Conflict, Forbidden, Invalid, NotFound
 from clarion.messaging import identifiers, suppression
 from clarion.messaging.models import Identifier, Suppression

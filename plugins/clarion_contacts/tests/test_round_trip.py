@@ -53,7 +53,9 @@ def accounts(draw):
     people = [
         {
             "known_by": draw(
-                st.sampled_from(["phone", "phone", "email", "wa_id", "bsuid", "parent_bsuid"])
+                st.sampled_from(
+                    ["phone", "phone", "email", "wa_id", "bsuid", "parent_bsuid"]
+                )
             ),
             "name": draw(texts),
             "first_name": draw(st.sampled_from(["", *NASTY])),
@@ -217,7 +219,9 @@ def test_who_has_no_identifier_is_refused_with_the_reason(account, run_jobs):
 
     assert (row.counts["reasons"], row.result["created"]) == ({"row_nobody": 1}, 2)
     refused = "".join(service.rejected_rows(row.id))
-    assert "Row 2: no phone number, WhatsApp id or e-mail address says who it is." in refused
+    assert (
+        "Row 2: no phone number, WhatsApp id or e-mail address says who it is." in refused
+    )
 
 
 def test_a_row_of_nothing_but_somebodys_address_is_theirs(account, run_jobs):

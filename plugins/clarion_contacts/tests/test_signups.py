@@ -455,7 +455,7 @@ def test_a_form_has_codes_to_print_that_say_its_links(account, form, other_accou
         saved = visitor.get(f"{base}/{way}.svg?save=1")
         assert picture.text == saved.text == codes.svg(link, "Web site")
         assert picture.headers["Content-Type"].startswith("image/svg+xml")
-        assert f"filename=\"Web site-{way}.svg\"" in saved.headers["Content-Disposition"]
+        assert f'filename="Web site-{way}.svg"' in saved.headers["Content-Disposition"]
         for page in ("/contacts/consent/forms", base):
             assert f'src="{base}/{way}.svg"' in visitor.get(page).text
     assert visitor.get(f"{base}/other.svg").status_code == 404
