@@ -1,24 +1,23 @@
-"""The log of deeds: signed when written, chained a few seconds later, never changed."""
+"""The log of deeds: signed when written, never changed. `chain` seals it seconds later."""
 
 import datetime as dt
 import hmac
-import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Connection, Engine, event, exists, func, insert, inspect, select
+from sqlalchemy import Connection, Engine, RowMapping, event, insert, inspect, select
 from sqlalchemy.orm import ORMExecuteState, Session
 
 from clarion.base import clock, crypto, db
 from clarion.base.errors import ClarionError
 from clarion.base.words import gettext
+from clarion.tenancy import verifier
 from clarion.tenancy.models import (
     Account,
     AuditEntry,
-    AuditLink,
     Invitation,
     Membership,
     Person,
@@ -30,8 +29,8 @@ from clarion.tenancy.scope import current_actor
 _watched: dict[type, tuple[frozenset[str], frozenset[str]]] = {}
 _writing: ContextVar[bool] = ContextVar("audit_writing", default=False)
 _labels: dict[str, str] = {}
-SEALER_LOCK = 7001
-SEALED_AT_ONCE = 2_000
+Row = Mapping[str, Any] | RowMapping
+LOG = ("audit_entry", "audit_link", "audit_head")
 
 
 class Unaudited(ClarionError):
@@ -145,9 +144,7 @@ def _guard(_conn: Connection, statement: Any, *_: Any) -> None:
     if not getattr(statement, "is_dml", False):
         return
     name = getattr(statement.table, "name", "")
-    if name in ("audit_entry", "audit_link") and not (
-        statement.is_insert and _writing.get()
-    ):
+    if name in LOG and not (statement.is_insert and _writing.get()):
         raise Unaudited("audit_append_only", "The log is append-only.")
 
 
@@ -214,12 +211,13 @@ def _entry(
 def _write(orm: Session, entries: list[dict[str, Any]]) -> None:
     if not entries:
         return
-    with _allowed():
+    with writing():
         orm.connection().execute(insert(db.table_of(AuditEntry)), entries)
 
 
 @contextmanager
-def _allowed() -> Any:
+def writing() -> Iterator[None]:
+    """Let the log be added to; for this module and `chain`."""
     token = _writing.set(True)
     try:
         yield
@@ -256,111 +254,12 @@ def _plain(value: Any) -> Any:
     return str(value)
 
 
-def mac(entry: Mapping[str, Any]) -> bytes:
+def mac(entry: Row) -> bytes:
     """Sign an entry's columns in their canonical form."""
-    names = [c for c in AuditEntry.__table__.columns.keys() if c != "mac"]  # noqa: SIM118
-    body = json.dumps(
-        [_plain(entry[n]) for n in names], sort_keys=True, separators=(",", ":")
-    )
-    return hmac.digest(crypto.signing_key("audit"), body.encode(), "sha256")
+    body = verifier.canonical(plain(entry))
+    return hmac.digest(crypto.signing_key("audit"), body, "sha256")
 
 
-# --- the chain, a few seconds later
-
-
-def seal(window: dt.timedelta | None = dt.timedelta(days=1)) -> int:
-    """Append to each account's chain what is in none yet, part by part; return how many."""
-    done = 0
-    while some := seal_some(window):
-        done += some
-        if some < SEALED_AT_ONCE:
-            break
-    return done
-
-
-def seal_some(window: dt.timedelta | None = dt.timedelta(days=1)) -> int:
-    """Append the oldest loose entries to their chains; return how many.
-
-    One sealer at a time; writers never wait for it. New entries are found by anti-join,
-    never by "after the last", because a slow transaction commits behind its successors.
-    `SEALED_AT_ONCE` at most, so that a backlog neither holds a worker for long nor is
-    lost with it.
-    """
-    with db.apart(db.Entry("clarion_system", None, "job:audit.seal")) as orm:
-        if not orm.scalar(select(func.pg_try_advisory_xact_lock(SEALER_LOCK))):
-            return 0
-        loose = select(AuditEntry.id, AuditEntry.account_id, AuditEntry.mac).where(
-            ~exists().where(AuditLink.entry_id == AuditEntry.id)
-        )
-        if window:  # the daily run looks without one
-            loose = loose.where(AuditEntry.at > clock.now() - window)
-        chains: dict[UUID, list[Any]] = {}
-        for row in orm.execute(
-            loose.order_by(AuditEntry.at, AuditEntry.id).limit(SEALED_AT_ONCE)
-        ):
-            chains.setdefault(row.account_id or crypto.PLATFORM, []).append(row)
-        for chain, rows in chains.items():
-            _append(orm, chain, rows)
-        return sum(map(len, chains.values()))
-
-
-def _append(orm: Session, chain: UUID, rows: list[Any]) -> None:
-    (seq, last), links = head(orm, chain), []
-    for row in rows:
-        seq, last = seq + 1, _link(last, chain, seq + 1, row.mac)
-        links.append({"chain": chain, "seq": seq, "entry_id": row.id, "hash": last})
-    with _allowed():
-        orm.connection().execute(insert(db.table_of(AuditLink)), links)
-
-
-def head(orm: Session, chain: UUID) -> tuple[int, bytes]:
-    """Return the end of a chain: its length and last hash."""
-    links = select(AuditLink.seq, AuditLink.hash).where(AuditLink.chain == chain)
-    last = orm.execute(links.order_by(AuditLink.seq.desc()).limit(1)).first()
-    return (last.seq, last.hash) if last else (0, bytes(32))
-
-
-def broken(orm: Session, chain: UUID, known: tuple[int, bytes] | None = None) -> str | None:
-    """Walk a chain and name the first place that is not as it was written, or None.
-
-    Args:
-        orm: a session that may read all entries of the chain.
-        chain: the account, or `crypto.PLATFORM`.
-        known: what `head` answered once and somebody kept elsewhere; only with it can a
-            tail that was cut off be seen.
-    """
-    last, length = bytes(32), 0
-    query = (
-        select(AuditLink.seq, AuditLink.hash, AuditEntry)
-        .outerjoin(AuditEntry, AuditEntry.id == AuditLink.entry_id)
-        .where(AuditLink.chain == chain)
-        .order_by(AuditLink.seq)
-    )
-    for seq, stored, entry in orm.execute(query):
-        length += 1
-        if seq != length:
-            return f"entry {length} is missing"
-        if fault := _fault(entry):
-            return f"entry {seq} {fault}"
-        last = _link(last, chain, seq, entry.mac)
-        if not hmac.compare_digest(last, stored):
-            return f"entry {seq} is not where it was"
-        if known and seq == known[0] and not hmac.compare_digest(last, known[1]):
-            return f"entry {seq} ended another chain"
-    if known and length < known[0]:
-        return f"what came after entry {length} was cut off"
-    return None
-
-
-def _fault(entry: AuditEntry | None) -> str:
-    if entry is None:
-        return "was deleted"
-    values = {c.name: getattr(entry, c.name) for c in AuditEntry.__table__.columns}
-    return "" if hmac.compare_digest(mac(values), entry.mac) else "was changed"
-
-
-def _link(previous: bytes, chain: UUID, seq: int, entry_mac: bytes) -> bytes:
-    place = chain.bytes + seq.to_bytes(8, "big")
-    return hmac.digest(
-        crypto.signing_key("audit chain"), previous + place + entry_mac, "sha256"
-    )
+def plain(entry: Row) -> dict[str, Any]:
+    """Return what is signed of an entry, as JSON has it."""
+    return {name: _plain(entry[name]) for name in verifier.FIELDS}
