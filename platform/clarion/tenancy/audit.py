@@ -5,10 +5,22 @@ import hmac
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
-from typing import Any
+from typing import Any, cast
 from uuid import UUID
 
-from sqlalchemy import Connection, Engine, RowMapping, event, insert, inspect, select
+from sqlalchemy import (
+    Connection,
+    Engine,
+    LargeBinary,
+    Result,
+    RowMapping,
+    Table,
+    event,
+    insert,
+    inspect,
+    select,
+    tuple_,
+)
 from sqlalchemy.orm import ORMExecuteState, Session
 
 from clarion.base import clock, crypto, db
@@ -26,8 +38,12 @@ from clarion.tenancy.models import (
 )
 from clarion.tenancy.scope import current_actor
 
-_watched: dict[type, tuple[frozenset[str], frozenset[str]]] = {}
+Rule = tuple[frozenset[str], frozenset[str]]
+ALWAYS = ("id", "created_at", "created_by")  # which no entry repeats
+BULK = 5_000
+_watched: dict[type, Rule] = {}
 _writing: ContextVar[bool] = ContextVar("audit_writing", default=False)
+_count: ContextVar[int] = ContextVar("audit_count", default=0)
 _labels: dict[str, str] = {}
 Row = Mapping[str, Any] | RowMapping
 LOG = ("audit_entry", "audit_link", "audit_head")
@@ -59,6 +75,11 @@ def record_each(name: str, facts: Iterable[Mapping[str, Any]]) -> None:
     _write(orm, [_entry(name, None, None, one) for one in changes])
 
 
+def written() -> int:
+    """Say how many entries this context has written: whether a request left any."""
+    return _count.get()
+
+
 def label(name: str, words: str) -> None:
     """Give an audit name words a person can read."""
     _labels[name] = words
@@ -73,8 +94,12 @@ def words(name: str) -> str:
 def watch(model: type, *, skip: Iterable[str] = (), mask: Iterable[str] = ()) -> None:
     """Log every change of this model's rows from now on, before and after.
 
-    One statement for many rows would leave no entry: it is refused from now on. A verb that
-    needs one writes `audit.record` for what it did, and says so on the statement:
+    Of a column that logs may not show, as its declaration says, and of bytes, which are
+    sealed or hashed, an entry says only that they changed. `mask` adds others.
+
+    One statement for many rows is read before and after, up to `BULK` of them. More, and
+    an INSERT that is no object, would leave no entry: they are refused from now on. A verb
+    that needs one writes `audit.record` for what it did, and says so on the statement:
     `.execution_options(audited=True)`.
     """
     _watched[model] = (frozenset(skip), frozenset(mask))
@@ -82,8 +107,8 @@ def watch(model: type, *, skip: Iterable[str] = (), mask: Iterable[str] = ()) ->
 
 watch(Account, skip=("updated_at",))
 watch(Membership)
-watch(Invitation, mask=("token_hash", "email"))
-watch(Person, skip=("last_seen_at",), mask=("password_hash", "email", "name"))
+watch(Invitation)
+watch(Person, skip=("last_seen_at",))
 watch(StaffProfile)
 watch(Preference)
 
@@ -118,18 +143,60 @@ def _store(orm: Session, *_: Any) -> None:
 
 
 @event.listens_for(Session, "do_orm_execute")
-def _each(state: ORMExecuteState) -> None:
-    """Refuse a statement that changes watched rows past the unit of work."""
+def _each(state: ORMExecuteState) -> Result[Any] | None:
+    """Log what a statement does to watched rows past the unit of work, or refuse it."""
     statement: Any = state.statement  # whatever has a table
     may_hide = state.is_update or state.is_delete or state.is_insert
     if not may_hide or state.execution_options.get("audited"):
-        return
+        return None
     name = getattr(statement.table, "name", "")  # the ORM's is a copy with notes on it
-    for model, (skip, _mask) in _watched.items():
-        if inspect(model).local_table.name != name:
+    for model, rule in _watched.items():
+        table = inspect(model).local_table
+        if table.name != name or (state.is_update and _set_by(statement) <= rule[0]):
             continue
-        if not state.is_update or not _set_by(statement) <= skip:
+        if state.is_insert or isinstance(state.parameters, list):
             raise Unaudited("audit_bypassed", f"This would change {name} without a trace.")
+        return _many(state, cast("Table", table), rule)
+    return None
+
+
+def _many(state: ORMExecuteState, table: Table, rule: Rule) -> Result[Any]:
+    """Run one statement for many rows; each leaves its entry."""
+    connection, statement = state.session.connection(), cast("Any", state.statement)
+    query = select(table).where(*statement._where_criteria).limit(BULK + 1)
+    before = connection.execute(query.with_for_update(of=table)).mappings().all()
+    if len(before) > BULK:
+        raise Unaudited("audit_bypassed", f"More than {BULK} rows of {table.name} at once.")
+    result = state.invoke_statement()
+    keys = [column.name for column in table.primary_key]
+    after: dict[Any, RowMapping] = {}
+    if state.is_update and before:
+        chosen = tuple_(*table.primary_key).in_([[r[k] for k in keys] for r in before])
+        found = connection.execute(select(table).where(chosen)).mappings()
+        after = {tuple(row[key] for key in keys): row for row in found}
+    entries = []
+    for old in before:
+        new = after.get(tuple(old[key] for key in keys))
+        changes = _differing(table, rule, old, new)
+        if changes or state.is_delete:
+            ident = f"{table.name}:{'/'.join(str(old[key]) for key in keys)}"
+            owner = old["id"] if table.name == "account" else old.get("account_id")
+            verb = "removed" if state.is_delete else "changed"
+            entries.append(_entry(f"row.{verb}", ident, owner, changes))
+    _write(state.session, entries)
+    return result
+
+
+def _differing(
+    table: Table, rule: Rule, old: RowMapping, new: RowMapping | None
+) -> dict[str, list[Any]]:
+    skip, mask = rule
+    return {
+        column.name: _shown(column, mask, old[column.name], new and new[column.name])
+        for column in table.columns
+        if column.name not in (*skip, *ALWAYS)
+        and old[column.name] != (new and new[column.name])
+    }
 
 
 def _set_by(statement: Any) -> set[str]:
@@ -148,14 +215,12 @@ def _guard(_conn: Connection, statement: Any, *_: Any) -> None:
         raise Unaudited("audit_append_only", "The log is append-only.")
 
 
-def _changes(
-    orm: Session, row: Any, rule: tuple[frozenset[str], frozenset[str]], verb: str
-) -> dict[str, list[Any]]:
+def _changes(orm: Session, row: Any, rule: Rule, verb: str) -> dict[str, list[Any]]:
     skip, mask = rule
     state, out, stored = inspect(row), {}, None
     for attr in state.mapper.column_attrs:
         key, history = attr.key, state.attrs[attr.key].history
-        if key in skip or key in ("id", "created_at", "created_by"):
+        if key in skip or key in ALWAYS:
             continue
         if verb == "added":
             old, new = None, state.dict.get(key)
@@ -171,11 +236,15 @@ def _changes(
                 stored = stored or _stored(orm, state)
                 old = stored.get(attr.columns[0].name)
         if old != new:
-            hide = key in mask
-            out[key] = [
-                v if v is None else "•••" if hide else _plain(v) for v in (old, new)
-            ]
+            out[key] = _shown(attr.columns[0], mask, old, new)
     return out
+
+
+def _shown(column: Any, mask: frozenset[str], *values: Any) -> list[Any]:
+    """Write what a column held and holds; of what nobody may read, only that there is some."""
+    secret = column.info.get("log", "ok") != "ok" or isinstance(column.type, LargeBinary)
+    hide = secret or column.key in mask
+    return [v if v is None else "•••" if hide else _plain(v) for v in values]
 
 
 def _stored(orm: Session, state: Any) -> Mapping[str, Any]:
@@ -211,6 +280,7 @@ def _entry(
 def _write(orm: Session, entries: list[dict[str, Any]]) -> None:
     if not entries:
         return
+    _count.set(_count.get() + len(entries))
     with writing():
         orm.connection().execute(insert(db.table_of(AuditEntry)), entries)
 

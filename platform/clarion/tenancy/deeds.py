@@ -54,7 +54,7 @@ class Asked:
         row: the thing it happened to (`account:…`).
         since: from this day.
         until: to this day, inclusive.
-        deeds_only: without the single changes of rows.
+        deeds_only: without single changes of rows, and pages that were only used.
         after: id of the last entry of the page before.
     """
 
@@ -233,7 +233,7 @@ def _where(asked: Asked) -> list[Any]:
     if asked.name:
         out.append(m.name.startswith(asked.name, autoescape=True))
     if asked.deeds_only:
-        out.append(m.name.not_like("row.%"))
+        out += [m.name.not_like("row.%"), m.name != "request.sent"]
     if asked.actor:
         parts = (
             c.icontains(asked.actor, autoescape=True) for c in (m.actor_name, m.behind)

@@ -156,7 +156,8 @@ class Walk:
                 if one.fault:
                     self._say(one.fault, one.seq)
         elif self.signed or self._fit_elsewhere(run):
-            self._say("moved", first, last)
+            moved = self._out_of_place(run) or [first, last]
+            self._say("moved", moved[0], moved[-1])
         else:
             for one in run:
                 self._say("changed", one.seq)
@@ -170,6 +171,19 @@ class Walk:
             for last, seq in places
             for one in some
         )
+
+    def _out_of_place(self, run: list[_Misfit]) -> list[int]:
+        """Leave out who only follows somebody that was moved."""
+        hashes = {one.stored for one in run} | {run[0].last}
+        return [
+            one.seq
+            for one in run
+            if len(run) > RUN
+            or all(
+                self.step(last, one.seq + self._shift, one.content) != one.stored
+                for last in hashes
+            )
+        ]
 
     def _say(self, kind: str, first: int, last: int = 0) -> None:
         words = {

@@ -129,22 +129,52 @@ def test_setting_the_same_value_leaves_nothing(account):
     assert entries() == []
 
 
-@pytest.mark.parametrize(
-    "statement",
-    [
-        update(Account).values(country="BR"),
-        update(Account).values(
-            country="BR", updated_at=dt.datetime(2026, 1, 1, tzinfo=dt.UTC)
-        ),
-        delete(Preference),
-        insert(Preference).values(plugin="p", name="n", value=1),
-        update(db.table_of(Account)).values(country="BR"),
-    ],
-    ids=["update", "some skipped", "delete", "insert", "by its table"],
-)
-def test_a_watched_row_is_not_changed_past_the_log(account, statement):
+def test_one_statement_for_many_rows_leaves_an_entry_for_each(account):
+    with db.transaction() as orm:
+        orm.add_all(Preference(plugin="p", name=str(n), value=n) for n in range(3))
+    with db.transaction() as orm:
+        mine = Preference.plugin == "p"
+        orm.execute(update(Preference).where(mine, Preference.name != "0").values(value=7))
+        orm.execute(delete(Preference).where(mine, Preference.name == "0"))
+
+    changed, removed = entries("row.changed"), entries("row.removed")
+
+    assert sorted(str(e.changes) for e in changed) == [
+        "{'value': [1, 7]}",
+        "{'value': [2, 7]}",
+    ]
+    assert [e.changes["value"] for e in removed] == [[0, None]]
+    assert {e.account_id for e in (*changed, *removed)} == {account.id}
+    assert {e.row.partition(":")[0] for e in changed} == {"preference"}
+
+
+def test_a_statement_by_the_table_leaves_one_too_and_hides_secrets(account):
+    with db.transaction() as orm:
+        orm.execute(update(db.table_of(Account)).values(country="BR"))
+        orm.add(invitation())
+        orm.flush()
+        orm.execute(update(Invitation).values(email="else@example.org", token_hash=b"x"))
+
+    [of_account, of_invitation] = entries("row.changed")
+
+    assert of_account.changes == {"country": ["", "BR"]}
+    assert of_invitation.changes == {key: ["•••", "•••"] for key in ("email", "token_hash")}
+
+
+def test_too_many_at_once_are_refused(account, monkeypatch):
+    monkeypatch.setattr(audit, "BULK", 2)
+    with db.transaction() as orm:
+        orm.add_all(Preference(plugin="p", name=str(n), value=n) for n in range(3))
+
+    with pytest.raises(audit.Unaudited, match="More than 2"), db.transaction() as orm:
+        orm.execute(delete(Preference))
+
+
+def test_an_insert_that_is_no_object_is_refused(account):
+    row = insert(Preference).values(plugin="p", name="n", value=1)
+
     with pytest.raises(audit.Unaudited, match="without a trace"), db.transaction() as orm:
-        orm.execute(statement.execution_options(synchronize_session=False))
+        orm.execute(row)
 
 
 def test_one_statement_for_many_rows_needs_columns_nobody_watches_or_a_word(account):

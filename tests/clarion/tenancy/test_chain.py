@@ -215,7 +215,7 @@ DONE = {
                 " WHERE chain = :c AND seq > 100"
             ),
         ],
-        ["entries 3 to 5 are not where they were"],
+        ["entries 3 to 4 are not where they were"],
     ),
     "put in another's place": (
         [
