@@ -5,26 +5,16 @@ from pathlib import Path
 from typing import Any
 
 from flask import Response, render_template, request
-from flask_babel import lazy_gettext as lazy
 
 from clarion.base.errors import Invalid
-from clarion.base.words import _
+from clarion.base.words import _, gettext
+from clarion.plugging.manager import plugins
 from clarion.portal import service
 from clarion.tenancy import access, deeds, verifier
 from clarion.tenancy.scope import current_account
 from clarion.web.pages import Pages, download, needs
 
 pages = Pages("activity", __name__)
-AREAS = {
-    "": lazy("Everything"),
-    "campaigns.": lazy("Campaigns"),
-    "contacts.": lazy("Contacts"),
-    "templates.": lazy("Templates"),
-    "messaging.": lazy("Sending"),
-    "portal.": lazy("Account and team"),
-    "console.": lazy("By our staff"),
-    "row.": lazy("Changed rows"),
-}
 
 
 @pages.get("")
@@ -41,7 +31,7 @@ def index() -> Any:
         after=after,
         asked=asked,
         everything=everything,
-        areas=AREAS,
+        areas=_areas(),
         head=head,
         signed_at=dt.datetime.fromisoformat(head.at) if head else None,
         may_take=access.allowed("portal.log"),
@@ -74,6 +64,21 @@ def program() -> Response:
     """Download the program that verifies it without Clarion."""
     body = Path(verifier.__file__).read_text("utf-8")
     return download(iter([body]), "clarion_verify.py", "text/x-python")
+
+
+def _areas() -> dict[str, str]:
+    """Name what can be looked for: each plugin's deeds, by the beginning of their names."""
+    named = {
+        f"{one.name}.": gettext(one.plugin.title)
+        for one in plugins().loaded()
+        if one.plugin
+    }
+    own = {
+        "messaging.": _("Sending"),
+        "console.": _("By our staff"),
+        "row.": _("Changed rows"),
+    }
+    return {"": _("Everything"), **named, **own}
 
 
 def _asked(given: Any, *, everything: bool) -> deeds.Asked:  # Any: fields of a request

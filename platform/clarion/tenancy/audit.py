@@ -5,7 +5,7 @@ import hmac
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
-from typing import Any, cast
+from typing import Any
 from uuid import UUID
 
 from sqlalchemy import (
@@ -151,19 +151,20 @@ def _each(state: ORMExecuteState) -> Result[Any] | None:
         return None
     name = getattr(statement.table, "name", "")  # the ORM's is a copy with notes on it
     for model, rule in _watched.items():
-        table = inspect(model).local_table
+        table: Any = inspect(model).local_table
         if table.name != name or (state.is_update and _set_by(statement) <= rule[0]):
             continue
         if state.is_insert or isinstance(state.parameters, list):
             raise Unaudited("audit_bypassed", f"This would change {name} without a trace.")
-        return _many(state, cast("Table", table), rule)
+        return _many(state, table, rule)
     return None
 
 
 def _many(state: ORMExecuteState, table: Table, rule: Rule) -> Result[Any]:
     """Run one statement for many rows; each leaves its entry."""
-    connection, statement = state.session.connection(), cast("Any", state.statement)
-    query = select(table).where(*statement._where_criteria).limit(BULK + 1)
+    connection, statement = state.session.connection(), state.statement
+    where: Any = getattr(statement, "_where_criteria", ())
+    query = select(table).where(*where).limit(BULK + 1)
     before = connection.execute(query.with_for_update(of=table)).mappings().all()
     if len(before) > BULK:
         raise Unaudited("audit_bypassed", f"More than {BULK} rows of {table.name} at once.")
