@@ -39,7 +39,7 @@ from clarion.tenancy.models import (
 from clarion.tenancy.scope import current_actor
 
 Rule = tuple[frozenset[str], frozenset[str]]
-ALWAYS = ("id", "created_at", "created_by")  # which no entry repeats
+ALWAYS = ("id", "account_id", "created_at", "created_by")  # which no entry repeats
 BULK = 5_000
 _watched: dict[type, Rule] = {}
 _writing: ContextVar[bool] = ContextVar("audit_writing", default=False)

@@ -101,7 +101,8 @@ class Deed:
     @property
     def who(self) -> str:
         """Name who did it, for somebody who knows no names of jobs."""
-        by_itself = self.actor.startswith("job:") or not self.actor_name
+        machine = self.actor.startswith("job:") or self.actor == "command"
+        by_itself = machine or not self.actor_name
         return _kind(self.actor) if by_itself else self.actor_name
 
 
