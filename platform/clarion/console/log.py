@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from uuid import UUID
 
-from sqlalchemy import exists, func, select
+from sqlalchemy import func, select
 
 from clarion.base import clock, db
 from clarion.base.errors import NotFound
@@ -74,10 +74,15 @@ def state(chain_id: UUID) -> Chain:
     end = orm.execute(last.order_by(AuditLink.seq.desc()).limit(1)).first()
     newest = select(AuditHead.seq, AuditHead.at).where(AuditHead.chain == chain_id)
     head = orm.execute(newest.order_by(AuditHead.seq.desc()).limit(1)).first()
-    loose = select(func.count()).where(
-        deeds.of(chain_id),
-        AuditEntry.at > clock.now() - dt.timedelta(days=1),
-        ~exists().where(AuditLink.entry_id == AuditEntry.id),
+    loose = (
+        select(func.count())
+        .select_from(AuditEntry)
+        .outerjoin(AuditLink, AuditLink.entry_id == AuditEntry.id)
+        .where(
+            deeds.of(chain_id),
+            AuditEntry.at > clock.now() - dt.timedelta(days=1),
+            AuditLink.entry_id.is_(None),
+        )
     )
     length, sealed_at = end.tuple() if end else (0, None)
     signed, signed_at = head.tuple() if head else (0, None)

@@ -15,7 +15,7 @@ from typing import Any
 from uuid import UUID
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from sqlalchemy import RowMapping, Select, exists, func, insert, select
+from sqlalchemy import RowMapping, Select, func, insert, select
 from sqlalchemy.orm import Session
 
 from clarion.base import clock, crypto, db
@@ -71,9 +71,8 @@ def seal_some(window: dt.timedelta | None = dt.timedelta(days=1)) -> int:
     with db.apart(db.Entry("clarion_system", None, "job:audit.seal")) as orm:
         if not orm.scalar(select(func.pg_try_advisory_xact_lock(SEALER_LOCK))):
             return 0
-        loose = select(db.table_of(AuditEntry)).where(
-            ~exists().where(AuditLink.entry_id == AuditEntry.id)
-        )
+        linked = select(AuditLink.seq).where(AuditLink.entry_id == AuditEntry.id)
+        loose = select(db.table_of(AuditEntry)).where(~linked.exists())
         if window:  # the daily run looks without one
             loose = loose.where(AuditEntry.at > clock.now() - window)
         loose = loose.order_by(AuditEntry.at, AuditEntry.id).limit(SEALED_AT_ONCE)
