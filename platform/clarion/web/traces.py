@@ -19,6 +19,7 @@ from clarion.tenancy.scope import current_actor, system_scope
 
 log = logger(__name__)
 UNSAFE = frozenset({"POST", "PUT", "PATCH", "DELETE"})
+FOREIGN = "cross_site"  # what another site's page wanted, nobody tried
 SENT, REFUSED = "request.sent", "request.refused"
 audit.label(SENT, "Used a page")
 audit.label(REFUSED, "Tried what is not allowed")
@@ -41,8 +42,8 @@ def done(orm: Session, before: int) -> None:
 
 def refused(error: ClarionError) -> None:
     """Note what somebody signed in was refused: what they may not, or what is not theirs."""
-    unsafe = request.method in UNSAFE
-    if not _somebody() or not (error.status == 403 or (unsafe and error.status == 404)):
+    tried = error.status == 403 or (request.method in UNSAFE and error.status == 404)
+    if not _somebody() or not tried or error.code == FOREIGN:
         return
     try:
         with _scope(), db.transaction():
