@@ -191,7 +191,7 @@ def _halts(update: StatusUpdate) -> bool:
 def _silence(told: Sequence[tuple[Advance, StatusUpdate]]) -> None:
     """Stop writing to the people who told the provider so."""
     messages = _messages([row for row, _update in told])
-    people: list[tuple[UUID | None, list[tuple[str, str]], str, dt.datetime]] = []
+    people: list[tuple[UUID | None, list[tuple[str, str]], bool, dt.datetime]] = []
     for row, update in told:
         addresses = identifiers.usable(update.recipients)
         message = messages.get(row)
@@ -199,10 +199,10 @@ def _silence(told: Sequence[tuple[Advance, StatusUpdate]]) -> None:
             addresses.append((message.address_kind, message.address))
         scope = update.verdict.suppress if isinstance(update.verdict, Rejected) else None
         contact_id = message.contact_id if message else None
-        people.append((contact_id, addresses, scope or "marketing", update.at))
+        people.append((contact_id, addresses, scope == "all", update.at))
     _lock([address for _contact, addresses, *_more in people for address in addresses])
-    for contact_id, addresses, scope, at in people:
-        if scope == "all":
+    for contact_id, addresses, everything, at in people:
+        if everything:
             suppression.suppress(
                 addresses, scope="all", reason="block", contact_id=contact_id
             )

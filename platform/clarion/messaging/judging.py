@@ -163,7 +163,7 @@ def capped(order: Campaign, found: Judged) -> Select[Any] | None:
 # --- private
 
 
-def _whose() -> tuple[Any, ColumnElement[Any]]:  # Any: a table, or a join of two
+def _whose() -> tuple[Any, Any]:  # Any: a table or a join of two; a column of it
     """Messages, and whose each is: the contact's that the one it went to is part of."""
     if not parts.any_there():
         return Message, Message.contact_id  # the usual case, and cheap

@@ -105,14 +105,14 @@ def rail(
     template, sender = template_of(draft), _sender(draft)
     purpose = template.category if template else "marketing"
     fillings, about = draft.fillings, template.provider_name if template else ""
-    segment, said = draft.segment, {"about": about}
+    segment = draft.segment
 
     def count() -> dict[str, int]:
-        audience = contacts.audience(segment, fillings, purpose, **said)
+        audience = contacts.audience(segment, fillings, purpose, about=about)
         return snapshot.counted(audience, purpose, sender.id if sender else None)
 
     def some() -> list[contacts.Sample]:
-        return contacts.sample(segment, fillings, purpose, **said, limit=PEOPLE)
+        return contacts.sample(segment, fillings, purpose, about=about, limit=PEOPLE)
 
     if seen is None:
         found = patiently(count, patience_ms)
