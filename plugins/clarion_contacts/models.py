@@ -141,10 +141,7 @@ class Contact(AccountBase):
 
 
 def whole(of: type[Contact] = Contact) -> ColumnElement[bool]:
-    """Say that a contact did not become part of another.
-
-    Every ORM statement about contacts asks it by itself; `INSERT … SELECT` has to.
-    """
+    """Say that one is no part of another; only `INSERT … SELECT` has to ask it itself."""
     return of.merged_into.is_(None)
 
 

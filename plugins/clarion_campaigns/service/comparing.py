@@ -118,23 +118,23 @@ def _measure(
     low, high = difference(hits, sent.people, others, control.people)
     if low <= 0 <= high:
         said = _(
-            "No difference can be shown. Of 100 people it is between %(less)s fewer and"
+            "No difference can be shown. Of 1,000 people it is between %(less)s fewer and"
             " %(more)s more, and chance alone can make that.",
-            less=_hundredths(-low),
-            more=_hundredths(high),
+            less=_thousandths(-low),
+            more=_thousandths(high),
         )
         return Measure(title, hits, others, said, "")
     least, most = sorted((abs(low), abs(high)))
-    between = {"least": _hundredths(least), "most": _hundredths(most)}
+    between = {"least": _thousandths(least), "most": _thousandths(most)}
     if low > 0:
-        said = _("Of 100 people %(least)s to %(most)s more than without it.", **between)
+        said = _("Of 1,000 people %(least)s to %(most)s more than without it.", **between)
     else:
-        said = _("Of 100 people %(least)s to %(most)s fewer than without it.", **between)
+        said = _("Of 1,000 people %(least)s to %(most)s fewer than without it.", **between)
     return Measure(title, hits, others, said, "ok" if (low > 0) == good else "bad")
 
 
-def _hundredths(share: float) -> str:
-    return f"{100 * share:.1f}"
+def _thousandths(share: float) -> str:
+    return f"{1000 * share:.0f}"
 
 
 def _wilson(hits: int, of: int) -> tuple[float, float]:

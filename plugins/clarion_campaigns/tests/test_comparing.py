@@ -127,12 +127,12 @@ def test_the_difference_is_newcombes(hits, of, others, of_others, low, high):
 @pytest.mark.parametrize(
     ("sent", "control", "said", "tone"),
     [
-        ((1000, 100), (1000, 40), "Of 100 people 3.8 to 8.3 more than without it.", "ok"),
-        ((1000, 40), (1000, 100), "Of 100 people 3.8 to 8.3 fewer than without it.", "bad"),
+        ((1000, 100), (1000, 40), "Of 1,000 people 38 to 83 more than without it.", "ok"),
+        ((1000, 40), (1000, 100), "Of 1,000 people 38 to 83 fewer than without it.", "bad"),
         (
             (1000, 50),
             (1000, 45),
-            "No difference can be shown. Of 100 people it is between 1.4 fewer and 2.4 more",
+            "No difference can be shown. Of 1,000 people it is between 14 fewer and 24 more",
             "",
         ),
         ((29, 29), (1000, 5), "Too few to say anything", ""),
