@@ -6,6 +6,7 @@ from uuid import UUID
 
 from sqlalchemy import (
     CheckConstraint,
+    ColumnElement,
     Date,
     ForeignKeyConstraint,
     Index,
@@ -140,6 +141,11 @@ class Contact(AccountBase):
     merged_into: Mapped[UUID | None] = column(Uuid, pd=None)
 
 
+def whole(of: type[Contact] = Contact) -> ColumnElement[bool]:
+    """Say that one is no part of another; only `INSERT … SELECT` has to ask it itself."""
+    return of.merged_into.is_(None)
+
+
 @event.listens_for(Session, "do_orm_execute")
 def _without_merged(state: ORMExecuteState) -> None:
     """Leave out who became part of another, wherever contacts are asked for."""
@@ -149,9 +155,7 @@ def _without_merged(state: ORMExecuteState) -> None:
         state.statement = state.statement.options(_LIVE)
 
 
-_LIVE = with_loader_criteria(
-    Contact, lambda cls: cls.merged_into.is_(None), include_aliases=True
-)
+_LIVE = with_loader_criteria(Contact, whole, include_aliases=True)
 
 
 class Merge(AccountBase):
@@ -378,6 +382,12 @@ class Consent(AccountBase):
         Index("ix_contacts_consent_contact", "account_id", "contact_id", "created_at"),
         # the order of writing is that of the rows: as good as free, and small
         Index("ix_contacts_consent_new", "created_at", postgresql_using="brin"),
+        Index(
+            "ix_contacts_consent_topic",
+            "account_id",
+            "topic_id",
+            postgresql_where=text("topic_id IS NOT NULL"),
+        ),
         one_of("action", ACTIONS),
         one_of("purpose", PURPOSES),
         one_of("method", METHODS),
