@@ -56,7 +56,6 @@ IMPORT_STATES = (
     "uploaded", "matched", "attested", "checking", "checked", "importing", "done",
     "undoing", "undone", "failed", "cancelled",
 )  # fmt: skip
-LIKENESSES = ("email", "spelling", "name_phone", "name")
 ROW_STATES = ("new", "changed", "same", "duplicate", "invalid", "suppressed")
 FORMATS = ("csv", "xlsx", "ods", "vcard")
 FIELD_KINDS = ("text", "number", "date", "choice", "yes_no")
@@ -193,33 +192,6 @@ class Merge(AccountBase):
     events: Mapped[list[str]] = column(JSONB, pd=None, server_default=text("'[]'"))
     undone_at: Mapped[dt.datetime | None] = column(Time, pd=None)
     undone_by: Mapped[str] = column(String(80), pd=None, server_default="")
-
-
-class Likeness(AccountBase):
-    """Two contacts that look alike, found by a search; `decided_at` once they are two people.
-
-    The smaller id stands first.
-    """
-
-    __tablename__ = "contacts_likeness"
-    __table_args__ = (
-        UniqueConstraint("account_id", "contact_id", "other_id"),
-        Index("ix_contacts_likeness_other", "account_id", "other_id"),
-        one_of("why", LIKENESSES),
-        of_contact(),
-        ForeignKeyConstraint(
-            ["account_id", "other_id"],
-            ["contacts_contact.account_id", "contacts_contact.id"],
-            ondelete="CASCADE",
-        ),
-    )
-    wall = Wall(kind="content")
-    owner_unique = False
-
-    contact_id: Mapped[UUID] = column(Uuid, pd="contact.id")
-    other_id: Mapped[UUID] = column(Uuid, pd="contact.id")
-    why: Mapped[str] = column(String(12), pd=None)
-    decided_at: Mapped[dt.datetime | None] = column(Time, pd=None)
 
 
 class SearchText(Base):

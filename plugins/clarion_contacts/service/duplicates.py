@@ -22,7 +22,8 @@ from clarion.tenancy import access, audit
 from clarion.tenancy.scope import current_account
 from clarion.work import outbox
 from clarion_contacts.events import SearchRequested
-from clarion_contacts.models import Contact, Likeness, whole
+from clarion_contacts.models import Contact, whole
+from clarion_contacts.records import Likeness
 from clarion_contacts.service.people import default_country, get
 
 SHOWN = 50
