@@ -1,14 +1,14 @@
 """signed heads of the log's chains; page through the log by account, person and deed
 
 Revision ID: 0025_heads
-Revises: 0020_sign_in
+Revises: 0021_wishes
 """
 
 import sqlalchemy as sa
 from alembic import op
 
 revision = "0025_heads"
-down_revision = "0020_sign_in"
+down_revision = "0021_wishes"
 branch_labels = None
 depends_on = None
 
