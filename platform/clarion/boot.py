@@ -13,8 +13,8 @@ from clarion.base import db, limits, telemetry, words
 from clarion.base.settings import settings
 from clarion.messaging import incoming, journal, reconcile, restored
 from clarion.plugging.manager import Plugins, plugins
-from clarion.tenancy import audit, devices, factors, guards, sessions
-from clarion.work import events, purging, schedule, webhooks
+from clarion.tenancy import chain, devices, factors, guards, sessions
+from clarion.work import events, heads, purging, schedule, webhooks
 from clarion.work.jobs import job
 
 HERE = Path(__file__).parent
@@ -61,7 +61,7 @@ def plugin_folders(name: str) -> list[Path]:
 @job(queue="default", idempotent=True, alone=True, system=True)
 def seal() -> None:
     """Append new entries of the log to their account's chain, a part at a time."""
-    if audit.seal_some() == audit.SEALED_AT_ONCE:
+    if chain.seal_some() == chain.SEALED_AT_ONCE:
         with db.transaction():
             seal.later()
 
@@ -75,7 +75,7 @@ def tidy() -> None:
     sessions.purge()
     devices.purge()
     factors.purge()
-    audit.seal(window=None)
+    chain.seal(window=None)
 
 
 OURS = (
@@ -83,6 +83,7 @@ OURS = (
     ("messaging.close_books", "* * * * *", reconcile.close_books),
     ("messaging.restored", "* * * * *", restored.tend),
     ("audit.seal", "* * * * * */10", seal),
+    ("audit.heads", "53 3 * * *", heads.sign_all),
     ("tidy", "17 3 * * *", tidy),
     ("webhooks.forget", "41 3 * * *", purging.forget_webhooks),
 )

@@ -6,6 +6,7 @@ from uuid import UUID
 
 from sqlalchemy import (
     CheckConstraint,
+    ColumnElement,
     Date,
     ForeignKeyConstraint,
     Index,
@@ -55,7 +56,6 @@ IMPORT_STATES = (
     "uploaded", "matched", "attested", "checking", "checked", "importing", "done",
     "undoing", "undone", "failed", "cancelled",
 )  # fmt: skip
-LIKENESSES = ("email", "spelling", "name_phone", "name")
 ROW_STATES = ("new", "changed", "same", "duplicate", "invalid", "suppressed")
 FORMATS = ("csv", "xlsx", "ods", "vcard")
 FIELD_KINDS = ("text", "number", "date", "choice", "yes_no")
@@ -140,6 +140,11 @@ class Contact(AccountBase):
     merged_into: Mapped[UUID | None] = column(Uuid, pd=None)
 
 
+def whole(of: type[Contact] = Contact) -> ColumnElement[bool]:
+    """Say that one is no part of another; only `INSERT … SELECT` has to ask it itself."""
+    return of.merged_into.is_(None)
+
+
 @event.listens_for(Session, "do_orm_execute")
 def _without_merged(state: ORMExecuteState) -> None:
     """Leave out who became part of another, wherever contacts are asked for."""
@@ -149,9 +154,7 @@ def _without_merged(state: ORMExecuteState) -> None:
         state.statement = state.statement.options(_LIVE)
 
 
-_LIVE = with_loader_criteria(
-    Contact, lambda cls: cls.merged_into.is_(None), include_aliases=True
-)
+_LIVE = with_loader_criteria(Contact, whole, include_aliases=True)
 
 
 class Merge(AccountBase):
@@ -189,33 +192,6 @@ class Merge(AccountBase):
     events: Mapped[list[str]] = column(JSONB, pd=None, server_default=text("'[]'"))
     undone_at: Mapped[dt.datetime | None] = column(Time, pd=None)
     undone_by: Mapped[str] = column(String(80), pd=None, server_default="")
-
-
-class Likeness(AccountBase):
-    """Two contacts that look alike, found by a search; `decided_at` once they are two people.
-
-    The smaller id stands first.
-    """
-
-    __tablename__ = "contacts_likeness"
-    __table_args__ = (
-        UniqueConstraint("account_id", "contact_id", "other_id"),
-        Index("ix_contacts_likeness_other", "account_id", "other_id"),
-        one_of("why", LIKENESSES),
-        of_contact(),
-        ForeignKeyConstraint(
-            ["account_id", "other_id"],
-            ["contacts_contact.account_id", "contacts_contact.id"],
-            ondelete="CASCADE",
-        ),
-    )
-    wall = Wall(kind="content")
-    owner_unique = False
-
-    contact_id: Mapped[UUID] = column(Uuid, pd="contact.id")
-    other_id: Mapped[UUID] = column(Uuid, pd="contact.id")
-    why: Mapped[str] = column(String(12), pd=None)
-    decided_at: Mapped[dt.datetime | None] = column(Time, pd=None)
 
 
 class SearchText(Base):
@@ -378,6 +354,12 @@ class Consent(AccountBase):
         Index("ix_contacts_consent_contact", "account_id", "contact_id", "created_at"),
         # the order of writing is that of the rows: as good as free, and small
         Index("ix_contacts_consent_new", "created_at", postgresql_using="brin"),
+        Index(
+            "ix_contacts_consent_topic",
+            "account_id",
+            "topic_id",
+            postgresql_where=text("topic_id IS NOT NULL"),
+        ),
         one_of("action", ACTIONS),
         one_of("purpose", PURPOSES),
         one_of("method", METHODS),

@@ -22,6 +22,7 @@ from flask import (
     make_response,
     redirect,
     request,
+    stream_with_context,
     url_for,
 )
 from flask_wtf import FlaskForm
@@ -279,6 +280,13 @@ def fragment(markup: str, *, done: bool = False) -> Response:
     if done:
         response.headers["X-Live"] = "done"
     response.make_conditional(request)  # changes it in place
+    return response
+
+
+def download(lines: Iterator[str], name: str, kind: str) -> Response:
+    """Answer a file that is written while it is read; its name is one of ours."""
+    response = current_app.response_class(stream_with_context(lines), mimetype=kind)
+    response.headers["Content-Disposition"] = f'attachment; filename="{name}"'
     return response
 
 

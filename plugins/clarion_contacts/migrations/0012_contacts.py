@@ -1,14 +1,14 @@
 """uploaded files in sealed parts; what was done with each person's tags, lists and fields
 
 Revision ID: 0012_contacts
-Revises: 0010_contacts
+Revises: 0011_contacts
 """
 
 from alembic import op
 import sqlalchemy as sa
 
 revision = '0012_contacts'
-down_revision = '0010_contacts'
+down_revision = '0011_contacts'
 branch_labels = None
 depends_on = None
 

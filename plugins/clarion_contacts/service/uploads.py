@@ -176,7 +176,9 @@ def _parts(row: Import) -> Iterator[bytes]:
         ImportPart.account_id == current_account(),
         ImportPart.import_id == row.id,
     )
-    count = db.session().scalar(select(func.count()).where(*mine)) or 0
+    count = (
+        db.session().scalar(select(func.count()).select_from(ImportPart).where(*mine)) or 0
+    )
     if not count:
         yield _original(row)
     for number in range(count):

@@ -229,7 +229,7 @@ def test_least_privilege():
     }  # fmt: skip
     assert by_role["compliance"] == {
         "overview", "accounts", "accounts_suspend", "people", "staff", "roles", "audit",
-        "networks",
+        "networks", "audit_export",
     }  # fmt: skip
 
 

@@ -12,7 +12,7 @@ from werkzeug.serving import make_server
 from clarion.base import db
 from clarion.messaging import prices
 from clarion.messaging.models import Campaign
-from clarion.tenancy import audit
+from clarion.tenancy import chain
 from clarion.tenancy.actor import COMMAND
 from clarion.tenancy.scope import account_scope, staff_scope
 from clarion.testing.console import Browser
@@ -77,7 +77,7 @@ def tenant(web, clean):
                     state="running",
                 )
             )  # fmt: skip
-    audit.seal()
+    chain.seal()
     day = dt.date(2026, 10, 1)
     with staff_scope(COMMAND), db.transaction():
         prices.enter("whatsapp_cloud", day, "EUR", "BR; marketing; 0.0625")
