@@ -152,7 +152,7 @@ def _judged(row: Import) -> Any:  # Any: SQLAlchemy's Select of many
         told = and_(ImportRow.phone == "", Contact.id.is_(None), beside.c.line.is_not(None))
         late, twin = or_(late, told), case((late, first.c.line), (told, beside.c.line))
     suppressed = or_(
-        ImportRow.idx.in_(suppression.addresses()),
+        *(one.in_(suppression.addresses()) for one in _reached_by(row)),
         func.coalesce(Identifier.contact_id.in_(suppression.contacts()), False),
     )
     state = cast(
@@ -209,6 +209,13 @@ def _firsts(row: Import) -> Any:  # Any: a subquery
         .having(func.count() > 1)
         .subquery("first")
     )
+
+
+def _reached_by(row: Import) -> list[Any]:  # Any: columns
+    """Give the indexes of whatever messages could go to; a STOP by one silences all."""
+    if not without_numbers(row):
+        return [ImportRow.idx]
+    return [ImportRow.idx, ImportRow.wa_idx, ImportRow.bsuid_idx, ImportRow.parent_idx]
 
 
 def _beside(row: Import) -> Any:  # Any: a subquery, or None where all have numbers

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from clarion.base import db
 from clarion.base.errors import ClarionError
-from clarion.messaging import identifiers
+from clarion.messaging import identifiers, suppression
 from clarion.tenancy.scope import account_scope
 from clarion.testing.factories import make_account
 from clarion_contacts import service
@@ -239,6 +239,16 @@ def test_a_row_of_nothing_but_somebodys_address_is_theirs(account, run_jobs):
         service.undo(row.id)
     run_jobs()
     assert service.find().rows == []
+
+
+def test_who_said_stop_by_another_address_stays_out(account, run_jobs):
+    with db.transaction():
+        suppression.suppress([("bsuid", "BR.77")], reason="stop")
+    raw = b"phone,bsuid,clarion_id\n+5511912340001,BR.77,1\n+5511912340002,,2\n"
+
+    row = taken_in(raw, run_jobs)
+
+    assert row.counts["states"] == {"new": 1, "suppressed": 1}
 
 
 def test_a_strangers_file_keeps_its_apostrophes(account, run_jobs):
