@@ -1,7 +1,7 @@
 """People, their tags, the proof that they agreed, and uploaded lists on their way in."""
 
 import datetime as dt
-from typing import Any
+from typing import Any, Literal
 from uuid import UUID
 
 from sqlalchemy import (
@@ -519,6 +519,14 @@ class ImportPart(AccountBase):
     )
 
 
+def _told(size: int, pd: str, log: Literal["mask"] | None = None) -> MappedColumn[Any]:
+    return column(String(size), pd=pd, retention="upload", log=log, server_default="")
+
+
+def _told_index() -> MappedColumn[Any]:
+    return column(LargeBinary, pd="contact.index", export=False, retention="upload")
+
+
 class ImportRow(AccountBase):
     """One row of an uploaded list with its verdict, waiting to be applied or undone.
 
@@ -558,45 +566,19 @@ class ImportRow(AccountBase):
     )
     twin: Mapped[int | None] = column(Integer, pd=None)
     contact_id: Mapped[UUID | None] = column(Uuid, pd="contact.id", retention="upload")
-    phone: Mapped[str] = column(
-        String(24), pd="contact.phone", retention="upload", log="mask", server_default=""
-    )
-    idx: Mapped[bytes | None] = column(
-        LargeBinary, pd="contact.index", export=False, retention="upload"
-    )
-    name: Mapped[str] = column(
-        String(200), pd="contact.name", retention="upload", server_default=""
-    )
-    first_name: Mapped[str] = column(
-        String(200), pd="contact.name", retention="upload", server_default=""
-    )
-    last_name: Mapped[str] = column(
-        String(200), pd="contact.name", retention="upload", server_default=""
-    )
-    email: Mapped[str] = column(
-        String(254), pd="contact.email", retention="upload", server_default=""
-    )
-    email_idx: Mapped[bytes | None] = column(
-        LargeBinary, pd="contact.index", export=False, retention="upload"
-    )
-    wa_id: Mapped[str] = column(
-        String(24), pd="contact.phone", retention="upload", log="mask", server_default=""
-    )
-    wa_idx: Mapped[bytes | None] = column(
-        LargeBinary, pd="contact.index", export=False, retention="upload"
-    )
-    bsuid: Mapped[str] = column(
-        String(160), pd="contact.phone", retention="upload", log="mask", server_default=""
-    )
-    bsuid_idx: Mapped[bytes | None] = column(
-        LargeBinary, pd="contact.index", export=False, retention="upload"
-    )
-    parent_bsuid: Mapped[str] = column(
-        String(160), pd="contact.phone", retention="upload", log="mask", server_default=""
-    )
-    parent_idx: Mapped[bytes | None] = column(
-        LargeBinary, pd="contact.index", export=False, retention="upload"
-    )
+    phone: Mapped[str] = _told(24, "contact.phone", log="mask")
+    idx: Mapped[bytes | None] = _told_index()
+    name: Mapped[str] = _told(200, "contact.name")
+    first_name: Mapped[str] = _told(200, "contact.name")
+    last_name: Mapped[str] = _told(200, "contact.name")
+    email: Mapped[str] = _told(254, "contact.email")
+    email_idx: Mapped[bytes | None] = _told_index()
+    wa_id: Mapped[str] = _told(24, "contact.phone", log="mask")
+    wa_idx: Mapped[bytes | None] = _told_index()
+    bsuid: Mapped[str] = _told(160, "contact.phone", log="mask")
+    bsuid_idx: Mapped[bytes | None] = _told_index()
+    parent_bsuid: Mapped[str] = _told(160, "contact.phone", log="mask")
+    parent_idx: Mapped[bytes | None] = _told_index()
     language: Mapped[str] = column(String(20), pd=None, server_default="")
     country: Mapped[str] = column(String(2), pd=None, server_default="")
     timezone: Mapped[str] = column(String(60), pd=None, server_default="")

@@ -99,6 +99,7 @@ NOT_ROWS = {
     ("portal", "token"): "a secret of 256 bits; whoever holds it may use it, once",
     ("portal", "name"): "of a step, or of a plugin",
     ("portal", "form"): "of a file: csv or xlsx",
+    ("portal", "way"): "of joining: page or chat",
     ("console", "name"): "of a plugin",
 }
 """Parameters that name no row of an account."""
