@@ -39,6 +39,9 @@ with lean.fab():
 PREFIX: Final = "/console"
 HOME: Final = f"{PREFIX}/"
 ADMIN: Final = "Admin"  # built in: may everything, has no rows
+OWNER: Final = "owner"
+HIGHEST: Final = (ADMIN, OWNER)  # given, taken and changed on the command line only
+SEEDED: Final = (OWNER, "operations", "support", "compliance", "billing", "content")
 SYSTEM = db.Entry("clarion_system", None, "web:console")
 
 
@@ -142,7 +145,8 @@ def pair(permission: str) -> tuple[str, str]:
 def sync() -> dict[str, int]:
     """Store what the manifests declare, as `clarion_staff`; `clarion db upgrade` calls it.
 
-    A permission that is new goes to the roles its manifest names. What is there already
+    The platform's own roles are always there; a permission that is new goes to the roles
+    its manifest names. What is there already
     stays as people arranged it, and nothing is ever deleted.
 
     Returns:
@@ -157,7 +161,7 @@ def sync() -> dict[str, int]:
         stored = _stored(orm)
         missing = sorted(named.keys() - stored.keys())
         stored |= _added(orm, missing)
-        names = {ADMIN, *(role for one in declared.values() for role in one.roles)}
+        names = {ADMIN, *SEEDED, *(role for one in declared.values() for role in one.roles)}
         roles = _names(orm, Role, names)
         grants = [
             {"permission_view_id": stored[key], "role_id": roles[role]}

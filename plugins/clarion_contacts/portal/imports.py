@@ -60,12 +60,12 @@ def upload() -> Any:
     if form.validate_on_submit():
         with form.attempt():
             given = form.file.data
-            row = service.upload(given.filename or "", given.read(service.MAX_BYTES + 1))
+            row = service.upload(given.filename or "", given.read(service.most_bytes() + 1))
             return redirect(url_for(".match", import_id=row.id))
     page = render_template(
         "contacts/import_upload.html",
         form=form,
-        max_bytes=service.MAX_BYTES,
+        max_bytes=service.most_bytes(),
         accept=ACCEPT,
     )
     return make_response(page, 422 if form.errors else 200)

@@ -1,9 +1,6 @@
 """What can be done with people: the verbs that pages, jobs and other plugins call."""
 
 from clarion_contacts.importing.ours import harmless
-from clarion_contacts.importing.tables import (
-    MAX_BYTES,
-)
 from clarion_contacts.segments import (
     Filling,
     Pick,
@@ -135,6 +132,7 @@ from clarion_contacts.service.imports import (
     keep,
     listing,
     match,
+    most_bytes,
     recheck,
     reread,
     start,
@@ -326,7 +324,6 @@ __all__ = [
     "ATTESTATION",
     "BY_HAND",
     "KEPT",
-    "MAX_BYTES",
     "MISSING",
     "NEEDS",
     "SORTS",
@@ -466,6 +463,7 @@ __all__ = [
     "merge",
     "merges_of",
     "missed",
+    "most_bytes",
     "move_field",
     "names",
     "note_changed",

@@ -14,11 +14,12 @@ from sqlalchemy import delete, func, select
 from clarion.base import clock, db
 from clarion.base.errors import Conflict, Invalid
 from clarion.base.words import _
-from clarion.tenancy import access, audit
+from clarion.tenancy import access, audit, switches
 from clarion.tenancy.scope import current_account
 from clarion.work import outbox
 from clarion_contacts.events import CheckRequested, ImportStarted, UndoRequested
 from clarion_contacts.importing import key_of
+from clarion_contacts.importing.tables import MAX_BYTES
 from clarion_contacts.models import Import, ImportRow, Wording
 from clarion_contacts.service import uploads
 from clarion_contacts.service.attestation import (
@@ -29,6 +30,7 @@ from clarion_contacts.service.attestation import (
 from clarion_contacts.service.wordings import keep_wording
 
 KEPT = dt.timedelta(hours=24)
+MB = 1024 * 1024
 OPEN = ("uploaded", "matched", "attested", "checked", "failed")
 
 audit.label("contacts.import.uploaded", "Uploaded a list of contacts")
@@ -40,12 +42,24 @@ audit.label("contacts.import.undo_started", "Took an import back")
 audit.label("contacts.import.undone", "An import was taken back")
 
 
+def most_bytes() -> int:
+    """Say how large a list may be: as staff set it, never more than 25 MB."""
+    chosen: int = switches.value("contacts", "import_mb")
+    return max(1, min(chosen * MB, MAX_BYTES))
+
+
 def upload(file_name: str, raw: bytes) -> Import:
     """Take a file in, sealed, with everything about its shape guessed.
 
     Raises `Invalid` (codes `file_…`) with the reason, and keeps nothing then.
     """
     access.require("contacts.import")
+    if len(raw) > most_bytes():
+        mb = most_bytes() // MB
+        text = _(
+            "This file is larger than %(mb)s MB. Split it and import the parts.", mb=mb
+        )
+        raise Invalid("file_too_large", text)
     place = db.new_id()
     row = Import(
         id=place,
