@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
-from sqlalchemy import func, select
+from sqlalchemy import Text, cast, func, select
 
 from clarion.base import clock, db, walls
 from clarion.base.settings import settings
@@ -146,7 +146,7 @@ def view(one: Found) -> View:
     off = select(func.count()).where(
         Preference.plugin == one.name,
         Preference.name == preferences.SWITCH,
-        Preference.value.as_boolean().is_(False),
+        cast(Preference.value, Text) == "false",
     )
     return View(
         line=_line(one, switch.state, hooks),

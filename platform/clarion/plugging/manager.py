@@ -96,7 +96,7 @@ class Plugins:
         for name in self._ordered():
             self._check(self.found[name])
         self.guarded_by(lambda: guards or {})
-        self.switched_by(frozenset)
+        self.switched_by(lambda: ())
         self._spent: dict[tuple[str, str], Spent] = {}
         self._spending = threading.Lock()
 
@@ -113,7 +113,8 @@ class Plugins:
 
         Asked at most every three seconds, and before the first use.
         """
-        self._read_switches, self._switched = read, frozenset[str]()
+        self._read_switches: Callable[[], Collection[str]] = read
+        self._switched: frozenset[str] = frozenset()
         self.look_again()
 
     def look_again(self) -> None:
@@ -228,7 +229,10 @@ class Plugins:
         self, hook: str, who: Callable[[str], bool], **given: Any
     ) -> Iterator[tuple[str, Any]]:
         """In the transaction. What cannot be asked has not agreed."""
-        asked = lambda name: name not in self.switched_off and who(name)  # noqa: E731
+
+        def asked(name: str) -> bool:
+            return name not in self.switched_off and who(name)
+
         for name, hooks in self.shut.items():
             if f"before_{hook}" in hooks and asked(name):
                 raise Shut("plugin_shut", f"The plugin {name} is on, but is not loaded.")
@@ -240,7 +244,10 @@ class Plugins:
     ) -> Iterator[tuple[str, str]]:
         """While a page is drawn. What raises draws nothing and is logged."""
         given = {"place": place, "context": context}
-        asked = lambda name: name not in self.switched_off and who(name)  # noqa: E731
+
+        def asked(name: str) -> bool:
+            return name not in self.switched_off and who(name)
+
         for name, call in self._calls("render_slot", asked, given):
             try:
                 answer = call()
