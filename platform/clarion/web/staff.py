@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from flask import Flask, current_app, request
 from flask_appbuilder import AppBuilder
-from sqlalchemy import insert, select, union
+from sqlalchemy import func, insert, select, union
 from sqlalchemy.orm import Session
 
 from clarion.base import db, lean
@@ -42,6 +42,7 @@ ADMIN: Final = "Admin"  # built in: may everything, has no rows
 OWNER: Final = "owner"
 HIGHEST: Final = (ADMIN, OWNER)  # given, taken and changed on the command line only
 SEEDED: Final = (OWNER, "operations", "support", "compliance", "billing", "content")
+ONE_SYNC: Final = 0x0C1A_5001
 SYSTEM = db.Entry("clarion_system", None, "web:console")
 
 
@@ -155,6 +156,9 @@ def sync() -> dict[str, int]:
     declared = plugins().permissions("console")
     wanted = {pair(name): one for name, one in declared.items()}
     with staff_scope(COMMAND), db.transaction() as orm:
+        orm.execute(
+            select(func.pg_advisory_xact_lock(ONE_SYNC))
+        )  # one release step at a time
         verbs = _names(orm, Permission, {verb for verb, _plugin in wanted})
         views = _names(orm, ViewMenu, {plugin for _verb, plugin in wanted})
         named = {(verbs[v], views[p]): one for (v, p), one in wanted.items()}
