@@ -143,7 +143,7 @@ def view(one: Found) -> View:
         .order_by(Account.name)
         .limit(SHOWN)
     )
-    off = select(func.count()).where(
+    off = select(func.count(Preference.id)).where(
         Preference.plugin == one.name,
         Preference.name == preferences.SWITCH,
         cast(Preference.value, Text) == "false",
@@ -241,7 +241,7 @@ def _named(one: Found) -> list[str]:
 def _dead(one: Found) -> int:
     """Count the jobs of a plugin that were given up in the last week."""
     package = one.target.partition(":")[0].partition(".")[0]
-    query = select(func.count()).where(
+    query = select(func.count(DeadJob.id)).where(
         DeadJob.job.startswith(f"{package}.", autoescape=True),
         DeadJob.at > clock.now() - dt.timedelta(days=7),
     )

@@ -4,11 +4,12 @@ Ordered by one column and the primary key; the page after a row is found by that
 key. Nothing is skipped row by row, and nothing is counted further than a cap.
 """
 
+import datetime as dt
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import ColumnElement, DateTime, func, literal, select, text, tuple_
+from sqlalchemy import ColumnElement, DateTime, func, literal, select, tuple_
 from sqlalchemy.orm import Session
 
 CAP = 1_000  # shown as "more than 1,000"
@@ -106,5 +107,8 @@ def _never_null(column: Any) -> ColumnElement[Any]:
         ordered: ColumnElement[Any] = column
         return ordered
     if isinstance(column.type, DateTime):
-        return func.coalesce(column, text("'-infinity'"))
+        zone = dt.UTC if column.type.timezone else None
+        return func.coalesce(
+            column, literal(dt.datetime(1, 1, 1, tzinfo=zone), column.type)
+        )
     return func.coalesce(column, literal("" if column.type.python_type is str else 0))
