@@ -340,7 +340,7 @@ def callers(database, worlds):
         "ended session": Caller(ended),
         "staff": Caller(lambda: staff("Admin")),
         "staff without permissions": Caller(lambda: staff(make_role())),
-    } | {role: Caller(partial(staff, role)) for role in ROLES}
+    } | {f"role {name}": Caller(partial(staff, name)) for name in ROLES}
 
 
 def judge(route, answer, world, *, foreign, words=None):
@@ -464,7 +464,7 @@ def test_a_role_reaches_what_it_may_and_nothing_else(role, worlds, callers, root
 
     What the role may not is refused by name; of content nothing is shown or changed.
     """
-    world, caller = worlds.bystander, callers[role]
+    world, caller = worlds.bystander, callers[f"role {role}"]
     may = {n for n, one in plugins().permissions("console").items() if role in one.roles}
     before, wrong = digest(root, world, only=CONTENT), []
     for route in routes("console"):

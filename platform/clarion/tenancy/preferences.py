@@ -122,6 +122,8 @@ def bar(plugin: str, reason: str) -> None:
 def unbar(plugin: str) -> None:
     """Leave it to the account again whether a plugin is on."""
     access.require("console.plugins_edit")
+    if not barred(plugin):
+        raise Conflict("plugin_not_barred", _("It is not switched off by staff."))
     mine = Preference.plugin == plugin, Preference.name == BARRED
     db.session().execute(delete(Preference).where(*mine).execution_options(audited=True))
     db.session().info.pop(_CACHE, None)
