@@ -190,6 +190,23 @@ def test_a_plugins_permission_appears_with_its_words(desk, ada, monkeypatch):
         )
 
 
+def test_what_a_plugin_that_is_gone_left_behind_stands_in_nobodys_way(ada, monkeypatch):
+    """Roles keep what it had; nobody has it any more, the highest neither."""
+    found = plugins().found["contacts"]
+    old = Declared("gone", "Do something", realm="console", roles=("compliance",))
+    with monkeypatch.context() as while_there:
+        known = (*found.plugin.permissions, old)
+        while_there.setattr(found, "plugin", replace(found.plugin, permissions=known))
+        staff.sync()
+    bo = make_staff("compliance")
+    assert "contacts.gone" in staff.find(str(bo.id)).permissions
+
+    with acting(ada), db.transaction():
+        assert "compliance" in roles.role_names()
+        staffing.change_roles(bo.id, ["compliance", "support"])
+        staffing.disable(bo.id)
+
+
 def test_many_upgrades_at_once_store_each_permission_once(web):
     with staff_scope(COMMAND), db.transaction() as orm:
         view = select(PermissionView.id).join(Permission)
