@@ -21,6 +21,8 @@ for module in (
     "messaging.instance",
     "messaging.prices",
     "messaging.twins",
+    "messaging.parts",
+    "messaging.wishes",
 ):
     importlib.import_module(f"clarion.{module}")
 

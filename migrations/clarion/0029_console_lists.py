@@ -1,13 +1,13 @@
 """indexes for the console's lists: by key in every order, part of a name without a scan
 
 Revision ID: 0029_console_lists
-Revises: 0020_sign_in
+Revises: 0021_wishes
 """
 
 from alembic import op
 
 revision = "0029_console_lists"
-down_revision = "0020_sign_in"
+down_revision = "0021_wishes"
 branch_labels = None
 depends_on = None
 

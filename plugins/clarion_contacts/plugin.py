@@ -41,8 +41,8 @@ plugin = Plugin(
         Setting(
             "import_mb",
             int,
-            25,
-            "Largest list that can be imported, in MB; never more than 25",
+            200,
+            "Largest list that can be imported, in MB; never more than 200",
             scope="instance",
         ),
     ),

@@ -18,12 +18,14 @@ from flask import (
     Blueprint,
     Response,
     current_app,
+    g,
     make_response,
     redirect,
     request,
     url_for,
 )
 from flask_wtf import FlaskForm
+from werkzeug.http import generate_etag
 from wtforms import Field
 
 from clarion.base import db
@@ -52,6 +54,7 @@ class Pages(Blueprint):
             plugin, module, url_prefix=f"/{plugin}" if prefix is None else prefix
         )
         self.lists: dict[str, frozenset[str]] = {}
+        self.largest: dict[str, int] = {}
 
     def add_url_rule(
         self,
@@ -61,6 +64,7 @@ class Pages(Blueprint):
         provide_automatic_options: bool | None = None,
         *,
         lists: Collection[str] = (),
+        largest: int = 0,
         **options: Any,  # Any: what werkzeug's Rule takes
     ) -> None:
         """Register a route.
@@ -71,6 +75,7 @@ class Pages(Blueprint):
             view_func: the view, which must be guarded.
             provide_automatic_options: as Flask has it.
             lists: form fields that may come several times; others are refused.
+            largest: bytes of the file that who is signed in may send here; usual when 0.
             options: what Flask's own `add_url_rule` takes.
 
         Raises:
@@ -83,6 +88,8 @@ class Pages(Blueprint):
             )
         name = endpoint or view_func.__name__
         self.lists[f"{self.name}.{name}"] = frozenset(lists) | _ROWS
+        if largest:
+            self.largest[f"{self.name}.{name}"] = largest
         super().add_url_rule(
             rule, endpoint, view_func, provide_automatic_options, **options
         )
@@ -239,7 +246,8 @@ class Form(FlaskForm):
             yield
             orm.flush()
         except ClarionError as error:
-            (undo or orm).rollback()
+            # what is read for long lets the connection go, and the savepoint with it
+            (undo if undo and undo.is_active else orm).rollback()
             if error.status >= 500 or error.status in (401, 403):
                 raise
             self.refuse(error)
@@ -265,7 +273,9 @@ def fragment(markup: str, *, done: bool = False) -> Response:
         done: nothing will change any more: the live region stops asking.
     """
     response = make_response(markup)
-    response.add_etag()
+    # the token of forms is signed anew every second, though the old one stays as good
+    same = markup.replace(g.get("csrf_token") or "\0", "")
+    response.set_etag(generate_etag(same.encode()))
     if done:
         response.headers["X-Live"] = "done"
     response.make_conditional(request)  # changes it in place

@@ -1,15 +1,17 @@
 """What people did with messages, as SELECTs of their ids.
 
-Nothing on `message` is indexed by person: that would cost each message that is sent. A
-campaign's messages are found by its own index and joined to people by a hash.
+`message` has no index by time: that would cost each message that is sent. What somebody
+did lately is looked for among the orders that had not ended before.
 """
 
 import datetime as dt
 from typing import Any
 
-from sqlalchemy import Select, and_, func, select
+from sqlalchemy import ColumnElement, Select, func, or_, select
 
-from clarion.messaging.models import Attempt, InboundMessage, Message
+from clarion.base import db
+from clarion.messaging import parts
+from clarion.messaging.models import Attempt, Campaign, InboundMessage, Message
 from clarion.tenancy.scope import current_account
 from clarion_contacts.segments import days
 from clarion_contacts.segments.rules import Behaved, Outcome, Wrote
@@ -28,7 +30,8 @@ REPLY = dt.timedelta(days=7)
 
 def behaved(rule: Behaved) -> Select[Any]:
     """Choose whose messages became what a rule says."""
-    query = select(Message.contact_id).where(
+    query, person = _whose(Message)
+    query = query.where(
         Message.account_id == current_account(), Message.state.in_(STATES[rule.deed])
     )
     if rule.campaign_id is not None:
@@ -37,40 +40,62 @@ def behaved(rule: Behaved) -> Select[Any]:
         query = query.where(Message.campaign_id.is_not(None), Message.purpose != "service")
     if rule.days:
         at = func.coalesce(Message.intent_at, Message.state_since)
-        query = query.where(at >= days.since(rule.days))
+        query = query.where(at >= days.since(rule.days), _open_since(rule.days))
     if rule.reason:
         query = query.where(Message.reason == rule.reason)
     if rule.code:
         query = query.where(_code(rule.code))
     if rule.deed == "replied":
-        query = query.where(_answered())
+        query = query.where(_answered(person))
     if rule.times > 1:
-        query = query.group_by(Message.contact_id).having(func.count() >= rule.times)
+        query = query.group_by(person).having(func.count() >= rule.times)
     return query
 
 
 def wrote(rule: Wrote, zone: str) -> Select[Any]:
     """Choose who wrote to us, or did the last time on some day."""
-    query = select(InboundMessage.contact_id).where(
+    query, person = _whose(InboundMessage)
+    query = query.where(
         InboundMessage.account_id == current_account(),
         InboundMessage.contact_id.is_not(None),
     )
     if rule.last is None:
         return query
     last = func.max(InboundMessage.sent_at)
-    return query.group_by(InboundMessage.contact_id).having(
-        days.of_moment(last, rule.last, zone)
-    )
+    return query.group_by(person).having(days.of_moment(last, rule.last, zone))
 
 
 def failed(rule: Outcome) -> Select[Any]:
     """Choose whose message of one send order failed for one reason."""
-    return select(Message.contact_id).where(
+    query, _person = _whose(Message)
+    return query.where(
         Message.account_id == current_account(),
         Message.campaign_id == rule.campaign_id,
         Message.state == "failed",
         Message.reason == rule.reason,
     )
+
+
+def _whose(model: Any) -> tuple[Select[Any], ColumnElement[Any]]:  # Any: of a contact
+    """Select whose messages of some kind are: the contact's theirs is part of, if it is."""
+    if not parts.any_there():
+        return select(model.contact_id), model.contact_id  # the usual case, and cheap
+    told = parts.whose(model.contact_id)
+    query = select(told.person).select_from(model).outerjoin(told.part, told.on)
+    return query, told.person
+
+
+def _open_since(last: int) -> ColumnElement[bool]:
+    """Leave messages of orders that sent something in the last days, with a day to spare.
+
+    An order that has ended sends nothing; one that goes on has not ended. They are asked
+    for first and named: else the planner reads all messages of all years.
+    """
+    orders = select(Campaign.id).where(
+        Campaign.account_id == current_account(),
+        or_(Campaign.finished_at.is_(None), Campaign.finished_at >= days.since(last + 1)),
+    )
+    return Message.campaign_id.in_(db.session().scalars(orders).all())
 
 
 def _code(code: str) -> Any:
@@ -87,17 +112,15 @@ def _code(code: str) -> Any:
     )
 
 
-def _answered() -> Any:
+def _answered(person: ColumnElement[Any]) -> Any:
+    query, writer = _whose(InboundMessage)
     return (
-        select(InboundMessage.id)
-        .where(
-            and_(
-                InboundMessage.account_id == current_account(),
-                InboundMessage.contact_id == Message.contact_id,
-                InboundMessage.sent_at > Message.intent_at,
-                InboundMessage.sent_at <= Message.intent_at + REPLY,
-            )
+        query.where(
+            InboundMessage.account_id == current_account(),
+            writer == person,
+            InboundMessage.sent_at > Message.intent_at,
+            InboundMessage.sent_at <= Message.intent_at + REPLY,
         )
-        .correlate(Message)
+        .correlate_except(InboundMessage)
         .exists()
     )

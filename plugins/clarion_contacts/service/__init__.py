@@ -1,6 +1,7 @@
 """What can be done with people: the verbs that pages, jobs and other plugins call."""
 
 from clarion_contacts.importing.ours import harmless
+from clarion_contacts.importing.tables import MAX_BYTES
 from clarion_contacts.segments import (
     Filling,
     Pick,
@@ -131,8 +132,10 @@ from clarion_contacts.service.imports import (
     forget,
     keep,
     listing,
+    look,
     match,
     most_bytes,
+    receive,
     recheck,
     reread,
     start,
@@ -324,6 +327,7 @@ __all__ = [
     "ATTESTATION",
     "BY_HAND",
     "KEPT",
+    "MAX_BYTES",
     "MISSING",
     "NEEDS",
     "SORTS",
@@ -456,6 +460,7 @@ __all__ = [
     "list_names",
     "listen",
     "listing",
+    "look",
     "look_for_duplicates",
     "loss",
     "make_searchable",
@@ -489,6 +494,7 @@ __all__ = [
     "read_link",
     "reader",
     "receipt",
+    "receive",
     "recheck",
     "rejected_rows",
     "remove_field",

@@ -205,7 +205,7 @@ def test_settings_come_from_the_manifest(desk, clean):
 
         assert service.most_bytes() == 3 * 1024 * 1024
         assert "import_mb" not in preferences.values("contacts")
-    desk.post(f"{page}/settings", page, import_mb="25")
+    desk.post(f"{page}/settings", page, import_mb="200")
 
 
 def test_a_secret_is_sealed_and_never_shown(desk, monkeypatch):
