@@ -27,7 +27,7 @@ ORDERS = {
         ("rate_per_s", "id"),
     ),
 }
-WORDS = {"account": ("name",), "person": ("name", "email"), "sender": ("name",)}
+WORDS = {"person": ("name", "email")}
 
 
 def upgrade() -> None:

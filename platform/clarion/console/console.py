@@ -90,7 +90,7 @@ class ConsoleAccountScreen(Screen):
         "created_at",
     ]
     search_columns = ["name", "country", "state"]
-    order_columns = ["name", "state", "country", "created_at"]
+    order_columns = ["name", "created_at"]
     base_order = ("created_at", "desc")
     choices = {"state": ("active", "suspended", "closed")}
     formatters_columns = {"state": pill}

@@ -52,7 +52,7 @@ class ConsoleSenderScreen(Screen):
         "name", "account", "masked", "transport", "quality", "health", "why", "rate_per_s",
     ]  # fmt: skip
     search_columns = ["name", "state", "quality"]
-    order_columns = ["name", "quality", "state", "rate_per_s"]
+    order_columns = ["name", "rate_per_s"]
     base_order = ("created_at", "desc")
     choices = {"state": ("active", "paused"), "quality": ("green", "yellow", "red")}
     formatters_columns = {"health": pill, "quality": lambda v: pill(v) if v else "—"}

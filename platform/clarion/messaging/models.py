@@ -81,12 +81,6 @@ class Sender(AccountBase):
         Index("ix_sender_by_state", "state", "created_at", "id"),
         Index("ix_sender_by_quality", "quality", "created_at", "id"),
         Index("ix_sender_by_rate_per_s", "rate_per_s", "id"),
-        Index(
-            "ix_sender_name_words",
-            "name",
-            postgresql_using="gin",
-            postgresql_ops={"name": "gin_trgm_ops"},
-        ),
     )
     wall = Wall(kind="operational", staff=("SELECT",), system=("SELECT",))
 

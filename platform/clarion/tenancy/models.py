@@ -87,12 +87,6 @@ class Account(Base):
         Index("ix_account_by_name", "name", "id"),
         Index("ix_account_by_state", "state", "created_at", "id"),
         Index("ix_account_by_country", "country", "created_at", "id"),
-        Index(
-            "ix_account_name_words",
-            "name",
-            postgresql_using="gin",
-            postgresql_ops={"name": "gin_trgm_ops"},
-        ),
     )
     wall = Wall(
         kind="platform",
