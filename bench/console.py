@@ -28,7 +28,7 @@ ROWS = int(os.environ.get("BENCH_CONSOLE_ROWS", "1000000"))
 TIMES = 25
 PAGES = {
     "accounts": (
-        "", "?sort=name", "?sort=-name", 
+        "", "?sort=name", "?sort=-name",
         "?sort=created_at", "?_flt_0_name=gmbh", "?_flt_0_name=77777", "?_flt_0_name=zzqq",
         "?_flt_0_name=gm", "?_flt_1_name=clinic", "?_flt_2_name=Clinic+GmbH+123",
         "?_flt_2_country=DE", "?_flt_0_country=de", "?_flt_2_state=active",
