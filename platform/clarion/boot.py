@@ -13,7 +13,15 @@ from clarion.base import db, limits, telemetry, words
 from clarion.base.settings import settings
 from clarion.messaging import incoming, journal, reconcile, restored
 from clarion.plugging.manager import Plugins, plugins
-from clarion.tenancy import chain, devices, factors, guards, sessions
+from clarion.tenancy import (
+    chain,
+    devices,
+    factors,
+    guards,
+    hooktimes,
+    sessions,
+    switches,
+)
 from clarion.work import events, heads, purging, schedule, webhooks
 from clarion.work.jobs import job
 
@@ -27,6 +35,7 @@ def boot() -> Plugins:
     telemetry.configure(level=conf.log_level, json_lines=conf.log_json)
     found = plugins()
     found.guarded_by(guards.read)
+    found.switched_by(switches.read)
     webhooks.handle("messaging", incoming.apply)
     for _plugin, pairs in found.register("subscriptions"):
         for event, one in pairs:
@@ -75,6 +84,7 @@ def tidy() -> None:
     sessions.purge()
     devices.purge()
     factors.purge()
+    hooktimes.purge()
     chain.seal(window=None)
 
 

@@ -38,6 +38,13 @@ plugin = Plugin(
             48,
             "Within so many hours a sign-up must be confirmed; then it is forgotten",
         ),
+        Setting(
+            "import_mb",
+            int,
+            200,
+            "Largest list that can be imported, in MB; never more than 200",
+            scope="instance",
+        ),
     ),
     nav=(
         NavItem(

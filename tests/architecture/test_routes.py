@@ -11,6 +11,7 @@ import re
 import sys
 from collections import Counter
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -29,7 +30,7 @@ from clarion.tenancy.scope import account_scope
 from clarion.testing.authenticator import registered
 from clarion.testing.console import make_role, make_staff
 from clarion.testing.factories import make_account
-from clarion.web.staff import sync
+from clarion.web.staff import SEEDED, sync
 
 _spec = importlib.util.spec_from_file_location(
     "clarion_attack_world", Path(__file__).with_name("world.py")
@@ -114,6 +115,7 @@ ROWS = {
     ("console", "factor_id"): lambda w: w.factor_id,
     ("console", "session_id"): lambda w: w.session_id,
     ("console", "network_id"): lambda w: w.id,
+    ("ConsolePluginPanel", "account_id"): lambda w: w.id,
     ("campaigns.step", "draft_id"): lambda w: w.draft_id,
     ("campaigns.save", "draft_id"): lambda w: w.draft_id,
     ("campaigns.rail", "draft_id"): lambda w: w.draft_id,
@@ -151,7 +153,10 @@ WORDS = {
     "campaigns.save": {"name": "message"},
     "settings.plugin": {"name": "contacts"},
     "settings.switch": {"name": "contacts"},
-    "ConsolePluginPanel.show": {"name": "contacts"},
+    **{
+        f"ConsolePluginPanel.{view}": {"name": "contacts"}
+        for view in ("show", "off", "confirm", "keep", "on", "set_up", "bar", "unbar")
+    },
 }
 
 
@@ -335,7 +340,7 @@ def callers(database, worlds):
         "ended session": Caller(ended),
         "staff": Caller(lambda: staff("Admin")),
         "staff without permissions": Caller(lambda: staff(make_role())),
-    }
+    } | {f"role {name}": Caller(partial(staff, name)) for name in ROLES}
 
 
 def judge(route, answer, world, *, foreign, words=None):
@@ -371,6 +376,7 @@ SPENT = (
 )  # fmt: skip
 """Routes after which a caller may be signed out, or have switched something off."""
 
+ROLES = SEEDED
 PORTAL_CALLERS = ("anonymous", "member", "owner", "ended session", "staff")
 
 
@@ -450,6 +456,33 @@ def test_console_routes_refuse_who_has_no_business_there(kind, worlds, callers, 
             caller.renew()
 
     assert not wrong, "\n".join(wrong)
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_a_role_reaches_what_it_may_and_nothing_else(role, worlds, callers, root):
+    """Every rule and method, as staff of one role and without a grant.
+
+    What the role may not is refused by name; of content nothing is shown or changed.
+    """
+    world, caller = worlds.bystander, callers[f"role {role}"]
+    may = {n for n, one in plugins().permissions("console").items() if role in one.roles}
+    before, wrong = digest(root, world, only=CONTENT), []
+    for route in routes("console"):
+        said = guard(route)
+        if said == "own":
+            said = apps().console.view_functions[route.endpoint].__self__.permission
+        if said in ("public", "member") or (said in may and route.method not in SAFE):
+            continue  # what staff may do is tried once, with every permission
+        answer = attack(route, caller.browser, route.own(world), world)
+        found = judge(route, answer, world, foreign=False, words=[world.content])
+        if said not in may and answer.status_code != 403:
+            found.append(f"{answer.status_code} without {said}")
+        if said in may and answer.status_code not in (200, 302, 303, 404, 422):
+            found.append(f"{answer.status_code} with {said}")
+        wrong += [f"{route.name}: {one}" for one in found]
+
+    assert not wrong, "\n".join(wrong)
+    assert digest(root, world, only=CONTENT) == before
 
 
 def test_staff_see_and_change_no_content(worlds, callers, root):

@@ -13,7 +13,15 @@ from wtforms.validators import InputRequired, Length, Optional
 
 from clarion.base.errors import NotFound
 from clarion.base.words import _
-from clarion.console import console_machine, console_security, console_staff, log, service
+from clarion.console import (
+    console_machine,
+    console_plugins,
+    console_roles,
+    console_security,
+    console_staff,
+    log,
+    service,
+)
 from clarion.tenancy.access import allowed
 from clarion.tenancy.models import Account, Person
 from clarion.web.pages import Form
@@ -82,7 +90,7 @@ class ConsoleAccountScreen(Screen):
         "created_at",
     ]
     search_columns = ["name", "country", "state"]
-    order_columns = ["name", "state", "country", "created_at"]
+    order_columns = ["name", "created_at"]
     base_order = ("created_at", "desc")
     choices = {"state": ("active", "suspended", "closed")}
     formatters_columns = {"state": pill}
@@ -222,7 +230,7 @@ class ConsolePersonScreen(Screen):
     loads = ("id", "name", "email", "state", "confirmed_at", "last_seen_at", "created_at")
     list_columns = ["name", "email", "accounts", "state", "last_seen_at"]
     search_columns = ["name", "email", "state"]
-    order_columns = ["name", "email", "last_seen_at", "created_at"]
+    order_columns = ["name", "email", "created_at"]
     base_order = ("created_at", "desc")
     choices = {"state": ("active", "disabled")}
     formatters_columns = {"state": pill}
@@ -276,8 +284,10 @@ def _status(form: Form) -> int:
 
 VIEWS: tuple[type, ...] = (
     *console_machine.VIEWS,
+    *console_plugins.VIEWS,
     ConsoleAccountScreen,
     ConsolePersonScreen,
     *console_staff.VIEWS,
+    *console_roles.VIEWS,
     *console_security.VIEWS,
 )

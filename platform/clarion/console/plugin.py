@@ -36,7 +36,7 @@ plugin = Plugin(
     always=True,
     permissions=(
         _may("overview", "See today's page", DUTY),
-        _may("accounts", "See accounts", DUTY),
+        _may("accounts", "See accounts", (*DUTY, "billing")),
         _may("accounts_edit", "Open and rename accounts", ("owner", "support")),
         _may(
             "accounts_suspend",
@@ -64,7 +64,13 @@ plugin = Plugin(
             ("owner", "operations"),
             sensitive=True,
         ),
-        _may("plugins", "See plugins", ("owner", "operations")),
+        _may("plugins", "See plugins and themes", ("owner", "operations")),
+        _may(
+            "plugins_edit",
+            "Switch plugins on and off, and set them up",
+            ("owner", "operations"),
+            sensitive=True,
+        ),
         _may("staff", "See staff", ("owner", "compliance")),
         _may("staff_edit", "Add and disable staff, give roles", OWNER, sensitive=True),
         _may("networks", "See from where the console opens", ("owner", "compliance")),

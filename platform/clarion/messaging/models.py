@@ -73,7 +73,15 @@ class Sender(AccountBase):
     """A number messages are sent from."""
 
     __tablename__ = "sender"
-    __table_args__ = (UniqueConstraint("account_id", "channel_id", "provider_id"),)
+    __table_args__ = (
+        UniqueConstraint("account_id", "channel_id", "provider_id"),
+        # every order and search of the console's list
+        Index("ix_sender_by_created_at", "created_at", "id"),
+        Index("ix_sender_by_name", "name", "id"),
+        Index("ix_sender_by_state", "state", "created_at", "id"),
+        Index("ix_sender_by_quality", "quality", "created_at", "id"),
+        Index("ix_sender_by_rate_per_s", "rate_per_s", "id"),
+    )
     wall = Wall(kind="operational", staff=("SELECT",), system=("SELECT",))
 
     channel_id: Mapped[UUID] = column(Uuid, pd=None, to="channel")

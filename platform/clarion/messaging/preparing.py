@@ -157,9 +157,10 @@ class Preparer:
 
 def _ask_plugins(plan: Plan, ids: Sequence[UUID], token: UUID) -> None:
     batch = Batch(plan.campaign_id, tuple(ids), token)
-    for _plugin, refusals in plugins().before("send", preferences.switched_on, batch=batch):
+    for plugin, refusals in plugins().before("send", preferences.switched_on, batch=batch):
         if refusals is not None:
-            ledger.veto(refusals, ids, token)
+            with plugins().timed(plugin, "before_send"):
+                ledger.veto(refusals, ids, token)
 
 
 def _composer(plan: Plan) -> Callable[[Claimed], contract.Message]:

@@ -30,7 +30,7 @@ from clarion.base.telemetry import logger
 from clarion.base.words import _
 from clarion.boot import plugin_folders, translations
 from clarion.plugging.manager import plugins
-from clarion.tenancy import access, audit, people, preferences
+from clarion.tenancy import access, audit, hooktimes, people, preferences
 from clarion.tenancy.actor import Actor
 from clarion.tenancy.scope import account_scope, anonymous_scope, current_actor
 from clarion.web import guard, login, traces
@@ -58,7 +58,9 @@ class Portal(Flask):
                 stack.enter_context(_entered())
             except Exception as error:  # the database is away: an error page, not a trace
                 return self.finalize_request(self.handle_user_exception(error))
-            return super().full_dispatch_request()
+            response = super().full_dispatch_request()
+        hooktimes.keep()
+        return response
 
     def dispatch_request(self) -> Response:
         """Run the view in one transaction; count it, if it may change something."""
@@ -119,8 +121,11 @@ def _add(app: Flask, plugin: str, pages: Blueprint) -> None:
         )
 
     def only_where_on() -> None:
-        mine = request.blueprint == pages.name
-        if mine and current_actor().account_id and not preferences.switched_on(plugin):
+        if request.blueprint != pages.name:
+            return
+        if not plugins().running(plugin):
+            raise NotFound("plugin_off", _("This is switched off."))
+        if current_actor().account_id and not preferences.switched_on(plugin):
             raise NotFound("plugin_off", _("This is switched off in your account."))
 
     app.before_request(only_where_on)  # a second application may take the same pages
