@@ -14,13 +14,16 @@ from clarion.plugging.manager import plugins
 for module in (
     "base.limits",
     "tenancy.models",
+    "tenancy.standing",
     "work.models",
     "messaging.models",
     "messaging.countries",
+    "messaging.holds",
     "messaging.hours",
     "messaging.instance",
     "messaging.prices",
     "messaging.twins",
+    "misuse.models",
 ):
     importlib.import_module(f"clarion.{module}")
 

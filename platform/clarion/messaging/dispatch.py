@@ -36,6 +36,7 @@ from clarion.messaging import (
     launches,
     orders,
     pacing,
+    quotas,
     suppression,
     window,
 )
@@ -129,6 +130,8 @@ def _plan(campaign_id: UUID) -> Plan | None:
     campaign, sender, channel = row
     if sender.state != "active" or channel.state != "active":
         return None
+    if quotas.spent(campaign):
+        return None
     trials = breakers.way(campaign, sender)
     if trials is None:
         return None
@@ -143,6 +146,7 @@ def _plan(campaign_id: UUID) -> Plan | None:
         transport=channels.transports()[channel.transport],
         channel=channels.opened(channel),
         trials=trials,
+        quota=quotas.of("messages") is not None,
     )
 
 
@@ -273,7 +277,11 @@ class _Drain:
                 return False
             await _until(grant)
             return True
-        if found.claimed == 0 or (self.plan.budget and self.plan.budget.stuck):
+        if (
+            found.claimed == 0
+            or found.full
+            or (self.plan.budget and self.plan.budget.stuck)
+        ):
             return False
         if grant.count < size and grant.wait_seconds > 0 and found.claimed >= grant.count:
             await _until(grant)

@@ -74,7 +74,12 @@ class Sender(AccountBase):
 
     __tablename__ = "sender"
     __table_args__ = (UniqueConstraint("account_id", "channel_id", "provider_id"),)
-    wall = Wall(kind="operational", staff=("SELECT",), system=("SELECT",))
+    wall = Wall(
+        kind="operational",
+        staff=("SELECT",),
+        system=("SELECT",),
+        watch=("SELECT (id, account_id, quality)",),
+    )
 
     channel_id: Mapped[UUID] = column(Uuid, pd=None, to="channel")
     provider_id: Mapped[str] = column(String(60), pd=None)
@@ -230,7 +235,12 @@ class Breaker(AccountBase):
         _one_of("kind", ("template", "campaign", "sender", "channel", "portfolio")),
         _one_of("state", ("open", "half_open", "closed")),
     )
-    wall = Wall(kind="operational", staff=("SELECT",), system=("SELECT",))
+    wall = Wall(
+        kind="operational",
+        staff=("SELECT",),
+        system=("SELECT",),
+        watch=("SELECT (id, account_id, kind, reason, opened_at)",),
+    )
 
     kind: Mapped[str] = column(String(12), pd=None)
     subject: Mapped[str] = column(String(600), pd=None)

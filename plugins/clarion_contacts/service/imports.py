@@ -20,7 +20,7 @@ from clarion.work import outbox
 from clarion_contacts.events import CheckRequested, ImportStarted, UndoRequested
 from clarion_contacts.importing import key_of
 from clarion_contacts.models import Import, ImportRow, Wording
-from clarion_contacts.service import uploads
+from clarion_contacts.service import gauging, uploads
 from clarion_contacts.service.attestation import (
     refuse,
     require_current,
@@ -204,6 +204,7 @@ def start(import_id: UUID) -> Import:
     if row.state != "checked":
         raise Conflict("import_not_checked", _("This list is not ready to be imported."))
     require_current(row)
+    gauging.require_room(row.counts.get("states", {}).get("new", 0))
     row.state, row.progress, row.problem = "importing", 0, ""
     row.started_at = row.beat_at = func.clarion_now()
     uploads.make_fields(row)
