@@ -215,6 +215,12 @@ def _machines(database, world):
         for name, model in sorted(walls.models().items()):
             if model.wall.kind != "platform" and name not in filler._parents:
                 filler.add(model.__table__)
+        for key in ("account_measure", "misuse_flag", "misuse_appeal"):
+            mine = text(f"SELECT id FROM {key} WHERE account_id = :a")
+            name = f"{key.rpartition('_')[2]}_id"
+            world.ids[name] = connection.scalar(mine, {"a": world.id})
+        shown = "UPDATE misuse_flag SET shown_at = clarion_now() WHERE account_id = :a"
+        connection.execute(text(shown), {"a": world.id})  # its owners can read it
     engine.dispose()
 
 

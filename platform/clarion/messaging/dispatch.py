@@ -47,6 +47,7 @@ from clarion.messaging.models import Campaign, Channel, Sender
 from clarion.messaging.preparing import Plan, Prepared, Preparer
 from clarion.messaging.results import Results
 from clarion.messaging.threads import LedgerThread
+from clarion.tenancy.models import Account
 from clarion.work import jobs
 from clarion.work.jobs import job
 
@@ -122,7 +123,9 @@ def _plan(campaign_id: UUID) -> Plan | None:
         select(Campaign, Sender, Channel)
         .join(Sender, Sender.id == Campaign.sender_id)
         .join(Channel, Channel.id == Sender.channel_id)
+        .join(Account, Account.id == Campaign.account_id)
         .where(Campaign.id == campaign_id, Campaign.state == "running")
+        .where(Account.state == "active")  # else the gate would refuse one after the other
     )
     row = db.session().execute(query).first()
     if row is None:

@@ -16,7 +16,7 @@ from clarion.base.db import Wall, column
 from clarion.messaging import ledger
 from clarion.messaging.models import Campaign
 from clarion.tenancy import audit
-from clarion.tenancy.models import AccountBase, Time
+from clarion.tenancy.models import Account, AccountBase, Time
 from clarion.tenancy.scope import current_account
 
 REASON = "misuse_review"
@@ -52,6 +52,14 @@ class SendingHold(AccountBase):
 def stands(purpose: str) -> bool:
     """Say whether orders of a purpose have to wait in this account."""
     return purpose in PURPOSES and standing() is not None
+
+
+def stopped() -> str | None:
+    """Say why this account may not send at all; None when it may."""
+    query = select(Account.state_reason).where(
+        Account.id == current_account(), Account.state != "active"
+    )
+    return db.session().scalar(query)
 
 
 def standing() -> SendingHold | None:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Select, func, select
+from sqlalchemy import Select, func, insert, select
 from sqlalchemy.exc import IntegrityError
 
 from clarion.base import db
@@ -101,16 +101,20 @@ def appeal(flag_id: UUID, text: str) -> None:
         )
     )
     assert flag is not None  # noqa: S101 -- it was shown
-    row = MisuseAppeal(
-        id=db.new_id(), flag_id=flag_id, against=flag.decided_by, against_too=flag.asked_by
+    row = insert(MisuseAppeal).values(
+        id=db.new_id(),
+        account_id=current_account(),
+        flag_id=flag_id,
+        against=flag.decided_by,
+        against_too=flag.asked_by,
     )
     try:
         with db.session().begin_nested():
-            db.session().add(row)
+            db.session().execute(row)
     except IntegrityError as error:  # two clicks
         raise Conflict("appeal_open", _("You have asked for another look.")) from error
     _write(flag_id, text)
-    audit.record("misuse.appeal.made", row)
+    audit.record("misuse.appeal.made", flag)
 
 
 def _write(flag_id: UUID, text: str) -> None:

@@ -264,6 +264,15 @@ def decide_appeal(appeal_id: UUID, reason: str, *, grant: bool) -> None:
     telling.owners("misuse_appeal", row.flag_id, account_id=row.account_id)
 
 
+def of_appeal(appeal_id: UUID) -> UUID:
+    """Say which case an appeal is about; raises `NotFound`."""
+    query = select(MisuseAppeal.flag_id).where(MisuseAppeal.id == appeal_id)
+    found = db.session().scalar(query)
+    if found is None:
+        raise NotFound("appeal_unknown", _("There is no such appeal."))
+    return found
+
+
 def _take_back(flag: MisuseFlag, words: str) -> None:
     if flag.state == "limited":
         quotas.lift(flag.account_id, "messages")

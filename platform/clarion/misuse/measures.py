@@ -7,7 +7,7 @@ a measure stops loses nothing; reopening lets it go on.
 from dataclasses import dataclass
 from uuid import UUID
 
-from sqlalchemy import func, select
+from sqlalchemy import func, insert, select
 from sqlalchemy.exc import IntegrityError
 
 from clarion.base import clock, db
@@ -42,8 +42,11 @@ def ask(account_id: UUID, kind: str, reason: str, flag_id: UUID | None = None) -
     account = locked(account_id)
     if account.state == "closed" or (kind == "suspend" and account.state != "active"):
         raise Conflict("account_not_active", _("This account is not active."))
-    row = AccountMeasure(
-        id=db.new_id(),
+    measure_id = db.new_id()
+    row = insert(
+        AccountMeasure
+    ).values(  # these columns and no others: it is undecided
+        id=measure_id,
         account_id=account_id,
         kind=kind,
         reason=words,
@@ -52,13 +55,13 @@ def ask(account_id: UUID, kind: str, reason: str, flag_id: UUID | None = None) -
     )
     try:
         with db.session().begin_nested():
-            db.session().add(row)
+            db.session().execute(row)
     except IntegrityError as error:
         raise Conflict(
             "measure_asked", _("Somebody has asked for this already; decide about it.")
         ) from error
     audit.record("console.measure.asked", account, kind=kind, why=words)
-    return row.id
+    return measure_id
 
 
 def confirm(measure_id: UUID) -> None:
@@ -156,6 +159,15 @@ def open_for(account_id: UUID) -> Wish | None:
     return Wish(row.id, row.kind, row.reason, row.by, mine, row.flag_id)
 
 
+def whose(measure_id: UUID) -> UUID:
+    """Say which account a measure is about; raises `NotFound`."""
+    query = select(AccountMeasure.account_id).where(AccountMeasure.id == measure_id)
+    found = db.session().scalar(query)
+    if found is None:
+        raise NotFound("measure_unknown", _("Nobody asked for this."))
+    return found
+
+
 def said(text: str, most: int = LONGEST) -> str:
     """Take in words of staff, or refuse."""
     words = " ".join(text.split())
@@ -175,8 +187,13 @@ def locked(account_id: UUID) -> Account:
     query = select(Account).where(Account.id == account_id).with_for_update()
     found = db.session().scalar(query.execution_options(populate_existing=True))
     if found is None:
-        raise NotFound("account_unknown", _("There is no such account."))
+        raise unknown()
     return found
+
+
+def unknown() -> NotFound:
+    """Say that there is no such account."""
+    return NotFound("account_unknown", _("There is no such account."))
 
 
 def _measure(measure_id: UUID) -> AccountMeasure:

@@ -70,21 +70,25 @@ def look() -> None:
 @job(queue="default", idempotent=True, alone=True, system=True)
 def look_at(account_id: UUID) -> None:
     """Count and judge one account now: something happened in it."""
+    _look_at(account_id)
+
+
+def _look_at(account_id: UUID) -> None:
     with account_scope(account_id, SYSTEM_JOB), db.transaction():
         counting.count()
     _hold(judge([account_id]))
 
 
-@job(queue="default", idempotent=True)
+@job(queue="default", idempotent=True, alone=True)
 def note_started(campaign_id: UUID) -> None:  # noqa: ARG001 -- a field of the event
     """Look at an account whose order begins. Twice or late: it looks at what is true now."""
-    look_at.later(current_account())
+    _look_at(current_account())
 
 
-@job(queue="default", idempotent=True)
+@job(queue="default", idempotent=True, alone=True)
 def note_stopped(kind: str, subject: str, reason: str) -> None:  # noqa: ARG001 -- of the event
     """Look at an account of which something was stopped. Twice or late: the same."""
-    look_at.later(current_account())
+    _look_at(current_account())
 
 
 def judge(only: Sequence[UUID] | None = None) -> list[tuple[UUID, UUID]]:

@@ -14,6 +14,7 @@ plugin = Plugin(
         ),
         Permission("senders", "Connect, pause and resume numbers", sensitive=True),
         Permission("settings", "Change the account and its plugins", roles=("owner",)),
+        Permission("review", "Read reviews, answer and appeal", roles=("owner",)),
         Permission("activity", "Read the account's log"),
         Permission("view", "See overview, team and senders", roles=EVERYBODY),
     ),
@@ -22,6 +23,7 @@ plugin = Plugin(
         NavItem("Senders", "phone", "senders.index", "view", "g s", "Account", order=80),
         NavItem("Team", "users-group", "team.index", "view", "g m", "Account", order=82),
         NavItem("Activity", "history", "portal.activity", "activity", "g a", "Account", 84),
+        NavItem("Review", "shield-check", "review.index", "review", "g v", "Account", 85),
         NavItem("Settings", "settings", "settings.index", "settings", "g ,", "Account", 86),
     ),
     cookies=(
@@ -43,7 +45,16 @@ plugin = Plugin(
 @hookimpl
 def register_portal() -> list[object]:
     """Add the pages of the platform itself."""
-    from clarion.portal import auth, portal, security, senders, sending, settings, team
+    from clarion.portal import (
+        auth,
+        portal,
+        review,
+        security,
+        senders,
+        sending,
+        settings,
+        team,
+    )
 
-    rooms = (auth, portal, security, senders, sending, settings, team)
+    rooms = (auth, portal, review, security, senders, sending, settings, team)
     return [room.pages for room in rooms]

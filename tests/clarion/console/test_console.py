@@ -5,10 +5,13 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from jinja2 import TemplateNotFound
-from sqlalchemy import insert
+from sqlalchemy import insert, select
+from sqlalchemy.dialects.postgresql import insert as keep
 
 from clarion.base import db
 from clarion.messaging.models import Campaign, Sender
+from clarion.misuse.models import MisuseFlag
+from clarion.misuse.watching import WATCH
 from clarion.tenancy.actor import NOBODY
 from clarion.tenancy.models import Account, Membership
 from clarion.tenancy.scope import account_scope, current_actor
@@ -33,6 +36,19 @@ def rules(console, method):
     return sorted(found, key=str)
 
 
+def case_of(account_id):
+    """The account's open case; it has one from here on."""
+    with db.apart(WATCH) as orm:
+        row = keep(MisuseFlag).values(
+            id=db.new_id(), account_id=account_id, score=50, parts=[], rules="test"
+        )
+        orm.execute(row.on_conflict_do_nothing())
+        mine = MisuseFlag.account_id == account_id
+        return orm.scalars(
+            select(MisuseFlag.id).where(mine, MisuseFlag.state == "open")
+        ).one()
+
+
 def values(rule, account, ada):
     """Real ids for a rule's places."""
     kind = rule.endpoint.partition(".")[0]
@@ -43,7 +59,9 @@ def values(rule, account, ada):
         "ConsoleRolePanel": 1,
     }.get(kind)
     given = {"pk": pk, "name": "console", "chain": account.id}
-    return given | dict.fromkeys(("factor_id", "session_id", "network_id"), account.id)
+    others = ("factor_id", "session_id", "network_id", "account_id", "measure_id")
+    given |= {"flag_id": case_of(account.id), "appeal_id": account.id, "kind": "messages"}
+    return given | dict.fromkeys(others, account.id)
 
 
 def address(console, rule, given):
@@ -222,14 +240,16 @@ def test_least_privilege():
     }
     assert by_role["support"] == {
         "overview", "accounts", "accounts_edit", "people", "people_edit", "senders",
+        "accounts_notes",
     }  # fmt: skip
     assert by_role["operations"] == {
         "overview", "accounts", "accounts_suspend", "senders", "queues", "webhooks", "plugins",
         "limits", "limits_edit", "prices", "backups", "backups_release",
+        "accounts_limit", "accounts_notes", "misuse",
     }  # fmt: skip
     assert by_role["compliance"] == {
         "overview", "accounts", "accounts_suspend", "people", "staff", "roles", "audit",
-        "networks",
+        "networks", "accounts_limit", "accounts_notes", "misuse", "misuse_decide",
     }  # fmt: skip
 
 

@@ -55,7 +55,7 @@ def alone(root, clean):
             "misuse_word", "misuse_appeal", "misuse_flag", "misuse_count", "misuse_list",
             "misuse_link", "misuse_standing", "sending_hold", "account_quota", "breaker",
         ):  # fmt: skip
-            connection.execute(text(f"DELETE FROM {table}"))  # noqa: S608 -- of constants
+            connection.execute(text(f"DELETE FROM {table}"))
         connection.execute(text("UPDATE sender SET quality = ''"))
         connection.execute(text("UPDATE campaign SET started_at = '2001-01-01'"))
 

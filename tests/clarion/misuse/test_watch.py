@@ -55,7 +55,13 @@ def account_state(tenant):
 # --- MIS-01: what the watch may read
 
 PERSONAL = ("contact.", "message.", "person.")
-NEVER = ("account.content", "account.secret", "account.phone", "account.name", "account.appeal")
+NEVER = (
+    "account.content",
+    "account.secret",
+    "account.phone",
+    "account.name",
+    "account.appeal",
+)
 
 
 def test_the_watch_cannot_read_text_or_identifiers(database, root):
@@ -76,7 +82,10 @@ def test_the_watch_cannot_read_text_or_identifiers(database, root):
 
     assert readable == []
     assert refused > 100
-    with pytest.raises(ProgrammingError, match="permission denied"), db.apart(watching.WATCH) as orm:
+    with (
+        pytest.raises(ProgrammingError, match="permission denied"),
+        db.apart(watching.WATCH) as orm,
+    ):
         orm.execute(select(Message.id))
 
 
@@ -96,14 +105,16 @@ def test_the_watch_reads_counters_only_and_judges_with_them(account, root):
 # --- counting
 
 
-def test_what_is_counted_is_what_the_ledger_holds(account, root, make_order, run_jobs, simulator):
+def test_what_is_counted_is_what_the_ledger_holds(
+    account, root, make_order, run_jobs, simulator
+):
     simulator.post("rules", rules=[
         {"match": {"suffix": "03"}, "fate": {"answer": "refuse", "code": 131026}},
     ], replace=True)  # fmt: skip
     order, people = make_order.start(10)
     run_jobs()
     with db.transaction():
-        for contact, number, _why in people[:2]:
+        for _contact, number, _why in people[:2]:
             suppression.suppress([("phone", number)], scope="marketing", reason="stop")
     watching.look()
 
@@ -124,6 +135,8 @@ def test_as_many_statements_for_many_accounts_as_for_one(clean, root):
             watching.judge()
         return len(found)
 
+    judged([make_account()])  # what a process reads once is read
+
     assert judged([make_account()]) == judged([make_account() for _ in range(7)])
 
 
@@ -142,10 +155,12 @@ def test_the_norm_is_the_median_of_who_sends(clean, root):
 # --- MIS-03: a hold before harm, and nothing lost
 
 
-def test_a_held_campaign_resumes_to_completion(account, root, make_order, run_jobs, simulator):
+def test_a_held_campaign_resumes_to_completion(
+    account, root, make_order, run_jobs, simulator
+):
     aged(root, account, 100)
     counted(account, **BAD)
-    order, people = make_order.start(20)
+    order, _people = make_order.start(20)
 
     run_jobs()
 
@@ -179,6 +194,7 @@ def test_what_a_breaker_lets_go_waits_for_the_review_too(account, make_order, ru
         assert holds.place(db.new_id())
     with db.transaction():
         breakers.cleared("campaign", str(order), frozenset({"failure_rate"}))
+        orders.settle(order)
     assert state(order) == ("paused", "misuse_review")
 
     with db.transaction():
@@ -188,7 +204,9 @@ def test_what_a_breaker_lets_go_waits_for_the_review_too(account, make_order, ru
     assert tally(order) == {"accepted": 3}
 
 
-def test_a_job_may_run_twice_and_be_cut_off(account, root, make_order, run_jobs, monkeypatch):
+def test_a_job_may_run_twice_and_be_cut_off(
+    account, root, make_order, run_jobs, monkeypatch
+):
     aged(root, account, 100)
     counted(account, **BAD)
     order, _ = make_order.start(3)
@@ -200,7 +218,7 @@ def test_a_job_may_run_twice_and_be_cut_off(account, root, make_order, run_jobs,
     for _ in range(3):
         watching.look()
 
-    assert state(order) == ("pausing", "misuse_review") or state(order)[0] == "paused"
+    assert state(order)[1] == "misuse_review"
     assert len(flags()) == 1
 
 
@@ -270,7 +288,11 @@ def test_what_is_decided_can_be_read_at_once(account, root):
 
     with db.transaction():
         shown, _words = appeals.case(flag().id)
-    assert (shown.state, shown.said, shown.may_appeal) == ("allowed", "Nothing is wrong.", False)
+    assert (shown.state, shown.said, shown.may_appeal) == (
+        "allowed",
+        "Nothing is wrong.",
+        False,
+    )
 
 
 # --- two persons
@@ -303,11 +325,16 @@ def test_a_suspension_takes_two_and_the_database_insists(account, root, suspende
         "UPDATE misuse_flag SET decided_by = asked_by",
         "UPDATE misuse_flag SET asked_by = ''",
     ):
-        with pytest.raises(IntegrityError, match="another_one|two_for_a"), root.begin() as c:
+        with (
+            pytest.raises(IntegrityError, match=r"another_one|two_for_a"),
+            root.begin() as c,
+        ):
             c.execute(text(statement + " WHERE account_id = :a"), {"a": account.id})
 
 
-def test_an_appeal_is_decided_by_somebody_else(account, root, suspended, make_order, run_jobs):
+def test_an_appeal_is_decided_by_somebody_else(
+    account, root, suspended, make_order, run_jobs
+):
     order, _ = make_order.start(4)
     run_jobs()
     assert tally(order) == {"queued": 4}
@@ -323,7 +350,10 @@ def test_an_appeal_is_decided_by_somebody_else(account, root, suspended, make_or
             clerk.do(cases.decide_appeal, row.id, "I was right.", grant=False)
         assert own.value.code == "appeal_own"
     for decider in ("staff:9001", "staff:9002"):
-        with pytest.raises(IntegrityError, match="somebody_else"), root.begin() as connection:
+        with (
+            pytest.raises(IntegrityError, match="somebody_else"),
+            root.begin() as connection,
+        ):
             connection.execute(
                 text("UPDATE misuse_appeal SET state = 'refused', decided_by = :d"),
                 {"d": decider},
@@ -362,7 +392,9 @@ def test_suspension_in_mid_campaign_loses_nothing(account, make_order, run_jobs,
 # --- quotas
 
 
-def test_messages_a_day_are_counted_exactly(account, make_order, run_jobs, later, simulator):
+def test_messages_a_day_are_counted_exactly(
+    account, make_order, run_jobs, later, simulator
+):
     ADA.do(allowed.put, account.id, "messages", 7, "New here.")
     order, _ = make_order.start(20)
     run_jobs()
@@ -389,7 +421,10 @@ def test_numbers_are_limited_by_verb_and_by_the_database(account, root, make_ord
         )  # fmt: skip
     assert refused.value.code == "quota_reached"
 
-    with pytest.raises(IntegrityError, match="1 numbers at most"), root.begin() as connection:
+    with (
+        pytest.raises(IntegrityError, match="1 numbers at most"),
+        root.begin() as connection,
+    ):
         connection.execute(text(
             "INSERT INTO sender (id, account_id, channel_id, provider_id, number, name)"
             " SELECT gen_random_uuid(), account_id, channel_id, 'x', '+1', 'x' FROM sender"
