@@ -14,7 +14,7 @@ from clarion.plugging.manager import plugins
 for module in (
     "base.limits",
     "tenancy.models",
-    "tenancy.standing",
+    "tenancy.records",
     "work.models",
     "messaging.models",
     "messaging.countries",

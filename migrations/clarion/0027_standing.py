@@ -601,7 +601,7 @@ def upgrade() -> None:
         postgresql_where=sa.text("lifted_at IS NULL"),
     )
     op.create_table(
-        "misuse_appeal",
+        "misuse_flag_appeal",
         sa.Column("id", sa.Uuid(), nullable=False),
         sa.Column(
             "account_id",
@@ -629,54 +629,54 @@ def upgrade() -> None:
             nullable=False,
         ),
         sa.CheckConstraint(
-            "(state = 'open') = (decided_by IS NULL)", name=op.f("ck_misuse_appeal_decided")
+            "(state = 'open') = (decided_by IS NULL)", name=op.f("ck_misuse_flag_appeal_decided")
         ),
         sa.CheckConstraint(
-            "state IN ('open', 'granted', 'refused')", name=op.f("ck_misuse_appeal_state")
+            "state IN ('open', 'granted', 'refused')", name=op.f("ck_misuse_flag_appeal_state")
         ),
         sa.CheckConstraint(
             "decided_by IS NULL OR (decided_by <> against AND decided_by <> against_too)",
-            name=op.f("ck_misuse_appeal_somebody_else"),
+            name=op.f("ck_misuse_flag_appeal_somebody_else"),
         ),
         sa.ForeignKeyConstraint(
             ["account_id", "flag_id"],
             ["misuse_flag.account_id", "misuse_flag.id"],
-            name=op.f("fk_misuse_appeal_account_id_flag_id"),
+            name=op.f("fk_misuse_flag_appeal_account_id_flag_id"),
         ),
         sa.ForeignKeyConstraint(
-            ["account_id"], ["account.id"], name=op.f("fk_misuse_appeal_account_id")
+            ["account_id"], ["account.id"], name=op.f("fk_misuse_flag_appeal_account_id")
         ),
-        sa.PrimaryKeyConstraint("id", name=op.f("pk_misuse_appeal")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_misuse_flag_appeal")),
         sa.UniqueConstraint(
-            "account_id", "id", name=op.f("uq_misuse_appeal_account_id_id")
+            "account_id", "id", name=op.f("uq_misuse_flag_appeal_account_id_id")
         ),
     )
     op.execute(
-        "GRANT SELECT, INSERT (id, account_id, flag_id, against, against_too) ON misuse_appeal TO clarion_app"
+        "GRANT SELECT, INSERT (id, account_id, flag_id, against, against_too) ON misuse_flag_appeal TO clarion_app"
     )
     op.execute(
-        "GRANT SELECT, UPDATE (state, decided_by, decided_name, decided_at) ON misuse_appeal TO clarion_staff"
+        "GRANT SELECT, UPDATE (state, decided_by, decided_name, decided_at) ON misuse_flag_appeal TO clarion_staff"
     )
-    op.execute("ALTER TABLE misuse_appeal ENABLE ROW LEVEL SECURITY")
-    op.execute("ALTER TABLE misuse_appeal FORCE ROW LEVEL SECURITY")
+    op.execute("ALTER TABLE misuse_flag_appeal ENABLE ROW LEVEL SECURITY")
+    op.execute("ALTER TABLE misuse_flag_appeal FORCE ROW LEVEL SECURITY")
     op.execute(
-        "CREATE POLICY app ON misuse_appeal TO clarion_app USING (account_id = (SELECT clarion_account())) WITH CHECK (account_id = (SELECT clarion_account()))"
+        "CREATE POLICY app ON misuse_flag_appeal TO clarion_app USING (account_id = (SELECT clarion_account())) WITH CHECK (account_id = (SELECT clarion_account()))"
     )
     op.execute(
-        "CREATE POLICY staff ON misuse_appeal TO clarion_staff USING (true) WITH CHECK (true)"
+        "CREATE POLICY staff ON misuse_flag_appeal TO clarion_staff USING (true) WITH CHECK (true)"
     )
     op.create_index(
-        "ix_misuse_appeal_queue", "misuse_appeal", ["state", "created_at"], unique=False
+        "ix_misuse_flag_appeal_queue", "misuse_flag_appeal", ["state", "created_at"], unique=False
     )
     op.create_index(
-        "uq_misuse_appeal_open",
-        "misuse_appeal",
+        "uq_misuse_flag_appeal_open",
+        "misuse_flag_appeal",
         ["account_id", "flag_id"],
         unique=True,
         postgresql_where=sa.text("state = 'open'"),
     )
     op.create_table(
-        "misuse_word",
+        "misuse_flag_word",
         sa.Column("id", sa.Uuid(), nullable=False),
         sa.Column(
             "account_id",
@@ -701,32 +701,32 @@ def upgrade() -> None:
             nullable=False,
         ),
         sa.CheckConstraint(
-            "side IN ('customer', 'staff')", name=op.f("ck_misuse_word_side")
+            "side IN ('customer', 'staff')", name=op.f("ck_misuse_flag_word_side")
         ),
         sa.ForeignKeyConstraint(
             ["account_id", "flag_id"],
             ["misuse_flag.account_id", "misuse_flag.id"],
-            name=op.f("fk_misuse_word_account_id_flag_id"),
+            name=op.f("fk_misuse_flag_word_account_id_flag_id"),
         ),
         sa.ForeignKeyConstraint(
-            ["account_id"], ["account.id"], name=op.f("fk_misuse_word_account_id")
+            ["account_id"], ["account.id"], name=op.f("fk_misuse_flag_word_account_id")
         ),
-        sa.PrimaryKeyConstraint("id", name=op.f("pk_misuse_word")),
-        sa.UniqueConstraint("account_id", "id", name=op.f("uq_misuse_word_account_id_id")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_misuse_flag_word")),
+        sa.UniqueConstraint("account_id", "id", name=op.f("uq_misuse_flag_word_account_id_id")),
     )
-    op.execute("GRANT SELECT, INSERT ON misuse_word TO clarion_app")
-    op.execute("GRANT SELECT, INSERT ON misuse_word TO clarion_staff")
-    op.execute("ALTER TABLE misuse_word ENABLE ROW LEVEL SECURITY")
-    op.execute("ALTER TABLE misuse_word FORCE ROW LEVEL SECURITY")
+    op.execute("GRANT SELECT, INSERT ON misuse_flag_word TO clarion_app")
+    op.execute("GRANT SELECT, INSERT ON misuse_flag_word TO clarion_staff")
+    op.execute("ALTER TABLE misuse_flag_word ENABLE ROW LEVEL SECURITY")
+    op.execute("ALTER TABLE misuse_flag_word FORCE ROW LEVEL SECURITY")
     op.execute(
-        "CREATE POLICY app ON misuse_word TO clarion_app USING (account_id = (SELECT clarion_account())) WITH CHECK (account_id = (SELECT clarion_account()))"
+        "CREATE POLICY app ON misuse_flag_word TO clarion_app USING (account_id = (SELECT clarion_account())) WITH CHECK (account_id = (SELECT clarion_account()))"
     )
     op.execute(
-        "CREATE POLICY staff ON misuse_word TO clarion_staff USING (true) WITH CHECK (true)"
+        "CREATE POLICY staff ON misuse_flag_word TO clarion_staff USING (true) WITH CHECK (true)"
     )
     op.create_index(
-        "ix_misuse_word_of",
-        "misuse_word",
+        "ix_misuse_flag_word_of",
+        "misuse_flag_word",
         ["account_id", "flag_id", "created_at"],
         unique=False,
     )
@@ -735,15 +735,15 @@ def upgrade() -> None:
 
 def downgrade() -> None:
     _unwatch()
-    op.drop_index("ix_misuse_word_of", table_name="misuse_word")
-    op.drop_table("misuse_word")
+    op.drop_index("ix_misuse_flag_word_of", table_name="misuse_flag_word")
+    op.drop_table("misuse_flag_word")
     op.drop_index(
-        "uq_misuse_appeal_open",
-        table_name="misuse_appeal",
+        "uq_misuse_flag_appeal_open",
+        table_name="misuse_flag_appeal",
         postgresql_where=sa.text("state = 'open'"),
     )
-    op.drop_index("ix_misuse_appeal_queue", table_name="misuse_appeal")
-    op.drop_table("misuse_appeal")
+    op.drop_index("ix_misuse_flag_appeal_queue", table_name="misuse_flag_appeal")
+    op.drop_table("misuse_flag_appeal")
     op.drop_index(
         "uq_sending_hold_standing",
         table_name="sending_hold",

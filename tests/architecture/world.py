@@ -215,7 +215,7 @@ def _machines(database, world):
         for name, model in sorted(walls.models().items()):
             if model.wall.kind != "platform" and name not in filler._parents:
                 filler.add(model.__table__)
-        for key in ("account_measure", "misuse_flag", "misuse_appeal"):
+        for key in ("account_measure", "misuse_flag", "misuse_flag_appeal"):
             mine = text(f"SELECT id FROM {key} WHERE account_id = :a")
             name = f"{key.rpartition('_')[2]}_id"
             world.ids[name] = connection.scalar(mine, {"a": world.id})

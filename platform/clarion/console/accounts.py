@@ -19,8 +19,8 @@ from clarion.misuse import measures, quotas
 from clarion.misuse.models import MisuseFlag, MisuseStanding
 from clarion.tenancy import access, audit
 from clarion.tenancy.models import Account, AuditEntry, Membership, Person
+from clarion.tenancy.records import AccountNote, AccountQuota
 from clarion.tenancy.scope import current_actor
-from clarion.tenancy.standing import AccountNote, AccountQuota
 
 PAGE, LONGEST_NOTE = 50, 2_000
 audit.label("console.note.written", "Wrote a note about an account")
@@ -86,7 +86,9 @@ def find(asked: str = "", *, risky: bool = False, after: str = "") -> list[Found
         .scalar_subquery()
     )
     limits = (
-        select(func.count()).where(AccountQuota.account_id == Account.id).scalar_subquery()
+        select(func.count(AccountQuota.id))
+        .where(AccountQuota.account_id == Account.id)
+        .scalar_subquery()
     )
     held = exists().where(
         SendingHold.account_id == Account.id, SendingHold.lifted_at.is_(None)

@@ -12,7 +12,7 @@ from clarion.base.errors import NotFound
 from clarion.base.words import _
 from clarion.console import accounts
 from clarion.misuse import measures, quotas, wording
-from clarion.tenancy.standing import QUOTAS
+from clarion.tenancy.records import QUOTAS
 from clarion.web.pages import Form
 from clarion.web.screens import Panel, Screen, expose, needs, settle
 

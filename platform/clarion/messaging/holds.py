@@ -7,7 +7,8 @@ to begin wait; nothing of them is lost. Codes and answers to people are not held
 import datetime as dt
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Index, String, Uuid, func, select, text
+from sqlalchemy import ColumnElement, Index, String, Uuid, func, select
+from sqlalchemy import column as plain
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Mapped
 
@@ -34,7 +35,7 @@ class SendingHold(AccountBase):
             "uq_sending_hold_standing",
             "account_id",
             unique=True,
-            postgresql_where=text("lifted_at IS NULL"),
+            postgresql_where=plain("lifted_at").is_(None),
         ),
     )
     wall = Wall(

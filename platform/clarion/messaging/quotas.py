@@ -17,8 +17,8 @@ from clarion.base.words import _
 from clarion.messaging import pacing
 from clarion.messaging.models import Campaign, Message, Sender
 from clarion.tenancy.models import Account
+from clarion.tenancy.records import AccountQuota
 from clarion.tenancy.scope import current_account
-from clarion.tenancy.standing import AccountQuota
 from clarion.work.jobs import job
 
 REASON = "quota"

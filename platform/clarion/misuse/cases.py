@@ -119,8 +119,16 @@ def queue(state: str = "open", after: str = "", limit: int = PAGE) -> list[Line]
 
 def waiting() -> int:
     """Count what waits for somebody: open cases, and appeals; for today's page."""
-    cases = select(func.count()).where(MisuseFlag.state == "open").scalar_subquery()
-    appeals = select(func.count()).where(MisuseAppeal.state == "open").scalar_subquery()
+    cases = (
+        select(func.count(MisuseFlag.id))
+        .where(MisuseFlag.state == "open")
+        .scalar_subquery()
+    )
+    appeals = (
+        select(func.count(MisuseAppeal.id))
+        .where(MisuseAppeal.state == "open")
+        .scalar_subquery()
+    )
     return db.session().scalar(select(cases + appeals)) or 0
 
 

@@ -20,8 +20,8 @@ from clarion.misuse.models import MisuseFlag
 from clarion.tenancy import access, audit
 from clarion.tenancy.actor import SYSTEM_JOB
 from clarion.tenancy.models import Account
+from clarion.tenancy.records import AccountMeasure
 from clarion.tenancy.scope import account_scope, current_account, current_actor
-from clarion.tenancy.standing import AccountMeasure
 from clarion.work.jobs import job
 
 audit.label("console.account.suspended", "Suspended an account")

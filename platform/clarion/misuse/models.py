@@ -189,7 +189,7 @@ class MisuseFlag(AccountBase):
 class MisuseAppeal(AccountBase):
     """A customer asks for another look; somebody decides who has not decided before."""
 
-    __tablename__ = "misuse_appeal"
+    __tablename__ = "misuse_flag_appeal"
     __table_args__ = (
         CheckConstraint("state IN ('open', 'granted', 'refused')", name="state"),
         CheckConstraint(
@@ -198,13 +198,13 @@ class MisuseAppeal(AccountBase):
         ),
         CheckConstraint("(state = 'open') = (decided_by IS NULL)", name="decided"),
         Index(
-            "uq_misuse_appeal_open",
+            "uq_misuse_flag_appeal_open",
             "account_id",
             "flag_id",
             unique=True,
             postgresql_where=text("state = 'open'"),
         ),
-        Index("ix_misuse_appeal_queue", "state", "created_at"),
+        Index("ix_misuse_flag_appeal_queue", "state", "created_at"),
     )
     wall = Wall(
         kind="operational",
@@ -226,10 +226,10 @@ class MisuseAppeal(AccountBase):
 class MisuseWord(AccountBase):
     """What a customer or one of staff wrote about a case, to each other; never changed."""
 
-    __tablename__ = "misuse_word"
+    __tablename__ = "misuse_flag_word"
     __table_args__ = (
         CheckConstraint("side IN ('customer', 'staff')", name="side"),
-        Index("ix_misuse_word_of", "account_id", "flag_id", "created_at"),
+        Index("ix_misuse_flag_word_of", "account_id", "flag_id", "created_at"),
     )
     wall = Wall(kind="operational", app=("SELECT", "INSERT"), staff=("SELECT", "INSERT"))
 

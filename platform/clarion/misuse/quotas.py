@@ -12,8 +12,8 @@ from clarion.messaging import quotas
 from clarion.misuse import measures
 from clarion.tenancy import access, audit
 from clarion.tenancy.actor import SYSTEM_JOB
+from clarion.tenancy.records import QUOTAS, AccountQuota
 from clarion.tenancy.scope import account_scope, current_actor
-from clarion.tenancy.standing import QUOTAS, AccountQuota
 from clarion.work.jobs import job
 
 MOST = 2_000_000_000

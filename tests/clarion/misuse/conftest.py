@@ -52,7 +52,7 @@ def alone(root, clean):
     """No account but the test's own is known to the watch."""
     with root.begin() as connection:
         for table in (
-            "misuse_word", "misuse_appeal", "misuse_flag", "misuse_count", "misuse_list",
+            "misuse_flag_word", "misuse_flag_appeal", "misuse_flag", "misuse_count", "misuse_list",
             "misuse_link", "misuse_standing", "sending_hold", "account_quota", "breaker",
         ):  # fmt: skip
             connection.execute(text(f"DELETE FROM {table}"))
