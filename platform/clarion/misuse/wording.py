@@ -43,14 +43,6 @@ def _words(part: dict[str, Any]) -> tuple[str, str]:
         return _("An uploaded list has numbers in sequence"), _(
             "%(found)s of its numbers are followed by the next one", found=f"{found:.0%}"
         )
-    if rule == "no_consent":
-        return _("Nobody said where the people of that list agreed"), _(
-            "It was uploaded without consent"
-        )
-    if rule == "quality":
-        return _("WhatsApp grades a number low, or has stopped something"), _(
-            "See senders and log"
-        )
     return rule, f"{found} / {norm}"  # of rules that are not ours any more
 
 
@@ -76,6 +68,14 @@ COUNTED = {
     "links": (
         N_("Links of a template hide where they lead"),
         N_("Such links: %(found)s"),
+    ),
+    "no_consent": (
+        N_("Nobody said where the people of that list agreed"),
+        N_("It was uploaded without consent"),
+    ),
+    "quality": (
+        N_("WhatsApp grades a number low, or has stopped something"),
+        N_("See senders and log"),
     ),
 }
 
