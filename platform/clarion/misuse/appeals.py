@@ -99,7 +99,7 @@ def appeal(flag_id: UUID, text: str) -> None:
         select(MisuseFlag).where(
             MisuseFlag.account_id == current_account(), MisuseFlag.id == flag_id
         )
-    )
+    )  # as `case` has just read it
     assert flag is not None  # noqa: S101 -- it was shown
     row = insert(MisuseAppeal).values(
         id=db.new_id(),
@@ -148,9 +148,10 @@ def _visible() -> Select[tuple[MisuseFlag, str | None]]:
         .limit(1)
         .scalar_subquery()
     )
-    return select(MisuseFlag, last).where(
+    query = select(MisuseFlag, last).where(
         MisuseFlag.account_id == current_account(), MisuseFlag.shown_at.is_not(None)
     )
+    return query.execution_options(populate_existing=True)
 
 
 def _shown(flag: MisuseFlag, appeal: str | None) -> Shown:
