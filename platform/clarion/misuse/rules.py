@@ -20,7 +20,7 @@ INVALID, INVALID_MANY = 0.2, 0.5
 COUNTRIES, LIST_LEAST = 20, 100
 QUALITY = {"red": 30, "yellow": 10}
 STOPS = {
-    "account_locked": 70,
+    "account_locked": 60,  # it is stopped already; a review on top holds nobody back
     "policy_restriction": 45,
     "spam_restricted": 45,
     "template_misuse_limit": 45,

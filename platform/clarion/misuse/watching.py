@@ -270,12 +270,13 @@ def _keep_scores(orm: Session, found: dict[UUID, list[Part]]) -> None:
     rows = [
         {"id": db.new_id(), "account_id": key, **_scored(p)} for key, p in found.items()
     ]
-    statement = insert(MisuseStanding).values(rows)
+    statement = insert(db.table_of(MisuseStanding))
     new = {name: statement.excluded[name] for name in FIELDS}
     orm.execute(
         statement.on_conflict_do_update(
             index_elements=["account_id"], set_={**new, "judged_at": func.clarion_now()}
-        )
+        ),
+        rows,
     )
 
 

@@ -456,8 +456,15 @@ def test_a_list_can_be_searched_and_turned(account):
 def test_odd_links_are_counted_and_not_kept(account):
     from clarion.misuse.models import MisuseLink
 
-    words = "Hi {{ first_name }}! See https://bit.ly/3x and https://shop.example/sale today."
+    words = (
+        "Hi {{ first_name }}! See https://bit.ly/3x and https://shop.example/sale today."
+    )
     view = submitted(account, but(body=words))
 
     row = db.session().scalars(select(MisuseLink)).one()
-    assert (row.template_id, row.links, row.odd, row.kinds) == (view.id, 2, 1, ["shortened"])
+    assert (row.template_id, row.links, row.odd, row.kinds) == (
+        view.id,
+        2,
+        1,
+        ["shortened"],
+    )
