@@ -23,6 +23,8 @@ for module in (
     "messaging.instance",
     "messaging.prices",
     "messaging.twins",
+    "messaging.parts",
+    "messaging.wishes",
     "misuse.models",
 ):
     importlib.import_module(f"clarion.{module}")

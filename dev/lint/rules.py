@@ -349,7 +349,6 @@ RULES = (
             "select(Tag.id).where(Tag.key == key).exists()\n"
         ),
         bad="exists().where(Tag.id == Tagging.tag_id)\n",
-        allowed=("/clarion/tenancy/audit.py",),  # the chain has no account
     ),
     Rule(
         "session-set",

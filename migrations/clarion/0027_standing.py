@@ -1,7 +1,7 @@
 """quotas, notes, measures, misuse
 
 Revision ID: 0027_standing
-Revises: 0020_sign_in
+Revises: 0025_heads
 """
 
 from alembic import op
@@ -9,7 +9,7 @@ import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql
 
 revision = "0027_standing"
-down_revision = "0020_sign_in"
+down_revision = "0025_heads"
 branch_labels = None
 depends_on = None
 

@@ -15,8 +15,8 @@ from clarion.messaging import incoming, journal, reconcile, restored
 from clarion.messaging.events import BreakerOpened, CampaignStarted
 from clarion.misuse import watching
 from clarion.plugging.manager import Plugins, plugins
-from clarion.tenancy import audit, devices, factors, guards, sessions
-from clarion.work import events, purging, schedule, webhooks
+from clarion.tenancy import chain, devices, factors, guards, sessions
+from clarion.work import events, heads, purging, schedule, webhooks
 from clarion.work.jobs import job
 
 HERE = Path(__file__).parent
@@ -65,7 +65,7 @@ def plugin_folders(name: str) -> list[Path]:
 @job(queue="default", idempotent=True, alone=True, system=True)
 def seal() -> None:
     """Append new entries of the log to their account's chain, a part at a time."""
-    if audit.seal_some() == audit.SEALED_AT_ONCE:
+    if chain.seal_some() == chain.SEALED_AT_ONCE:
         with db.transaction():
             seal.later()
 
@@ -79,7 +79,7 @@ def tidy() -> None:
     sessions.purge()
     devices.purge()
     factors.purge()
-    audit.seal(window=None)
+    chain.seal(window=None)
 
 
 OURS = (
@@ -88,6 +88,7 @@ OURS = (
     ("messaging.restored", "* * * * *", restored.tend),
     ("misuse.watch", "*/5 * * * *", watching.look),
     ("audit.seal", "* * * * * */10", seal),
+    ("audit.heads", "53 3 * * *", heads.sign_all),
     ("tidy", "17 3 * * *", tidy),
     ("webhooks.forget", "41 3 * * *", purging.forget_webhooks),
 )

@@ -10,6 +10,7 @@ import click
 from clarion.base.errors import ClarionError
 
 if TYPE_CHECKING:
+    from typing import TextIO
     from uuid import UUID
 
     from clarion.plugging.manager import Found
@@ -347,16 +348,45 @@ def audit() -> None:
 
 @audit.command("verify")
 @click.option("--account", "chain", type=click.UUID, help="One account; all when left out.")
-def audit_verify(chain: "UUID | None") -> None:
-    """Walk the chains of the log; exits with 1 where one is not as it was written."""
+@click.option(
+    "--head",
+    "mails",
+    type=click.File(encoding="utf-8"),
+    multiple=True,
+    help="A mailed head, as a file; - to paste it.",
+)
+def audit_verify(chain: "UUID | None", mails: "tuple[TextIO, ...]") -> None:
+    """Walk the chains of the log; exits with 1 where one is not as it was written.
+
+    Names what was deleted, changed, inserted, moved, cut off or rolled back. Only a head
+    that was mailed and kept elsewhere shows that the whole database is an older copy.
+    """
+    _ready()
+    from clarion import doctor as practice
+    from clarion.tenancy import verifier
+
+    given = [head for mail in mails for head in verifier.heads(mail.read())]
+    if mails and not given:
+        raise click.BadParameter("there is no head in it", param_hint="--head")
+    faults = 0
+    for one, report in practice.chains(chain, given):
+        click.echo(f"{one}  {report.length:>8} entries  {'broken' * bool(report.found)}")
+        for finding in report.found:
+            faults += 1
+            click.echo(f"  ✗ {finding.kind}: {finding.text}")
+    click.echo(f"{faults} to look into." if faults else "✓ Every chain is whole.")
+    sys.exit(1 if faults else 0)
+
+
+@audit.command("heads")
+@click.option("--account", "chain", type=click.UUID, required=True, help="Whose.")
+def audit_heads(chain: "UUID") -> None:
+    """Print the signed heads of a chain, as they are mailed; zeros for the platform's."""
     _ready()
     from clarion import doctor as practice
 
-    faults = 0
-    for one, length, fault in practice.chains(chain):
-        faults += fault is not None
-        click.echo(f"{one}  {length:>8} entries  {fault or 'whole'}")
-    sys.exit(1 if faults else 0)
+    for head in practice.heads(chain):
+        click.echo(head.text())
 
 
 def _ready() -> None:

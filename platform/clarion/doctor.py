@@ -5,13 +5,13 @@ while it is not empty; in development they warn of what `base.ground` finds.
 """
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from uuid import UUID
 
 from pydantic import ValidationError
 from redis.exceptions import RedisError
-from sqlalchemy import Connection, func, select
+from sqlalchemy import Connection, select
 from sqlalchemy.exc import SQLAlchemyError
 
 from clarion import release
@@ -21,8 +21,9 @@ from clarion.base.errors import ClarionError, Misconfigured
 from clarion.base.settings import Settings, refusals, settings
 from clarion.boot import boot
 from clarion.plugging.manager import plugins
-from clarion.tenancy import audit
-from clarion.tenancy.models import AuditLink
+from clarion.tenancy import chain
+from clarion.tenancy.models import AuditHead, AuditLink
+from clarion.tenancy.verifier import Head
 
 SYSTEM = db.Entry("clarion_system", None, "command:audit.verify")
 BUILT = Path(__file__).parent / "web" / "static" / "dist" / "manifest.json"
@@ -51,19 +52,28 @@ def examine() -> list[Finding]:
     return [*_files(), *_plugins(), *_database(ground.folder(running)), *_broker()]
 
 
-def chains(only: UUID | None = None) -> Iterator[tuple[UUID, int, str | None]]:
+def chains(
+    only: UUID | None = None, given: Sequence[Head] = ()
+) -> Iterator[tuple[UUID, chain.Report]]:
     """Seal what is loose, then walk each chain of the log.
 
-    Yields the chain (an account's id; zeros for the platform's), its length, and the
-    first place that is not as it was written, or None.
+    Args:
+        only: one chain: an account's id, or zeros for the platform's; all when left out.
+        given: heads kept elsewhere; a chain of theirs is walked even if nothing is left.
     """
-    audit.seal(window=None)
-    lengths = select(AuditLink.chain, func.count()).group_by(AuditLink.chain)
-    if only is not None:
-        lengths = lengths.where(AuditLink.chain == only)
+    chain.seal(window=None)
     with db.apart(SYSTEM) as orm:
-        for chain, length in orm.execute(lengths.order_by(AuditLink.chain)).all():
-            yield chain, length, audit.broken(orm, chain)
+        there = {*orm.scalars(select(AuditLink.chain).distinct())}
+        there |= {*orm.scalars(select(AuditHead.chain).distinct())}
+        for one in sorted(there | {head.chain for head in given}):
+            if only in (None, one):
+                yield one, chain.verify(orm, one, given)
+
+
+def heads(only: UUID) -> list[Head]:
+    """List the signed heads of a chain, newest first."""
+    with db.apart(SYSTEM) as orm:
+        return chain.heads(orm, only)
 
 
 # --- this machine

@@ -17,7 +17,7 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
-from sqlalchemy import create_engine, select
+from sqlalchemy import create_engine, select, text
 from werkzeug.test import Client
 
 from clarion.base import clock, db
@@ -521,6 +521,56 @@ def test_stopping_a_number_asks_nobody_anything():
     """An emergency is not the moment to look for a password."""
     calm = {r.endpoint for r in routes("portal") if not is_sensitive(r)}
     assert "senders.pause" in calm
+
+
+# --- what each leaves in the log: AUD-04
+
+
+@pytest.fixture(scope="module")
+def logged(root):
+    def count():
+        with root.connect() as connection:
+            return connection.execute(text("SELECT count(*) FROM audit_entry")).scalar()
+
+    return count
+
+
+@pytest.mark.parametrize("kind", ["portal", "console", "refused", "staff refused"])
+def test_every_act_is_in_the_log(kind, database, worlds, callers, logged):
+    """What went well, and what was refused, by everybody who is signed in."""
+    run_what_was_left()
+    realm = "console" if kind in ("console", "staff refused") else "portal"
+    world, tried, silent = worlds.bystander, Counter(), []
+
+    def own():
+        if not factors.of(f"p:{world.person_id}").passkeys:  # it was removed on the way
+            DEVICES.pop(world.person_id, None)
+        return Browser(network()).sign_in(world.tenant)
+
+    caller = {
+        "portal": Caller(own),
+        "console": callers["staff"],
+        "refused": callers["member"],
+        "staff refused": callers["staff without permissions"],
+    }[kind]
+    for route in routes(realm):
+        if route.method in SAFE or guard(route).startswith("public"):
+            continue
+        assert caller.browser.token
+        before = logged()
+        answer = attack(route, caller.browser, route.own(world), world)
+        status, place = answer.status_code, answer.headers.get("Location", "")
+        if to_the_door(answer) or "/again" in place:
+            caller.renew()
+        elif status < 400 or status in (403, 404):
+            tried[status < 400] += 1
+            if logged() == before:
+                silent.append(f"{route.name}: {status}")
+        if route.endpoint.startswith(SPENT) or "staff" in route.rule.rule:
+            caller.renew()
+
+    assert silent == []
+    assert tried["refused" not in kind] > 5
 
 
 # --- what makes the refusals mean something

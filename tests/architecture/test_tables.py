@@ -253,7 +253,7 @@ def test_without_an_account_nothing_is_seen_and_nothing_stored(superuser, models
         superuser.execute(db.ENTER, {"role": "clarion_app", "account": "", "actor": ""})
         values = dict(stored) | {"id": db.new_id()}
         values.pop("seq", None)
-        with pytest.raises(ProgrammingError) as error, audit._allowed():
+        with pytest.raises(ProgrammingError) as error, audit.writing():
             superuser.execute(insert(table).values(values).inline())
         assert error.value.orig.sqlstate == "42501"
         trial.rollback()

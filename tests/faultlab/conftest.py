@@ -14,7 +14,7 @@ from sqlalchemy import select
 from clarion.base import db
 from clarion.messaging import channels
 from clarion.messaging.models import Channel
-from clarion.tenancy import audit
+from clarion.tenancy import chain
 from clarion.testing.simulator import Simulator
 
 sys.path.insert(0, str(Path(__file__).parent))  # the nursery and the storm run by path
@@ -50,7 +50,7 @@ def nursery(database, lab_simulator):
 @pytest.fixture
 def lab(quiet_house, account, lab_simulator, nursery, tmp_path):
     """A lab with nothing sent yet; whatever still runs at the end is killed."""
-    audit.seal(window=None)
+    chain.seal(window=None)
     lab_simulator.post("rules", rules=[], replace=True)
     lab_simulator.post("reset", receipts=True)
     one = Lab(account, lab_simulator, nursery, tmp_path)

@@ -8,14 +8,14 @@ from flask_babel import lazy_gettext
 from wtforms import EmailField, PasswordField, SelectMultipleField, StringField
 from wtforms.validators import InputRequired, Length
 
-from clarion.base.errors import NotFound
+from clarion.base.errors import Invalid, NotFound
 from clarion.base.words import _
 from clarion.console import log, roles, staffing
-from clarion.tenancy import factors
+from clarion.tenancy import deeds, factors
 from clarion.tenancy.access import allowed
 from clarion.tenancy.scope import current_actor
 from clarion.web import door, staff, steps
-from clarion.web.pages import Form
+from clarion.web.pages import Form, download
 from clarion.web.screens import Panel, Screen, expose, needs, public, settle
 from clarion.web.tables import User
 from clarion.web.ui import pill, url_with
@@ -245,38 +245,49 @@ class ConsoleAuditPanel(Panel):
     @needs("console.audit")
     def index(self) -> Any:
         """Show one page of deeds."""
-        args = request.args
-        asked = log.Asked(
-            account=log.ident(args.get("account")),
-            name=args.get("name", "")[:80],
-            actor=args.get("actor", "")[:120],
-            row=args.get("row", "")[:120],
-            since=log.day(args.get("since"), "since"),
-            until=log.day(args.get("until"), "until"),
-            after=log.ident(args.get("after")),
-        )
+        asked = deeds.asked_for(request.args)
         page = log.page(asked)
         return self.render(
             "console/log.html",
             page=page,
             asked=asked,
-            platform=log.PLATFORM,
+            platform=deeds.PLATFORM,
             older=url_with(after=page.after) if page.after else "",
-            filtered=any(v for k, v in args.items() if k != "after"),
+            filtered=bool(asked.fields),
+            may_take=allowed("console.audit_export"),
         )
 
     @expose("/check/<uuid:chain>", methods=["POST"])
     @needs("console.audit")
     def check(self, chain: Any) -> Any:
         """Walk a chain from its start and say whether it is whole."""
-        broken = log.check(chain)
-        if broken:
-            flash(_("The chain is broken: %(place)s.", place=broken), "error")
-        else:
+        found = log.check(chain)
+        for place in found[:5]:
+            flash(_("The chain is broken: %(place)s.", place=place), "error")
+        if not found:
             flash(_("The chain is whole: every entry is as it was written."), "success")
-        if chain == log.PLATFORM:
+        if chain == deeds.PLATFORM:
             return redirect(self.url("index"))
         return redirect(self.url("index", account=chain))
+
+    @expose("/export", methods=["POST"])
+    @needs("console.audit_export")
+    def export(self) -> Any:
+        """Download what the filter shows."""
+        form = request.form.get("form", "")
+        if form not in deeds.KINDS:
+            raise Invalid("form_unknown", _("There is no such kind of file."), field="form")
+        lines = log.export(
+            deeds.asked_for(request.form), "csv" if form == "csv" else "json"
+        )
+        return download(lines, f"clarion-log.{deeds.ENDINGS[form]}", deeds.KINDS[form])
+
+    @expose("/download/<uuid:chain>", methods=["POST"])
+    @needs("console.audit_export")
+    def download(self, chain: Any) -> Any:
+        """Download a whole chain, for the program that verifies it."""
+        name = f"clarion-log-{chain}.jsonl"
+        return download(log.download(chain), name, deeds.KINDS["json"])
 
 
 VIEWS: tuple[type, ...] = (

@@ -102,6 +102,7 @@ plugin = Plugin(
         _may("roles", "See roles", ("owner", "compliance")),
         _may("roles_edit", "Make roles and change what they may", OWNER, sensitive=True),
         _may("audit", "Read the log", ("owner", "compliance")),
+        _may("audit_export", "Download the log", ("owner", "compliance"), sensitive=True),
     ),
     nav=tuple(
         NavItem(*row, order=10 * place, realm="console") for place, row in enumerate(NAV)

@@ -16,13 +16,14 @@ plugin = Plugin(
         Permission("settings", "Change the account and its plugins", roles=("owner",)),
         Permission("review", "Read reviews, answer and appeal", roles=("owner",)),
         Permission("activity", "Read the account's log"),
+        Permission("log", "Download the account's log", sensitive=True, roles=("owner",)),
         Permission("view", "See overview, team and senders", roles=EVERYBODY),
     ),
     nav=(
         NavItem("Overview", "layout-dashboard", "portal.home", "view", "g h", order=0),
         NavItem("Senders", "phone", "senders.index", "view", "g s", "Account", order=80),
         NavItem("Team", "users-group", "team.index", "view", "g m", "Account", order=82),
-        NavItem("Activity", "history", "portal.activity", "activity", "g a", "Account", 84),
+        NavItem("Activity", "history", "activity.index", "activity", "g a", "Account", 84),
         NavItem("Review", "shield-check", "review.index", "review", "g v", "Account", 85),
         NavItem("Settings", "settings", "settings.index", "settings", "g ,", "Account", 86),
     ),
@@ -46,6 +47,7 @@ plugin = Plugin(
 def register_portal() -> list[object]:
     """Add the pages of the platform itself."""
     from clarion.portal import (
+        activity,
         auth,
         portal,
         review,
@@ -56,5 +58,5 @@ def register_portal() -> list[object]:
         team,
     )
 
-    rooms = (auth, portal, review, security, senders, sending, settings, team)
+    rooms = (activity, auth, portal, review, security, senders, sending, settings, team)
     return [room.pages for room in rooms]

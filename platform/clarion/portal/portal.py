@@ -102,18 +102,6 @@ def enter(account_id: UUID) -> Response:
     return make_response(redirect(local(request.form.get("next"), "/")))
 
 
-# --- the account's log
-
-
-@pages.get("/activity")
-@needs("portal.activity")
-def activity() -> str:
-    """Show who did what, newest first."""
-    everything = request.args.get("all") == "1"
-    view = service.activity(request.args.get("after", ""), everything=everything)
-    return render_template("portal/activity.html", view=view, everything=everything)
-
-
 # --- one's own
 
 

@@ -5,12 +5,12 @@ are put together with mails, limits and what a page shows.
 """
 
 import datetime as dt
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import and_, exists, func, or_, select
+from sqlalchemy import exists, func, select
 
 from clarion.base import clock, db, limits
 from clarion.base.errors import Invalid, NotFound
@@ -21,15 +21,17 @@ from clarion.messaging import breakers, channels, outcomes
 from clarion.messaging.models import Campaign, Channel, Message, Sender
 from clarion.plugging.manager import plugins
 from clarion.portal import jobs
-from clarion.tenancy import access, audit, factors, people, preferences, team
+from clarion.tenancy import access, audit, chain, deeds, factors, people, preferences, team
 from clarion.tenancy.actor import COMMAND, Actor
-from clarion.tenancy.models import Account, AuditEntry
+from clarion.tenancy.deeds import Asked, Form
+from clarion.tenancy.models import Account
 from clarion.tenancy.scope import (
     account_scope,
     current_account,
     current_actor,
     system_scope,
 )
+from clarion.tenancy.verifier import Head
 from clarion.work import mails
 from clarion.work.jobs import Job
 
@@ -387,94 +389,30 @@ def account() -> Account:
 # --- the account's log
 
 
-@dataclass(frozen=True, slots=True)
-class Deed:
-    """One entry of the log as the account reads it."""
-
-    id: UUID
-    at: dt.datetime
-    words: str
-    who: str
-    behind: str | None
-    reason: str | None
-    address: str
-    row: str
-    changes: list[tuple[str, str, str]]
+def export_log(asked: Asked, form: Form) -> Iterator[str]:
+    """Take what a filter of the log shows out of Clarion, as a table or as JSON lines."""
+    access.require("portal.log")
+    fields = sorted(asked.fields.keys() - {"account"})
+    audit.record("portal.log.exported", form=form, filtered_by=fields)
+    who, account_id = current_actor(), current_account()
+    return deeds.written(asked, form, lambda: account_scope(account_id, who))
 
 
-@dataclass(frozen=True, slots=True)
-class Deeds:
-    """One page of the log, newest first; `after` begins the next."""
+def download_log() -> Iterator[str]:
+    """Take the whole log out of Clarion with its chain, to be verified anywhere."""
+    access.require("portal.log")
+    name = account().name
+    audit.record("portal.log.downloaded")
+    return chain.written(current_account(), name)
 
-    rows: list[Deed]
-    after: str
 
-
-def activity(after: str = "", *, everything: bool = False) -> Deeds:
-    """Read a page of the account's log by key.
-
-    Args:
-        after: where the last page ended, from `Deeds.after`.
-        everything: also the single changes of rows, not only deeds.
-    """
+def signed_log() -> Head | None:
+    """Return where this account's log was signed last."""
     access.require("portal.activity")
-    query = select(AuditEntry).order_by(AuditEntry.at.desc(), AuditEntry.id.desc())
-    query = query.where(AuditEntry.account_id == current_account())
-    if not everything:
-        query = query.where(AuditEntry.name.not_like("row.%"))
-    if place := _place(after):
-        at, key = place
-        query = query.where(
-            or_(AuditEntry.at < at, and_(AuditEntry.at == at, AuditEntry.id < key))
-        )
-    rows = db.session().scalars(query.limit(PAGE + 1)).all()
-    page, more = rows[:PAGE], len(rows) > PAGE
-    last = f"{page[-1].at.isoformat()}_{page[-1].id}" if more else ""
-    return Deeds([_deed(row) for row in page], last)
+    with db.apart(db.Entry("clarion_system", None, "portal.log")) as orm:
+        found = chain.heads(orm, current_account(), newest=True)
+    return found[0] if found else None
 
 
-def _place(after: str) -> tuple[dt.datetime, UUID] | None:
-    at, _underscore, key = after.partition("_")
-    try:
-        moment = dt.datetime.fromisoformat(at)
-        return (moment, UUID(key)) if moment.tzinfo else None
-    except ValueError:
-        return None
-
-
-def _deed(row: AuditEntry) -> Deed:
-    changes = [
-        (name, _short(before), _short(after))
-        for name, (before, after) in sorted(row.changes.items())
-    ]
-    return Deed(
-        row.id,
-        row.at,
-        audit.words(row.name),
-        _who(row),
-        row.behind,
-        row.reason,
-        row.address,
-        (row.row or "").partition(":")[0],
-        changes,
-    )
-
-
-def _short(value: object) -> str:
-    text = "" if value is None else str(value)
-    return text if len(text) <= 80 else f"{text[:79]}…"
-
-
-def _who(row: AuditEntry) -> str:
-    """Name who did it; a job has no name that a customer would know."""
-    job = row.actor.startswith("job:")
-    return _kind(row.actor) if job else row.actor_name or _kind(row.actor)
-
-
-def _kind(actor: str) -> str:
-    return {
-        "job": _("Clarion, by itself"),
-        "webhook": _("The provider"),
-        "command": _("The operator"),
-        "nobody": _("Somebody not signed in"),
-    }.get(actor.partition(":")[0], actor)
+audit.label("portal.log.exported", "Exported part of the log")
+audit.label("portal.log.downloaded", "Downloaded the log with its chain")

@@ -1,24 +1,35 @@
-"""The log of deeds: signed when written, chained a few seconds later, never changed."""
+"""The log of deeds: signed when written, never changed. `chain` seals it seconds later."""
 
 import datetime as dt
 import hmac
-import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Connection, Engine, event, exists, func, insert, inspect, select
+from sqlalchemy import (
+    Connection,
+    Engine,
+    LargeBinary,
+    Result,
+    RowMapping,
+    Table,
+    event,
+    insert,
+    inspect,
+    select,
+    tuple_,
+)
 from sqlalchemy.orm import ORMExecuteState, Session
 
 from clarion.base import clock, crypto, db
 from clarion.base.errors import ClarionError
 from clarion.base.words import gettext
+from clarion.tenancy import verifier
 from clarion.tenancy.models import (
     Account,
     AuditEntry,
-    AuditLink,
     Invitation,
     Membership,
     Person,
@@ -27,11 +38,15 @@ from clarion.tenancy.models import (
 )
 from clarion.tenancy.scope import current_actor
 
-_watched: dict[type, tuple[frozenset[str], frozenset[str]]] = {}
+Rule = tuple[frozenset[str], frozenset[str]]
+ALWAYS = ("id", "account_id", "created_at", "created_by")  # which no entry repeats
+BULK = 5_000
+_watched: dict[type, Rule] = {}
 _writing: ContextVar[bool] = ContextVar("audit_writing", default=False)
+_count: ContextVar[int] = ContextVar("audit_count", default=0)
 _labels: dict[str, str] = {}
-SEALER_LOCK = 7001
-SEALED_AT_ONCE = 2_000
+Row = Mapping[str, Any] | RowMapping
+LOG = ("audit_entry", "audit_link", "audit_head")
 
 
 class Unaudited(ClarionError):
@@ -60,6 +75,11 @@ def record_each(name: str, facts: Iterable[Mapping[str, Any]]) -> None:
     _write(orm, [_entry(name, None, None, one) for one in changes])
 
 
+def written() -> int:
+    """Say how many entries this context has written: whether a request left any."""
+    return _count.get()
+
+
 def label(name: str, words: str) -> None:
     """Give an audit name words a person can read."""
     _labels[name] = words
@@ -74,8 +94,12 @@ def words(name: str) -> str:
 def watch(model: type, *, skip: Iterable[str] = (), mask: Iterable[str] = ()) -> None:
     """Log every change of this model's rows from now on, before and after.
 
-    One statement for many rows would leave no entry: it is refused from now on. A verb that
-    needs one writes `audit.record` for what it did, and says so on the statement:
+    Of a column that logs may not show, as its declaration says, and of bytes, which are
+    sealed or hashed, an entry says only that they changed. `mask` adds others.
+
+    One statement for many rows is read before and after, up to `BULK` of them. More, and
+    an INSERT that is no object, would leave no entry: they are refused from now on. A verb
+    that needs one writes `audit.record` for what it did, and says so on the statement:
     `.execution_options(audited=True)`.
     """
     _watched[model] = (frozenset(skip), frozenset(mask))
@@ -83,8 +107,8 @@ def watch(model: type, *, skip: Iterable[str] = (), mask: Iterable[str] = ()) ->
 
 watch(Account, skip=("updated_at",))
 watch(Membership)
-watch(Invitation, mask=("token_hash", "email"))
-watch(Person, skip=("last_seen_at",), mask=("password_hash", "email", "name"))
+watch(Invitation)
+watch(Person, skip=("last_seen_at",))
 watch(StaffProfile)
 watch(Preference)
 
@@ -119,18 +143,61 @@ def _store(orm: Session, *_: Any) -> None:
 
 
 @event.listens_for(Session, "do_orm_execute")
-def _each(state: ORMExecuteState) -> None:
-    """Refuse a statement that changes watched rows past the unit of work."""
+def _each(state: ORMExecuteState) -> Result[Any] | None:
+    """Log what a statement does to watched rows past the unit of work, or refuse it."""
     statement: Any = state.statement  # whatever has a table
     may_hide = state.is_update or state.is_delete or state.is_insert
     if not may_hide or state.execution_options.get("audited"):
-        return
+        return None
     name = getattr(statement.table, "name", "")  # the ORM's is a copy with notes on it
-    for model, (skip, _mask) in _watched.items():
-        if inspect(model).local_table.name != name:
+    for model, rule in _watched.items():
+        table: Any = inspect(model).local_table
+        if table.name != name or (state.is_update and _set_by(statement) <= rule[0]):
             continue
-        if not state.is_update or not _set_by(statement) <= skip:
+        if state.is_insert or isinstance(state.parameters, list):
             raise Unaudited("audit_bypassed", f"This would change {name} without a trace.")
+        return _many(state, table, rule)
+    return None
+
+
+def _many(state: ORMExecuteState, table: Table, rule: Rule) -> Result[Any]:
+    """Run one statement for many rows; each leaves its entry."""
+    connection, statement = state.session.connection(), state.statement
+    where: Any = getattr(statement, "_where_criteria", ())
+    query = select(table).where(*where).limit(BULK + 1)
+    before = connection.execute(query.with_for_update(of=table)).mappings().all()
+    if len(before) > BULK:
+        raise Unaudited("audit_bypassed", f"More than {BULK} rows of {table.name} at once.")
+    result = state.invoke_statement()
+    keys = [column.name for column in table.primary_key]
+    after: dict[Any, RowMapping] = {}
+    if state.is_update and before:
+        chosen = tuple_(*table.primary_key).in_([[r[k] for k in keys] for r in before])
+        found = connection.execute(select(table).where(chosen)).mappings()
+        after = {tuple(row[key] for key in keys): row for row in found}
+    entries = []
+    for old in before:
+        new = after.get(tuple(old[key] for key in keys))
+        changes = _differing(table, rule, old, new)
+        if changes or state.is_delete:
+            ident = f"{table.name}:{'/'.join(str(old[key]) for key in keys)}"
+            owner = old["id"] if table.name == "account" else old.get("account_id")
+            verb = "removed" if state.is_delete else "changed"
+            entries.append(_entry(f"row.{verb}", ident, owner, changes))
+    _write(state.session, entries)
+    return result
+
+
+def _differing(
+    table: Table, rule: Rule, old: RowMapping, new: RowMapping | None
+) -> dict[str, list[Any]]:
+    skip, mask = rule
+    return {
+        column.name: _shown(column, mask, old[column.name], new and new[column.name])
+        for column in table.columns
+        if column.name not in (*skip, *ALWAYS)
+        and old[column.name] != (new and new[column.name])
+    }
 
 
 def _set_by(statement: Any) -> set[str]:
@@ -145,20 +212,16 @@ def _guard(_conn: Connection, statement: Any, *_: Any) -> None:
     if not getattr(statement, "is_dml", False):
         return
     name = getattr(statement.table, "name", "")
-    if name in ("audit_entry", "audit_link") and not (
-        statement.is_insert and _writing.get()
-    ):
+    if name in LOG and not (statement.is_insert and _writing.get()):
         raise Unaudited("audit_append_only", "The log is append-only.")
 
 
-def _changes(
-    orm: Session, row: Any, rule: tuple[frozenset[str], frozenset[str]], verb: str
-) -> dict[str, list[Any]]:
+def _changes(orm: Session, row: Any, rule: Rule, verb: str) -> dict[str, list[Any]]:
     skip, mask = rule
     state, out, stored = inspect(row), {}, None
     for attr in state.mapper.column_attrs:
         key, history = attr.key, state.attrs[attr.key].history
-        if key in skip or key in ("id", "created_at", "created_by"):
+        if key in skip or key in ALWAYS:
             continue
         if verb == "added":
             old, new = None, state.dict.get(key)
@@ -174,11 +237,15 @@ def _changes(
                 stored = stored or _stored(orm, state)
                 old = stored.get(attr.columns[0].name)
         if old != new:
-            hide = key in mask
-            out[key] = [
-                v if v is None else "•••" if hide else _plain(v) for v in (old, new)
-            ]
+            out[key] = _shown(attr.columns[0], mask, old, new)
     return out
+
+
+def _shown(column: Any, mask: frozenset[str], *values: Any) -> list[Any]:
+    """Write what a column held and holds; of what nobody may read, only that there is some."""
+    secret = column.info.get("log", "ok") != "ok" or isinstance(column.type, LargeBinary)
+    hide = secret or column.key in mask
+    return [v if v is None else "•••" if hide else _plain(v) for v in values]
 
 
 def _stored(orm: Session, state: Any) -> Mapping[str, Any]:
@@ -214,12 +281,14 @@ def _entry(
 def _write(orm: Session, entries: list[dict[str, Any]]) -> None:
     if not entries:
         return
-    with _allowed():
+    _count.set(_count.get() + len(entries))
+    with writing():
         orm.connection().execute(insert(db.table_of(AuditEntry)), entries)
 
 
 @contextmanager
-def _allowed() -> Any:
+def writing() -> Iterator[None]:
+    """Let the log be added to; for this module and `chain`."""
     token = _writing.set(True)
     try:
         yield
@@ -256,111 +325,12 @@ def _plain(value: Any) -> Any:
     return str(value)
 
 
-def mac(entry: Mapping[str, Any]) -> bytes:
+def mac(entry: Row) -> bytes:
     """Sign an entry's columns in their canonical form."""
-    names = [c for c in AuditEntry.__table__.columns.keys() if c != "mac"]  # noqa: SIM118
-    body = json.dumps(
-        [_plain(entry[n]) for n in names], sort_keys=True, separators=(",", ":")
-    )
-    return hmac.digest(crypto.signing_key("audit"), body.encode(), "sha256")
+    body = verifier.canonical(plain(entry))
+    return hmac.digest(crypto.signing_key("audit"), body, "sha256")
 
 
-# --- the chain, a few seconds later
-
-
-def seal(window: dt.timedelta | None = dt.timedelta(days=1)) -> int:
-    """Append to each account's chain what is in none yet, part by part; return how many."""
-    done = 0
-    while some := seal_some(window):
-        done += some
-        if some < SEALED_AT_ONCE:
-            break
-    return done
-
-
-def seal_some(window: dt.timedelta | None = dt.timedelta(days=1)) -> int:
-    """Append the oldest loose entries to their chains; return how many.
-
-    One sealer at a time; writers never wait for it. New entries are found by anti-join,
-    never by "after the last", because a slow transaction commits behind its successors.
-    `SEALED_AT_ONCE` at most, so that a backlog neither holds a worker for long nor is
-    lost with it.
-    """
-    with db.apart(db.Entry("clarion_system", None, "job:audit.seal")) as orm:
-        if not orm.scalar(select(func.pg_try_advisory_xact_lock(SEALER_LOCK))):
-            return 0
-        loose = select(AuditEntry.id, AuditEntry.account_id, AuditEntry.mac).where(
-            ~exists().where(AuditLink.entry_id == AuditEntry.id)
-        )
-        if window:  # the daily run looks without one
-            loose = loose.where(AuditEntry.at > clock.now() - window)
-        chains: dict[UUID, list[Any]] = {}
-        for row in orm.execute(
-            loose.order_by(AuditEntry.at, AuditEntry.id).limit(SEALED_AT_ONCE)
-        ):
-            chains.setdefault(row.account_id or crypto.PLATFORM, []).append(row)
-        for chain, rows in chains.items():
-            _append(orm, chain, rows)
-        return sum(map(len, chains.values()))
-
-
-def _append(orm: Session, chain: UUID, rows: list[Any]) -> None:
-    (seq, last), links = head(orm, chain), []
-    for row in rows:
-        seq, last = seq + 1, _link(last, chain, seq + 1, row.mac)
-        links.append({"chain": chain, "seq": seq, "entry_id": row.id, "hash": last})
-    with _allowed():
-        orm.connection().execute(insert(db.table_of(AuditLink)), links)
-
-
-def head(orm: Session, chain: UUID) -> tuple[int, bytes]:
-    """Return the end of a chain: its length and last hash."""
-    links = select(AuditLink.seq, AuditLink.hash).where(AuditLink.chain == chain)
-    last = orm.execute(links.order_by(AuditLink.seq.desc()).limit(1)).first()
-    return (last.seq, last.hash) if last else (0, bytes(32))
-
-
-def broken(orm: Session, chain: UUID, known: tuple[int, bytes] | None = None) -> str | None:
-    """Walk a chain and name the first place that is not as it was written, or None.
-
-    Args:
-        orm: a session that may read all entries of the chain.
-        chain: the account, or `crypto.PLATFORM`.
-        known: what `head` answered once and somebody kept elsewhere; only with it can a
-            tail that was cut off be seen.
-    """
-    last, length = bytes(32), 0
-    query = (
-        select(AuditLink.seq, AuditLink.hash, AuditEntry)
-        .outerjoin(AuditEntry, AuditEntry.id == AuditLink.entry_id)
-        .where(AuditLink.chain == chain)
-        .order_by(AuditLink.seq)
-    )
-    for seq, stored, entry in orm.execute(query):
-        length += 1
-        if seq != length:
-            return f"entry {length} is missing"
-        if fault := _fault(entry):
-            return f"entry {seq} {fault}"
-        last = _link(last, chain, seq, entry.mac)
-        if not hmac.compare_digest(last, stored):
-            return f"entry {seq} is not where it was"
-        if known and seq == known[0] and not hmac.compare_digest(last, known[1]):
-            return f"entry {seq} ended another chain"
-    if known and length < known[0]:
-        return f"what came after entry {length} was cut off"
-    return None
-
-
-def _fault(entry: AuditEntry | None) -> str:
-    if entry is None:
-        return "was deleted"
-    values = {c.name: getattr(entry, c.name) for c in AuditEntry.__table__.columns}
-    return "" if hmac.compare_digest(mac(values), entry.mac) else "was changed"
-
-
-def _link(previous: bytes, chain: UUID, seq: int, entry_mac: bytes) -> bytes:
-    place = chain.bytes + seq.to_bytes(8, "big")
-    return hmac.digest(
-        crypto.signing_key("audit chain"), previous + place + entry_mac, "sha256"
-    )
+def plain(entry: Row) -> dict[str, Any]:
+    """Return what is signed of an entry, as JSON has it."""
+    return {name: _plain(entry[name]) for name in verifier.FIELDS}

@@ -406,6 +406,17 @@ class AuditEntry(Base):
             "at",
             postgresql_where=text("row IS NOT NULL"),
         ),
+        # pages of the log, newest first: of an account, by whom, by what was done
+        Index("ix_audit_entry_page", "account_id", "at", "id"),
+        Index("ix_audit_entry_all", "at", "id"),
+        Index("ix_audit_entry_actor", "actor", "at", "id"),
+        Index(
+            "ix_audit_entry_name",
+            "name",
+            "at",
+            "id",
+            postgresql_ops={"name": "varchar_pattern_ops"},
+        ),
     )
     wall = Wall(
         kind="operational",
@@ -415,10 +426,8 @@ class AuditEntry(Base):
     )
 
     id: Mapped[UUID] = column(Uuid, pd=None, primary_key=True, default=new_id)
-    account_id: Mapped[UUID | None] = column(
-        Uuid, ForeignKey("account.id"), pd=None, index=True
-    )
-    at: Mapped[dt.datetime] = column(Time, pd=None, index=True)
+    account_id: Mapped[UUID | None] = column(Uuid, ForeignKey("account.id"), pd=None)
+    at: Mapped[dt.datetime] = column(Time, pd=None)
     name: Mapped[str] = column(String(80), pd=None)
     row: Mapped[str | None] = column(String(120), pd=None)
     actor: Mapped[str] = column(String(80), pd="person.activity", retention="audit")
@@ -449,6 +458,25 @@ class AuditLink(Base):
     )
     hash: Mapped[bytes] = column(LargeBinary, pd=None)
     sealed_at: Mapped[dt.datetime] = column(Time, pd=None, server_default=NOW)
+
+
+class AuditHead(Base):
+    """Where a chain stood, signed: `digest` is what anybody can compute of the entries."""
+
+    __tablename__ = "audit_head"
+    wall = Wall(
+        kind="platform",
+        staff=("SELECT",),
+        system=("SELECT", "INSERT"),
+        why="digests only; the platform's own chain belongs to no account",
+    )
+
+    chain: Mapped[UUID] = column(Uuid, pd=None, primary_key=True)
+    seq: Mapped[int] = column(BigInteger, pd=None, primary_key=True)
+    digest: Mapped[bytes] = column(LargeBinary, pd=None)
+    at: Mapped[dt.datetime] = column(Time, pd=None)
+    key: Mapped[bytes] = column(LargeBinary, pd=None)
+    signature: Mapped[bytes] = column(LargeBinary, pd=None)
 
 
 class PluginGuard(Base):

@@ -13,10 +13,10 @@ from clarion.base.settings import settings
 from clarion.base.words import _
 from clarion.boot import boot, plugin_folders, translations
 from clarion.plugging.manager import plugins
-from clarion.tenancy import factors, networks
+from clarion.tenancy import audit, factors, networks
 from clarion.tenancy.access import allowed
 from clarion.tenancy.scope import current_actor, staff_scope
-from clarion.web import door, login, staff, steps
+from clarion.web import door, login, staff, steps, traces
 from clarion.web.errors import init_errors
 from clarion.web.guard import SAFE, init_guard
 from clarion.web.pages import guard_of
@@ -44,10 +44,13 @@ class ConsoleApp(Flask):
         """Run the view in one transaction, committed before anybody hears of it."""
         if current_actor().kind != "staff":
             return self.make_response(super().dispatch_request())
+        before = audit.written()
         with db.transaction() as orm:
             response = self.make_response(super().dispatch_request())
             if response.status_code >= 400:
                 orm.rollback()
+            else:
+                traces.done(orm, before)
             return response
 
 

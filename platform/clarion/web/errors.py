@@ -21,6 +21,7 @@ from werkzeug.exceptions import HTTPException
 from clarion.base.errors import ClarionError, Invalid, NotSignedIn, TooMany, Unavailable
 from clarion.base.telemetry import counter, logger
 from clarion.base.words import _
+from clarion.web import traces
 from clarion.web.guard import SAFE, request_id
 from clarion.web.login import Unproven
 from clarion.web.pages import is_fragment
@@ -45,6 +46,7 @@ def init_errors(app: Flask, *, sign_in: str, again: str = "") -> None:
             return _to_the_door(sign_in)
         if error.status >= 500:
             return unexpected(error)
+        traces.refused(error)
         return answer(error.status, error.text, code=error.code, error=error)
 
     def http(error: HTTPException) -> Response:
@@ -158,6 +160,9 @@ def _sentence(status: int) -> str:
     """Say it in our words; the page has sentences of its own for the usual ones."""
     return {
         400: _("The request could not be understood."),
-        413: _("This is larger than we accept. Files may have up to 25 MB."),
+        413: _(
+            "This is larger than the %(size)s MB we accept here. Nothing of it was kept.",
+            size=(request.max_content_length or 0) >> 20,
+        ),
         415: _("This kind of file or data is not accepted here."),
     }.get(status, "")

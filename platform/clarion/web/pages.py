@@ -22,6 +22,7 @@ from flask import (
     make_response,
     redirect,
     request,
+    stream_with_context,
     url_for,
 )
 from flask_wtf import FlaskForm
@@ -54,6 +55,7 @@ class Pages(Blueprint):
             plugin, module, url_prefix=f"/{plugin}" if prefix is None else prefix
         )
         self.lists: dict[str, frozenset[str]] = {}
+        self.largest: dict[str, int] = {}
 
     def add_url_rule(
         self,
@@ -63,6 +65,7 @@ class Pages(Blueprint):
         provide_automatic_options: bool | None = None,
         *,
         lists: Collection[str] = (),
+        largest: int = 0,
         **options: Any,  # Any: what werkzeug's Rule takes
     ) -> None:
         """Register a route.
@@ -73,6 +76,7 @@ class Pages(Blueprint):
             view_func: the view, which must be guarded.
             provide_automatic_options: as Flask has it.
             lists: form fields that may come several times; others are refused.
+            largest: bytes of the file that who is signed in may send here; usual when 0.
             options: what Flask's own `add_url_rule` takes.
 
         Raises:
@@ -85,6 +89,8 @@ class Pages(Blueprint):
             )
         name = endpoint or view_func.__name__
         self.lists[f"{self.name}.{name}"] = frozenset(lists) | _ROWS
+        if largest:
+            self.largest[f"{self.name}.{name}"] = largest
         super().add_url_rule(
             rule, endpoint, view_func, provide_automatic_options, **options
         )
@@ -241,7 +247,8 @@ class Form(FlaskForm):
             yield
             orm.flush()
         except ClarionError as error:
-            (undo or orm).rollback()
+            # what is read for long lets the connection go, and the savepoint with it
+            (undo if undo and undo.is_active else orm).rollback()
             if error.status >= 500 or error.status in (401, 403):
                 raise
             self.refuse(error)
@@ -273,6 +280,13 @@ def fragment(markup: str, *, done: bool = False) -> Response:
     if done:
         response.headers["X-Live"] = "done"
     response.make_conditional(request)  # changes it in place
+    return response
+
+
+def download(lines: Iterator[str], name: str, kind: str) -> Response:
+    """Answer a file that is written while it is read; its name is one of ours."""
+    response = current_app.response_class(stream_with_context(lines), mimetype=kind)
+    response.headers["Content-Disposition"] = f'attachment; filename="{name}"'
     return response
 
 

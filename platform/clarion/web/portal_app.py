@@ -30,10 +30,10 @@ from clarion.base.telemetry import logger
 from clarion.base.words import _
 from clarion.boot import plugin_folders, translations
 from clarion.plugging.manager import plugins
-from clarion.tenancy import access, people, preferences
+from clarion.tenancy import access, audit, people, preferences
 from clarion.tenancy.actor import Actor
 from clarion.tenancy.scope import account_scope, anonymous_scope, current_actor
-from clarion.web import guard, login
+from clarion.web import guard, login, traces
 from clarion.web.errors import init_errors
 from clarion.web.pages import WITHOUT_SESSION, Pages, guard_of, is_fragment
 from clarion.web.restored import restored
@@ -68,10 +68,13 @@ class Portal(Flask):
         if request.method not in guard.SAFE and not by_link:
             who = current_actor()
             limits.hit(WRITES, who.label if who.id else who.address)
+        before = audit.written()
         with db.transaction() as orm:
             response = self.make_response(super().dispatch_request())
             if response.status_code >= 400:
                 orm.rollback()
+            else:
+                traces.done(orm, before)
             return response
 
 

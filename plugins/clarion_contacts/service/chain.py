@@ -8,7 +8,7 @@ import datetime as dt
 import hashlib
 import hmac
 import json
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any, Literal
 from uuid import UUID
@@ -19,6 +19,7 @@ from sqlalchemy.orm import aliased
 from clarion.base import crypto, db
 from clarion.base.telemetry import logger
 from clarion.tenancy.scope import current_account
+from clarion.tenancy.verifier import START, Walk
 from clarion_contacts.models import Consent, Contact, Import, Wording
 from clarion_contacts.records import ConsentCheck, ConsentLink
 
@@ -28,7 +29,6 @@ WINDOW = dt.timedelta(days=1)
 LOCK = 5  # class of advisory locks: one sealer an account
 PART = 2_000
 AT_ONCE = 200_000  # events in one transaction
-START = bytes(32)
 CHECKS = 60  # earlier walks that are asked
 
 
@@ -65,12 +65,13 @@ def seal(window: dt.timedelta | None = WINDOW) -> int:
         loose = loose.where(Consent.created_at > func.clarion_now() - window)
     loose = loose.order_by(Consent.created_at, Consent.id).limit(AT_ONCE)
     seq, last, done = *_head(), 0
+    step = _step()
     rows = db.session().execute(loose.execution_options(yield_per=PART)).mappings()
     for part in rows.partitions():
         links = []
         for row in part:
             digest = _digest(row)
-            seq, last = seq + 1, _next(last, seq + 1, digest)
+            seq, last = seq + 1, step(last, seq + 1, digest)
             links.append(
                 {"id": row["id"], "contact_id": row["contact_id"], "seq": seq,
                  "digest": digest, "hash": last}
@@ -93,25 +94,22 @@ def verify() -> Verdict:
 
     What an earlier walk found at the end must still be there: else a tail was cut off.
     """
-    last, seq, erased, broken = START, 0, 0, ""
-    known = _known()
+    walk, known, erased = Walk(_step(), noun="event"), _known(), 0
     query = _walk().order_by(ConsentLink.seq).execution_options(yield_per=PART)
     for row in db.session().execute(query).mappings():
-        seq += 1
-        if fault := _fault(row, seq, last):
-            broken = broken or fault
+        seq, last = row["link_seq"], row["link_hash"]
+        walk.meet(seq, row["link_digest"], last, _fault(row))
         erased += row["id"] is None
-        last = row["link_hash"]
-        if seq in known and known[seq] != last:
-            broken = broken or f"event {seq} ended another chain"
-    if known and seq < max(known):
-        broken = broken or f"what came after event {seq} was cut off"
+        if seq in known:
+            walk.compare(seq, same=known[seq] == last)
+    found = walk.end(kept=max(known, default=0))
     query = select(func.count()).select_from(Consent)
     mine = Consent.account_id == current_account()
     waiting = db.session().scalar(query.where(mine, ~_linked())) or 0
+    broken = found[0].text if found else ""
     if broken:
-        log.critical("consent.chain_broken", where=broken)
-    return Verdict(seq, erased, int(waiting), broken, last)
+        log.critical("consent.chain_broken", where=[one.text for one in found])
+    return Verdict(walk.length, erased, int(waiting), broken, walk.last or START)
 
 
 def states(consent_ids: Iterable[UUID]) -> dict[UUID, State]:
@@ -129,11 +127,12 @@ def states(consent_ids: Iterable[UUID]) -> dict[UUID, State]:
         )
     )
     found: dict[UUID, State] = dict.fromkeys(ids, "waiting")
+    step = _step()
     for row in db.session().execute(query).mappings():
-        first = row["link_seq"] == 1
-        last = START if first else row["before_hash"]
-        fault = last is None or _fault(row, row["link_seq"], last)
-        found[row["link_id"]] = "broken" if fault else "sealed"
+        seq, digest = row["link_seq"], row["link_digest"]
+        last = START if seq == 1 else row["before_hash"]
+        placed = last is not None and step(last, seq, digest) == row["link_hash"]
+        found[row["link_id"]] = "sealed" if placed and not _fault(row) else "broken"
     return found
 
 
@@ -249,19 +248,17 @@ def _plain(value: Any) -> Any:
     return str(value)
 
 
-def _next(last: bytes, seq: int, digest: bytes) -> bytes:
+def _step() -> Callable[[bytes, int, bytes], bytes]:
     key = crypto.signing_key("consent chain", current_account())
-    return hmac.digest(key, last + seq.to_bytes(8, "big") + digest, "sha256")
+
+    def step(last: bytes, seq: int, digest: bytes) -> bytes:
+        return hmac.digest(key, last + seq.to_bytes(8, "big") + digest, "sha256")
+
+    return step
 
 
-def _fault(row: RowMapping, seq: int, last: bytes) -> str:
-    """Name what is wrong with one link, which should have this place after that hash."""
-    if row["link_seq"] != seq:
-        return f"event {seq} is missing"
-    if row["id"] is None and row["person"]:
-        return f"event {seq} was deleted"
-    if row["id"] is not None and not hmac.compare_digest(_digest(row), row["link_digest"]):
-        return f"event {seq} was changed"
-    if not hmac.compare_digest(_next(last, seq, row["link_digest"]), row["link_hash"]):
-        return f"event {seq} is not where it was"
-    return ""
+def _fault(row: RowMapping) -> str:
+    """Name what is wrong with the event of a link by itself; gone with its person is right."""
+    if row["id"] is None:
+        return "deleted" if row["person"] else ""
+    return "" if hmac.compare_digest(_digest(row), row["link_digest"]) else "changed"

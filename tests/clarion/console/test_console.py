@@ -250,6 +250,7 @@ def test_least_privilege():
     assert by_role["compliance"] == {
         "overview", "accounts", "accounts_suspend", "people", "staff", "roles", "audit",
         "networks", "accounts_limit", "accounts_notes", "misuse", "misuse_decide",
+        "audit_export",
     }  # fmt: skip
 
 

@@ -16,7 +16,7 @@ from clarion.messaging import prices
 from clarion.messaging.models import Campaign
 from clarion.misuse import watching
 from clarion.misuse.models import MisuseFlag
-from clarion.tenancy import audit
+from clarion.tenancy import chain
 from clarion.tenancy.actor import COMMAND
 from clarion.tenancy.scope import account_scope, staff_scope
 from clarion.testing.console import Browser
@@ -82,7 +82,7 @@ def tenant(web, clean):
                     state="running",
                 )
             )  # fmt: skip
-    audit.seal()
+    chain.seal()
     day = dt.date(2026, 10, 1)
     with staff_scope(COMMAND), db.transaction():
         prices.enter("whatsapp_cloud", day, "EUR", "BR; marketing; 0.0625")

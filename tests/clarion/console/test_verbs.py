@@ -11,7 +11,7 @@ from clarion.base import db, settings, walls
 from clarion.base.errors import Conflict, Forbidden, Invalid
 from clarion.console import log, roles, service, staffing
 from clarion.misuse import measures
-from clarion.tenancy import audit
+from clarion.tenancy import audit, chain, verifier
 from clarion.tenancy.actor import COMMAND, Actor
 from clarion.tenancy.models import Account, AuditEntry, Invitation, Person
 from clarion.tenancy.scope import account_scope, staff_scope
@@ -451,13 +451,13 @@ def test_the_chain_is_shown_and_checked(desk, tenant):
     with account_scope(tenant.id, tenant.actor), db.transaction():
         audit.record("test.thing.done")
     with staff_scope(COMMAND):
-        assert log.chain(tenant.id).loose > 0
-    audit.seal()
+        assert log.state(tenant.id).loose > 0
+    chain.seal()
 
     with staff_scope(COMMAND):
-        chain = log.chain(tenant.id)
-    assert chain.loose == 0
-    assert chain.length > 0
+        state = log.state(tenant.id)
+    assert state.loose == 0
+    assert state.length > 0
     page = f"/console/log/?account={tenant.id}"
     answer = desk.post(f"/console/log/check/{tenant.id}", page)
     assert "The chain is whole" in follow(desk, answer)
@@ -509,3 +509,21 @@ def test_no_page_shows_what_customers_write(console, desk, tenant):
     ]
     for path in paths:
         assert canary not in desk.get(path).text
+
+
+def test_the_log_is_taken_out_filtered_and_whole(desk, tenant):
+    with account_scope(tenant.id, tenant.actor), db.transaction():
+        audit.record("test.thing.done", n=41)
+    chain.seal(window=None)
+
+    page = f"/console/log/?account={tenant.id}"
+    fields = {"form": "csv", "account": str(tenant.id), "name": "test."}
+    table = desk.post("/console/log/export", page, **fields).text
+    whole = desk.post(f"/console/log/download/{tenant.id}", page).text
+
+    assert table.count("test.thing.done") == 1
+    assert verifier.check(whole.splitlines())[1] == []
+    assert (
+        "Downloaded the log with its chain"
+        in desk.get("/console/log/?name=console.audit").text
+    )
