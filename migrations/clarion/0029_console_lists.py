@@ -1,13 +1,13 @@
 """indexes for the console's lists: by key in every order, part of a name without a scan
 
 Revision ID: 0029_console_lists
-Revises: 0025_heads
+Revises: 0027_standing
 """
 
 from alembic import op
 
 revision = "0029_console_lists"
-down_revision = "0025_heads"
+down_revision = "0027_standing"
 branch_labels = None
 depends_on = None
 

@@ -12,6 +12,8 @@ from sqlalchemy.orm import configure_mappers
 from clarion.base import db, limits, telemetry, words
 from clarion.base.settings import settings
 from clarion.messaging import incoming, journal, reconcile, restored
+from clarion.messaging.events import BreakerOpened, CampaignStarted
+from clarion.misuse import watching
 from clarion.plugging.manager import Plugins, plugins
 from clarion.tenancy import (
     chain,
@@ -37,6 +39,8 @@ def boot() -> Plugins:
     found.guarded_by(guards.read)
     found.switched_by(switches.read)
     webhooks.handle("messaging", incoming.apply)
+    events.subscribe(CampaignStarted, watching.note_started)
+    events.subscribe(BreakerOpened, watching.note_stopped)
     for _plugin, pairs in found.register("subscriptions"):
         for event, one in pairs:
             events.check(event)
@@ -92,6 +96,7 @@ OURS = (
     ("messaging.reconcile", "* * * * * */5", reconcile.look),
     ("messaging.close_books", "* * * * *", reconcile.close_books),
     ("messaging.restored", "* * * * *", restored.tend),
+    ("misuse.watch", "*/5 * * * *", watching.look),
     ("audit.seal", "* * * * * */10", seal),
     ("audit.heads", "53 3 * * *", heads.sign_all),
     ("tidy", "17 3 * * *", tidy),

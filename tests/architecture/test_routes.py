@@ -101,6 +101,7 @@ NOT_ROWS = {
     ("portal", "name"): "of a step, or of a plugin",
     ("portal", "form"): "of a file: csv or xlsx",
     ("console", "name"): "of a plugin",
+    ("console", "kind"): "of a quota",
 }
 """Parameters that name no row of an account."""
 
@@ -112,6 +113,11 @@ ROWS = {
     ("portal", "contact_id"): lambda w: w.contact_ids[0],
     ("portal", "draft_id"): lambda w: w.launched_id,
     ("portal", "factor_id"): lambda w: w.factor_id,
+    ("portal", "flag_id"): lambda w: w.flag_id,
+    ("console", "flag_id"): lambda w: w.flag_id,
+    ("console", "appeal_id"): lambda w: w.appeal_id,
+    ("console", "measure_id"): lambda w: w.measure_id,
+    ("console", "account_id"): lambda w: w.id,
     ("console", "factor_id"): lambda w: w.factor_id,
     ("console", "session_id"): lambda w: w.session_id,
     ("console", "network_id"): lambda w: w.id,
@@ -157,6 +163,8 @@ WORDS = {
         f"ConsolePluginPanel.{view}": {"name": "contacts"}
         for view in ("show", "off", "confirm", "keep", "on", "set_up", "bar", "unbar")
     },
+    "ConsoleStandingPanel.put": {"kind": "messages"},
+    "ConsoleStandingPanel.lift": {"kind": "messages"},
 }
 
 

@@ -214,7 +214,23 @@ def _machines(database, world):
                 filler._parents[name] = dict(row)
         for name, model in sorted(walls.models().items()):
             if model.wall.kind != "platform" and name not in filler._parents:
+                # what staff write about an account, they may read
+                staffs = name.startswith(("account_", "misuse_"))
+                filler.canary = world.canary if staffs else world.content
                 filler.add(model.__table__)
+        for key in ("account_measure", "misuse_flag", "misuse_flag_appeal"):
+            mine = text(f"SELECT id FROM {key} WHERE account_id = :a")
+            name = f"{key.rpartition('_')[2]}_id"
+            world.ids[name] = connection.scalar(mine, {"a": world.id})
+        shown = (  # its owners can read it
+            "UPDATE misuse_flag SET shown_at = clarion_now(), parts = '[]'"
+            " WHERE account_id = :a"
+        )
+        connection.execute(text(shown), {"a": world.id})
+        connection.execute(
+            text("UPDATE misuse_standing SET parts = '[]' WHERE account_id = :a"),
+            {"a": world.id},
+        )
     engine.dispose()
 
 

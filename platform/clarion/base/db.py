@@ -1,7 +1,7 @@
 """The database: engine, sessions, columns, and the statement that enters a role.
 
 The application logs in as a role without rights. Each transaction begins by entering
-`clarion_app`, `clarion_staff` or `clarion_system`; nothing entered, nothing allowed.
+`clarion_app`, `clarion_staff`, `clarion_system` or `clarion_watch`; without, nothing is allowed.
 """
 
 import os
@@ -47,7 +47,7 @@ FabModel.metadata.naming_convention = NAMES
 import flask_appbuilder.security.sqla.models  # noqa: E402, F401 -- ab_user, after the names
 
 WORKER_THREADS = 4  # the job, the relay, and the drain's two for the ledger
-Role = Literal["clarion_app", "clarion_staff", "clarion_system"]
+Role = Literal["clarion_app", "clarion_staff", "clarion_system", "clarion_watch"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +61,8 @@ class Wall:
             which no policy divides, none unless they are named.
         staff: privileges of `clarion_staff`; on content none before a grant exists.
         system: privileges of `clarion_system`, possibly by column: `SELECT (id, state)`.
+        watch: privileges of `clarion_watch`, which looks for misuse: counters and outcomes,
+            never texts, names or addresses.
         why: for platform tables, the reason why the table has no account.
     """
 
@@ -68,6 +70,7 @@ class Wall:
     app: tuple[str, ...] = ("all",)
     staff: tuple[str, ...] = ()
     system: tuple[str, ...] = ()
+    watch: tuple[str, ...] = ()
     why: str = ""
 
     def __post_init__(self) -> None:

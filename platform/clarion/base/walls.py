@@ -50,6 +50,7 @@ def statements(table: str, wall: Wall) -> list[str]:
         ("clarion_app", wall.app),
         ("clarion_staff", wall.staff),
         ("clarion_system", wall.system),
+        ("clarion_watch", wall.watch),
     ):
         if privileges:
             out.append(f"GRANT {', '.join(privileges)} ON {table} TO {role}")
@@ -73,5 +74,9 @@ def statements(table: str, wall: Wall) -> list[str]:
         out.append(
             f"CREATE POLICY system ON {table} TO clarion_system"
             " USING (true) WITH CHECK (true)"
+        )
+    if wall.watch:
+        out.append(
+            f"CREATE POLICY watch ON {table} TO clarion_watch USING (true) WITH CHECK (true)"
         )
     return out

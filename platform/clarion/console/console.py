@@ -14,7 +14,9 @@ from wtforms.validators import InputRequired, Length, Optional
 from clarion.base.errors import NotFound
 from clarion.base.words import _
 from clarion.console import (
+    console_accounts,
     console_machine,
+    console_misuse,
     console_plugins,
     console_roles,
     console_security,
@@ -22,6 +24,7 @@ from clarion.console import (
     log,
     service,
 )
+from clarion.misuse import measures
 from clarion.tenancy.access import allowed
 from clarion.tenancy.models import Account, Person
 from clarion.web.pages import Form
@@ -105,6 +108,14 @@ class ConsoleAccountScreen(Screen):
         "created_at": lazy_gettext("Since"),
     }
 
+    @expose("/")
+    @needs("console.accounts")
+    def list(self) -> Any:
+        """List accounts; asked for a name, an owner's e-mail or an id, by key."""
+        if "q" in request.args or "risky" in request.args:
+            return console_accounts.searched(self)
+        return super().list()
+
     def complete(self, rows: Sequence[Any]) -> None:
         """Count people, senders and running campaigns of the page's accounts."""
         counts = service.counts([row.id for row in rows])
@@ -166,13 +177,13 @@ class ConsoleAccountScreen(Screen):
     @expose("/<uuid:pk>/suspend", methods=["POST"])
     @needs("console.accounts_suspend")
     def suspend(self, pk: UUID) -> Any:
-        """Stop everything the account sends."""
+        """Want everything stopped that the account sends; somebody else confirms."""
         form = Reason()
         return self._answer(
             pk,
             form,
-            lambda: service.suspend_account(pk, form.reason.data),
-            _("The account is suspended: nothing more leaves."),
+            lambda: measures.ask(pk, "suspend", form.reason.data),
+            _("Noted. Another staff member has to confirm it here."),
         )
 
     @expose("/<uuid:pk>/reopen", methods=["POST"])
@@ -183,7 +194,7 @@ class ConsoleAccountScreen(Screen):
         return self._answer(
             pk,
             form,
-            lambda: service.reopen_account(pk, form.reason.data),
+            lambda: measures.reopen(pk, form.reason.data),
             _("The account may send again."),
         )
 
@@ -216,6 +227,7 @@ class ConsoleAccountScreen(Screen):
             senders=service.senders(pk) if tab == "senders" else [],
             campaigns=service.campaigns(pk) if tab == "campaigns" else [],
             deeds=log.latest(account_id=pk) if tab == "log" else [],
+            wish=measures.open_for(pk),
             forms=blank,
         )
 
@@ -287,6 +299,8 @@ VIEWS: tuple[type, ...] = (
     *console_plugins.VIEWS,
     ConsoleAccountScreen,
     ConsolePersonScreen,
+    *console_accounts.VIEWS,
+    *console_misuse.VIEWS,
     *console_staff.VIEWS,
     *console_roles.VIEWS,
     *console_security.VIEWS,

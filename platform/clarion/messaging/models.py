@@ -82,7 +82,12 @@ class Sender(AccountBase):
         Index("ix_sender_by_quality", "quality", "created_at", "id"),
         Index("ix_sender_by_rate_per_s", "rate_per_s", "id"),
     )
-    wall = Wall(kind="operational", staff=("SELECT",), system=("SELECT",))
+    wall = Wall(
+        kind="operational",
+        staff=("SELECT",),
+        system=("SELECT",),
+        watch=("SELECT (id, account_id, quality)",),
+    )
 
     channel_id: Mapped[UUID] = column(Uuid, pd=None, to="channel")
     provider_id: Mapped[str] = column(String(60), pd=None)
@@ -238,7 +243,12 @@ class Breaker(AccountBase):
         _one_of("kind", ("template", "campaign", "sender", "channel", "portfolio")),
         _one_of("state", ("open", "half_open", "closed")),
     )
-    wall = Wall(kind="operational", staff=("SELECT",), system=("SELECT",))
+    wall = Wall(
+        kind="operational",
+        staff=("SELECT",),
+        system=("SELECT",),
+        watch=("SELECT (id, account_id, kind, reason, opened_at)",),
+    )
 
     kind: Mapped[str] = column(String(12), pd=None)
     subject: Mapped[str] = column(String(600), pd=None)

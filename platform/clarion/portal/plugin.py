@@ -14,6 +14,7 @@ plugin = Plugin(
         ),
         Permission("senders", "Connect, pause and resume numbers", sensitive=True),
         Permission("settings", "Change the account and its plugins", roles=("owner",)),
+        Permission("review", "Read reviews, answer and appeal", roles=("owner",)),
         Permission("activity", "Read the account's log"),
         Permission("log", "Download the account's log", sensitive=True, roles=("owner",)),
         Permission("view", "See overview, team and senders", roles=EVERYBODY),
@@ -23,6 +24,7 @@ plugin = Plugin(
         NavItem("Senders", "phone", "senders.index", "view", "g s", "Account", order=80),
         NavItem("Team", "users-group", "team.index", "view", "g m", "Account", order=82),
         NavItem("Activity", "history", "activity.index", "activity", "g a", "Account", 84),
+        NavItem("Review", "shield-check", "review.index", "review", "g v", "Account", 85),
         NavItem("Settings", "settings", "settings.index", "settings", "g ,", "Account", 86),
     ),
     cookies=(
@@ -48,6 +50,7 @@ def register_portal() -> list[object]:
         activity,
         auth,
         portal,
+        review,
         security,
         senders,
         sending,
@@ -55,5 +58,5 @@ def register_portal() -> list[object]:
         team,
     )
 
-    rooms = (activity, auth, portal, security, senders, sending, settings, team)
+    rooms = (activity, auth, portal, review, security, senders, sending, settings, team)
     return [room.pages for room in rooms]

@@ -96,6 +96,7 @@ class Account(Base):
         ),
         staff=("SELECT", "INSERT", "UPDATE"),
         system=("SELECT", "INSERT"),
+        watch=("SELECT (id, state, created_at)",),
         why="the tenant itself; its members see their own row by policy",
     )
 

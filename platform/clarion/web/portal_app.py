@@ -109,6 +109,7 @@ def create_portal() -> Flask:
         allowed=access.allowed,
         url_to=url_to,
         restored=restored,
+        stopped_seat=_stopped_seat,
     )
     return app
 
@@ -231,6 +232,12 @@ def _shown_actor() -> Any:
     """Answer who the menu names: nobody while nobody is signed in."""
     who = current_actor()
     return who if who.kind == "person" else None
+
+
+def _stopped_seat() -> people.Seat | None:
+    """Answer the account of this person if it may not send; every page says so then."""
+    seat = _seat()
+    return seat if seat is not None and seat.state != "active" else None
 
 
 def _nav_items() -> list[SimpleNamespace]:

@@ -22,7 +22,7 @@ from clarion_contacts.events import CheckRequested, ImportStarted, UndoRequested
 from clarion_contacts.importing import key_of
 from clarion_contacts.importing.tables import MAX_BYTES
 from clarion_contacts.models import Import, ImportRow, Wording
-from clarion_contacts.service import uploads
+from clarion_contacts.service import gauging, uploads
 from clarion_contacts.service.attestation import (
     refuse,
     require_current,
@@ -234,6 +234,7 @@ def start(import_id: UUID) -> Import:
     if row.state != "checked":
         raise Conflict("import_not_checked", _("This list is not ready to be imported."))
     require_current(row)
+    gauging.require_room(row.counts.get("states", {}).get("new", 0))
     row.state, row.progress, row.problem = "importing", 0, ""
     row.started_at = row.beat_at = func.clarion_now()
     uploads.make_fields(row)

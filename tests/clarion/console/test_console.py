@@ -6,10 +6,13 @@ from html import unescape
 
 import pytest
 from jinja2 import TemplateNotFound
-from sqlalchemy import insert
+from sqlalchemy import insert, select
+from sqlalchemy.dialects.postgresql import insert as keep
 
 from clarion.base import db
 from clarion.messaging.models import Campaign, Sender
+from clarion.misuse.models import MisuseFlag
+from clarion.misuse.watching import WATCH
 from clarion.tenancy.actor import NOBODY
 from clarion.tenancy.models import Account, Membership
 from clarion.tenancy.scope import account_scope, current_actor
@@ -34,6 +37,19 @@ def rules(console, method):
     return sorted(found, key=str)
 
 
+def case_of(account_id):
+    """The account's open case; it has one from here on."""
+    with db.apart(WATCH) as orm:
+        row = keep(MisuseFlag).values(
+            id=db.new_id(), account_id=account_id, score=50, parts=[], rules="test"
+        )
+        orm.execute(row.on_conflict_do_nothing())
+        mine = MisuseFlag.account_id == account_id
+        return orm.scalars(
+            select(MisuseFlag.id).where(mine, MisuseFlag.state == "open")
+        ).one()
+
+
 def values(rule, account, ada):
     """Real ids for a rule's places."""
     kind = rule.endpoint.partition(".")[0]
@@ -44,8 +60,9 @@ def values(rule, account, ada):
         "ConsoleRolePanel": 1,
     }.get(kind)
     given = {"pk": pk, "name": "console", "chain": account.id}
-    ids = ("factor_id", "session_id", "network_id", "account_id")
-    return given | dict.fromkeys(ids, account.id)
+    others = ("factor_id", "session_id", "network_id", "account_id", "measure_id")
+    given |= {"flag_id": case_of(account.id), "appeal_id": account.id, "kind": "messages"}
+    return given | dict.fromkeys(others, account.id)
 
 
 def address(console, rule, given):
@@ -226,14 +243,17 @@ def test_least_privilege():
     }
     assert by_role["support"] == {
         "overview", "accounts", "accounts_edit", "people", "people_edit", "senders",
+        "accounts_notes",
     }  # fmt: skip
     assert by_role["operations"] == {
         "overview", "accounts", "accounts_suspend", "senders", "queues", "webhooks", "plugins",
         "plugins_edit", "limits", "limits_edit", "prices", "backups", "backups_release",
+        "accounts_limit", "accounts_notes", "misuse",
     }  # fmt: skip
     assert by_role["compliance"] == {
         "overview", "accounts", "accounts_suspend", "people", "staff", "roles", "audit",
-        "networks", "audit_export",
+        "networks", "accounts_limit", "accounts_notes", "misuse", "misuse_decide",
+        "audit_export",
     }  # fmt: skip
     assert by_role["billing"] == {"accounts", "prices", "prices_edit"}
     assert by_role["content"] == set()  # what is theirs comes with plugins that publish

@@ -7,11 +7,15 @@ from pathlib import Path
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import expect
+from sqlalchemy import select
+from sqlalchemy.dialects.postgresql import insert as keep
 from werkzeug.serving import make_server
 
 from clarion.base import db
 from clarion.messaging import prices
 from clarion.messaging.models import Campaign
+from clarion.misuse import watching
+from clarion.misuse.models import MisuseFlag
 from clarion.tenancy import chain
 from clarion.tenancy.actor import COMMAND
 from clarion.tenancy.scope import account_scope, staff_scope
@@ -124,12 +128,26 @@ def faults(page):
     return [(one["id"], [n["html"][:120] for n in one["nodes"]][:3]) for one in found]
 
 
+def standing(tenant):
+    """The pages about how an account stands; it has a case."""
+    with db.apart(watching.WATCH) as orm:
+        part = {"rule": "ramp", "points": 60, "found": 90_000, "norm": 1_000, "of": 90_000}
+        row = keep(MisuseFlag).values(
+            id=db.new_id(), account_id=tenant.id, score=60, parts=[part], rules="test"
+        )
+        orm.execute(row.on_conflict_do_nothing())
+        mine = MisuseFlag.account_id == tenant.id
+        case = orm.scalars(select(MisuseFlag.id).where(mine)).one()
+    pages = f"/console/standing/{tenant.id}", f"/console/standing/{tenant.id}/timeline"
+    return [*pages, f"/console/misuse/{case}"]
+
+
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_every_page_is_accessible_and_fits_a_phone(
     staff, base, console, tenant, ada, scheme
 ):
     """And `staff` says at its end that neither script nor policy complained."""
-    every = pages(console, tenant, ada)
+    every = [*pages(console, tenant, ada), *standing(tenant)]
     assert len(every) > 25
     staff.emulate_media(color_scheme=scheme, reduced_motion="reduce")
     for path in every:
@@ -148,15 +166,16 @@ def test_suspending_asks_first(staff, base, tenant):
     staff.get_by_label("Reason").fill("They never agreed.")
     staff.get_by_role("button", name="Suspend").click()
     dialog = staff.get_by_role("dialog")
-    expect(dialog).to_contain_text("Stop everything")
+    expect(dialog).to_contain_text("stop everything")
     dialog.get_by_role("button", name="Cancel").click()
     expect(staff.locator("#content .pill").first).to_have_text("Active")
 
     staff.get_by_role("button", name="Suspend").click()
-    dialog.get_by_role("button", name="Suspend").click()
+    dialog.get_by_role("button", name="Ask").click()
 
-    expect(staff.get_by_role("status").first).to_contain_text("nothing more leaves")
-    expect(staff.locator("#content .pill").first).to_have_text("Suspended")
+    expect(staff.get_by_role("status").first).to_contain_text("Another staff member")
+    expect(staff.locator("#content")).to_contain_text("Somebody else has to confirm")
+    expect(staff.locator("#content .pill").first).to_have_text("Active")
 
 
 def test_a_colleague_comes_in_by_a_link(staff, base, browser):
