@@ -21,6 +21,7 @@ for module in (
     "messaging.instance",
     "messaging.prices",
     "messaging.twins",
+    "support.models",
 ):
     importlib.import_module(f"clarion.{module}")
 

@@ -13,6 +13,7 @@ from clarion.base import db, limits, telemetry, words
 from clarion.base.settings import settings
 from clarion.messaging import incoming, journal, reconcile, restored
 from clarion.plugging.manager import Plugins, plugins
+from clarion.support import settling
 from clarion.tenancy import audit, devices, factors, guards, sessions
 from clarion.work import events, purging, schedule, webhooks
 from clarion.work.jobs import job
@@ -82,6 +83,7 @@ OURS = (
     ("messaging.reconcile", "* * * * * */5", reconcile.look),
     ("messaging.close_books", "* * * * *", reconcile.close_books),
     ("messaging.restored", "* * * * *", restored.tend),
+    ("support.settle", "* * * * *", settling.settle),
     ("audit.seal", "* * * * * */10", seal),
     ("tidy", "17 3 * * *", tidy),
     ("webhooks.forget", "41 3 * * *", purging.forget_webhooks),

@@ -13,7 +13,14 @@ from wtforms.validators import InputRequired, Length, Optional
 
 from clarion.base.errors import NotFound
 from clarion.base.words import _
-from clarion.console import console_machine, console_security, console_staff, log, service
+from clarion.console import (
+    console_machine,
+    console_security,
+    console_staff,
+    console_support,
+    log,
+    service,
+)
 from clarion.tenancy.access import allowed
 from clarion.tenancy.models import Account, Person
 from clarion.web.pages import Form
@@ -280,4 +287,5 @@ VIEWS: tuple[type, ...] = (
     ConsolePersonScreen,
     *console_staff.VIEWS,
     *console_security.VIEWS,
+    console_support.ConsoleSupportPanel,
 )

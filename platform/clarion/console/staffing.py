@@ -14,6 +14,7 @@ from clarion.base.settings import settings
 from clarion.base.words import _
 from clarion.console.roles import leave_somebody, one_at_a_time, permissions_of, require_own
 from clarion.plugging.manager import plugins
+from clarion.support import grants
 from clarion.tenancy import access, audit, credentials, factors
 from clarion.tenancy.actor import COMMAND, Actor
 from clarion.tenancy.models import StaffProfile
@@ -206,6 +207,7 @@ def disable(user_id: int) -> User:
     leave_somebody(without=user.id)
     user.active = False
     _end_sessions(user.id)
+    grants.end_of_staff(user.id)
     audit.record("console.staff.disabled", user)
     with system_scope(current_actor()), db.transaction():
         credentials.void(_subject(user.id))

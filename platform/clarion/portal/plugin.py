@@ -15,6 +15,13 @@ plugin = Plugin(
         Permission("senders", "Connect, pause and resume numbers", sensitive=True),
         Permission("settings", "Change the account and its plugins", roles=("owner",)),
         Permission("activity", "Read the account's log"),
+        Permission(
+            "support",
+            "Let our support in, and end its access",
+            sensitive=True,
+            roles=("owner",),
+        ),
+        Permission("access_log", "Read what our support looked at, and ask about it"),
         Permission("view", "See overview, team and senders", roles=EVERYBODY),
     ),
     nav=(
@@ -22,6 +29,15 @@ plugin = Plugin(
         NavItem("Senders", "phone", "senders.index", "view", "g s", "Account", order=80),
         NavItem("Team", "users-group", "team.index", "view", "g m", "Account", order=82),
         NavItem("Activity", "history", "portal.activity", "activity", "g a", "Account", 84),
+        NavItem(
+            "Support access",
+            "lifebuoy",
+            "support.index",
+            "access_log",
+            "g x",
+            "Account",
+            85,
+        ),
         NavItem("Settings", "settings", "settings.index", "settings", "g ,", "Account", 86),
     ),
     cookies=(
@@ -43,7 +59,16 @@ plugin = Plugin(
 @hookimpl
 def register_portal() -> list[object]:
     """Add the pages of the platform itself."""
-    from clarion.portal import auth, portal, security, senders, sending, settings, team
+    from clarion.portal import (
+        auth,
+        portal,
+        security,
+        senders,
+        sending,
+        settings,
+        support,
+        team,
+    )
 
-    rooms = (auth, portal, security, senders, sending, settings, team)
+    rooms = (auth, portal, security, senders, sending, settings, support, team)
     return [room.pages for room in rooms]

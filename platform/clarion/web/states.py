@@ -78,6 +78,10 @@ STATES: Final[dict[str, tuple[str, str]]] = {
     "yours": ("info", N_("Your choice")),
     "clash": ("bad", N_("Used twice")),
     "left_out": ("idle", N_("Left out")),
+    # an access of support
+    "live": ("warn live", N_("Going on")),
+    "ended": ("idle", N_("Ended")),
+    "refused": ("idle", N_("Refused")),
     # a role in an account
     "owner": ("info", N_("Owner")),
     "manager": ("idle", N_("Manager")),
