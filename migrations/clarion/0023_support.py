@@ -35,16 +35,20 @@ CREATE FUNCTION clarion_granted() RETURNS uuid
       AND public.clarion_grant_live(g.id)
   $$;
 CREATE FUNCTION clarion_grant_ok() RETURNS boolean
-  LANGUAGE sql STABLE PARALLEL SAFE AS $$
-    SELECT coalesce(current_setting('app.grant_id', true), '') = '' OR EXISTS (
+  LANGUAGE plpgsql STABLE PARALLEL SAFE AS $$
+  BEGIN
+    IF coalesce(current_setting('app.grant_id', true), '') = '' THEN
+      RETURN true;
+    END IF;
+    RETURN EXISTS (
       SELECT FROM public.access_entry e
       WHERE e.id = nullif(current_setting('app.access_entry', true), '')::uuid
-        AND e.grant_id = nullif(current_setting('app.grant_id', true), '')::uuid
+        AND e.grant_id = current_setting('app.grant_id', true)::uuid
         AND e.account_id = public.clarion_account()
         AND e.created_at > public.clarion_now() - interval '60 seconds'
         AND e.written_in IS DISTINCT FROM pg_current_xact_id_if_assigned()::text::bigint
-        AND public.clarion_grant_live(e.grant_id))
-  $$;
+        AND public.clarion_grant_live(e.grant_id));
+  END $$;
 """
 
 

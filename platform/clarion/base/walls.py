@@ -52,21 +52,27 @@ CREATE FUNCTION clarion_granted() RETURNS uuid
       AND public.clarion_grant_live(g.id)
   $$;
 CREATE FUNCTION clarion_grant_ok() RETURNS boolean
-  LANGUAGE sql STABLE PARALLEL SAFE AS $$
-    SELECT coalesce(current_setting('app.grant_id', true), '') = '' OR EXISTS (
+  LANGUAGE plpgsql STABLE PARALLEL SAFE AS $$
+  BEGIN
+    IF coalesce(current_setting('app.grant_id', true), '') = '' THEN
+      RETURN true;
+    END IF;
+    RETURN EXISTS (
       SELECT FROM public.access_entry e
       WHERE e.id = nullif(current_setting('app.access_entry', true), '')::uuid
-        AND e.grant_id = nullif(current_setting('app.grant_id', true), '')::uuid
+        AND e.grant_id = current_setting('app.grant_id', true)::uuid
         AND e.account_id = public.clarion_account()
         AND e.created_at > public.clarion_now() - interval '60 seconds'
         AND e.written_in IS DISTINCT FROM pg_current_xact_id_if_assigned()::text::bigint
-        AND public.clarion_grant_live(e.grant_id))
-  $$;
+        AND public.clarion_grant_live(e.grant_id));
+  END $$;
 """
 """What policies ask about grants: is one live, and was this reading written down before?
 
 They run with the rights of whoever asks: staff see every grant, an account its own, and
 that is all they need. Every name is qualified, so that no search path changes its meaning.
+`clarion_grant_ok` is asked by every statement of customers on content: as a function in SQL
+it cost each about 0.1 ms, for it is planned anew each time.
 """
 
 

@@ -103,7 +103,7 @@ def _close() -> int:
 def _began(grant: AccessGrant, account: str) -> Notice:
     who = _("%(who)s of our team", who=grant.staff_name)
     return Notice(
-        _("%(account)s: our support looked at your account", account=account),
+        _("%(account)s: our support may look at your account", account=account),
         (
             _(
                 "%(who)s got access to the content of %(account)s for %(minutes)s minutes.",
