@@ -68,7 +68,7 @@ def write(
     return entry.id
 
 
-def commit(
+def note(
     grant: AccessGrant | Held,
     deed: str,
     what: str,
@@ -108,7 +108,7 @@ def looking(
     grant = held(account_id)
     if grant is None:
         raise GrantNeeded("grant_needed", _("Ask for access to this account first."))
-    entry = commit(grant, deed, what, row=row)
+    entry = note(grant, deed, what, row=row)
     with staff_scope(replace(who, access_id=entry)), db.transaction():
         yield grant
 

@@ -71,7 +71,7 @@ def actor(who: Actor, acting: Acting) -> Actor:
     safe = request.method in SAFE
     deed = "denied" if why else "screen" if safe else "change"
     reuse = safe and is_fragment() and not why
-    entry = entries.commit(
+    entry = entries.note(
         acting.held, deed, request.path, row=_records(), reuse=reuse, who=who
     )
     return who if why else replace(who, access_id=entry)
@@ -87,7 +87,7 @@ def refused() -> None:
     """Write down that a page refused what support tried, unless that is done."""
     acting = now()
     if acting and not request.environ.get(_REFUSED):
-        entries.commit(acting.held, "denied", request.path, row=_records())
+        entries.note(acting.held, "denied", request.path, row=_records())
 
 
 def _records() -> str:

@@ -24,7 +24,7 @@ ALARM: Final = 20
 
 DOTS: Final = "••••"
 
-audit.label("support.reveals.many", "Support revealed many records in one access")
+audit.label("contacts.reveals.many", "Support revealed many records in one access")
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,8 +90,8 @@ def reveal(account_id: UUID, contact_id: UUID) -> tuple[Masked, Clear]:
         clear = Clear(found.name, found.phone or "", found.email, dict(found.attributes))
         masked = _masked(found)
     if _revealed(grant) == ALARM:
-        log.warning("support.reveals_many", grant=str(grant.id), staff=grant.staff_id)
-        audit.record("support.reveals.many", None, grant=grant.id, count=ALARM)
+        log.warning("contacts.reveals_many", grant=str(grant.id), staff=grant.staff_id)
+        audit.record("contacts.reveals.many", None, grant=grant.id, count=ALARM)
     return masked, clear
 
 

@@ -174,7 +174,9 @@ def test_many_reveals_alarm_and_then_end(tenant, ada, people, let_in, monkeypatc
             looked.reveal(tenant.id, people[1])
         with pytest.raises(looked.TooMany), db.transaction():
             looked.reveal(tenant.id, people[2])
-        query = text("SELECT count(*) FROM audit_entry WHERE name = 'support.reveals.many'")
+        query = text(
+            "SELECT count(*) FROM audit_entry WHERE name = 'contacts.reveals.many'"
+        )
         assert db.session().scalar(query) >= 1
 
 

@@ -41,7 +41,7 @@ def full(root, tenant):
 def entry(colleague, grant_id, tenant):
     with staff_scope(acting(colleague)), db.transaction():
         held = entries.Held(grant_id, tenant.id, colleague.id, delayed=False)
-        return entries.commit(held, "screen", "/a/page")
+        return entries.note(held, "screen", "/a/page")
 
 
 def seen(colleague, access_id):
