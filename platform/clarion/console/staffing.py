@@ -246,6 +246,8 @@ def change_roles(user_id: int, roles: Sequence[str]) -> User:
         rows = [{"user_id": user.id, "role_id": role_id} for role_id in after.values()]
         orm.execute(insert(assoc_user_role), rows)
     leave_somebody()
+    if "console.support_open" not in may(orm, user.id)[1]:
+        grants.end_of_staff(user.id)
     audit.record(
         "console.staff.roles_changed", user, before=sorted(before), after=sorted(after)
     )

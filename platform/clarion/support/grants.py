@@ -65,8 +65,10 @@ def ask(account_id: UUID, asked: Asked) -> AccessGrant:
     _check(asked)
     if db.session().get(Account, account_id) is None:
         raise NotFound("account_unknown", _("There is no such account."))
-    if entries.held(account_id):
-        raise Conflict("grant_live", _("You have access to this account already."))
+    if mine(account_id):
+        raise Conflict(
+            "grant_asked", _("You have access to this account, or asked already.")
+        )
 
     window = None if asked.emergency else _window(account_id, asked.scope)
     kind = "emergency" if asked.emergency else "window" if window else "request"

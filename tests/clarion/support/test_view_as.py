@@ -186,7 +186,9 @@ def test_a_ticket_is_good_once_for_a_minute(web, tenant, ada, let_in):
     assert (again.status_code, over.status_code) == (404, 404)
 
 
-@pytest.mark.parametrize("how", ["revoked", "window", "disabled", "time", "End", "session"])
+@pytest.mark.parametrize(
+    "how", ["revoked", "window", "disabled", "role", "time", "End", "session"]
+)
 def test_it_ends_at_the_next_request(web, tenant, ada, bob, looking, later, how):
     browser = looking()
     assert browser.get("/contacts/").status_code == 200
@@ -203,6 +205,9 @@ def test_it_ends_at_the_next_request(web, tenant, ada, bob, looking, later, how)
     elif how == "disabled":
         with staff_scope(console.acting(bob, "Bob")), db.transaction():
             staffing.disable(ada.id)
+    elif how == "role":
+        with staff_scope(console.acting(bob, "Bob")), db.transaction():
+            staffing.change_roles(ada.id, [console.make_role("console.support")])
     elif how == "time":
         later.forward(minutes=31)
     elif how == "End":
