@@ -231,12 +231,15 @@ def load(superuser_url: str, account: UUID, sender: UUID) -> dict[str, str]:
             line.execute(statement, given)
         for n, (share, ago) in enumerate(CAMPAIGNS):
             some = {**given, "n": n, "share": int(share * 100), "ago": ago}
-            line.execute(MESSAGES, some | {"campaign": ids[f"campaign{n}"]})
+            some |= {"campaign": ids[f"campaign{n}"]}
+            line.execute(ORDER, some)
+            line.execute(MESSAGES, some)
         for table in (
             "contacts_contact",
             "contacts_tagging",
             "contacts_listing",
             "message",
+            "campaign",
         ):
             line.execute(f"VACUUM (ANALYZE) {table}")
         line.execute("CHECKPOINT")
@@ -283,6 +286,13 @@ POPULATION = (
     SELECT uuidv7(), %(account)s, id, %(list)s FROM everybody WHERE (b + d) %% 3 = 0
     """,
 )
+ORDER = """
+INSERT INTO campaign (id, account_id, name, purpose, sender_id, template, state, started_at,
+  finished_at)
+SELECT %(campaign)s, %(account)s, 'Order ' || %(n)s, 'marketing', %(sender)s, '{}',
+  'finished', at, at + interval '1 hour'
+FROM (SELECT now() - %(ago)s * interval '1 day' AS at) one
+"""
 MESSAGES = """
 INSERT INTO message (id, account_id, campaign_id, contact_id, sender_id, address,
   address_idx, purpose, state, reason, attempt, intent_at, state_since, created_at, variables)

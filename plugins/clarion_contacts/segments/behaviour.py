@@ -1,15 +1,16 @@
 """What people did with messages, as SELECTs of their ids.
 
-Nothing on `message` is indexed by person: that would cost each message that is sent. A
-campaign's messages are found by its own index and joined to people by a hash.
+`message` has no index by time: that would cost each message that is sent. What somebody
+did lately is looked for among the orders that had not ended before.
 """
 
 import datetime as dt
 from typing import Any
 
-from sqlalchemy import Select, and_, func, select
+from sqlalchemy import ColumnElement, Select, and_, func, or_, select
 
-from clarion.messaging.models import Attempt, InboundMessage, Message
+from clarion.base import db
+from clarion.messaging.models import Attempt, Campaign, InboundMessage, Message
 from clarion.tenancy.scope import current_account
 from clarion_contacts.segments import days
 from clarion_contacts.segments.rules import Behaved, Outcome, Wrote
@@ -37,7 +38,7 @@ def behaved(rule: Behaved) -> Select[Any]:
         query = query.where(Message.campaign_id.is_not(None), Message.purpose != "service")
     if rule.days:
         at = func.coalesce(Message.intent_at, Message.state_since)
-        query = query.where(at >= days.since(rule.days))
+        query = query.where(at >= days.since(rule.days), _open_since(rule.days))
     if rule.reason:
         query = query.where(Message.reason == rule.reason)
     if rule.code:
@@ -71,6 +72,19 @@ def failed(rule: Outcome) -> Select[Any]:
         Message.state == "failed",
         Message.reason == rule.reason,
     )
+
+
+def _open_since(last: int) -> ColumnElement[bool]:
+    """Leave messages of orders that sent something in the last days, with a day to spare.
+
+    An order that has ended sends nothing; one that goes on has not ended. They are asked
+    for first and named: else the planner reads all messages of all years.
+    """
+    orders = select(Campaign.id).where(
+        Campaign.account_id == current_account(),
+        or_(Campaign.finished_at.is_(None), Campaign.finished_at >= days.since(last + 1)),
+    )
+    return Message.campaign_id.in_(db.session().scalars(orders).all())
 
 
 def _code(code: str) -> Any:

@@ -43,7 +43,7 @@ def value_of(source: str) -> ColumnElement[Any]:
         return func.nullif(getattr(Contact, source), "")
     if source.startswith(ATTRIBUTE):
         key = source.removeprefix(ATTRIBUTE)
-        return func.nullif(func.jsonb_extract_path_text(Contact.attributes, _text(key)), "")
+        return func.nullif(Contact.attributes[key].astext, "")
     if source:
         raise Invalid(
             "variable_source_unknown",

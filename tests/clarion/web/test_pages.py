@@ -1,7 +1,11 @@
 """Routes say who may open them; forms take refusals back; fragments know what is new."""
 
+import time
+
 import pytest
 from flask import Flask
+from flask_wtf.csrf import generate_csrf
+from itsdangerous import TimestampSigner
 from wtforms import StringField
 
 from clarion.base import db
@@ -81,6 +85,20 @@ def test_a_fragment_is_sent_once_and_says_when_it_is_done():
 
     assert (first.status_code, first.headers["X-Live"]) == (200, "done")
     assert (again.status_code, again.text) == (304, "")
+
+
+def test_a_fragment_with_forms_is_the_same_a_second_later(monkeypatch):
+    app = Flask(__name__)
+    app.secret_key = "only here"
+    app.add_url_rule("/live", view_func=lambda: fragment(generate_csrf()))
+    client = app.test_client()
+
+    first = client.get("/live")
+    now = int(time.time())
+    monkeypatch.setattr(TimestampSigner, "get_timestamp", lambda self: now + 60)
+    again = client.get("/live", headers={"If-None-Match": first.headers["ETag"]})
+
+    assert (first.status_code, again.status_code) == (200, 304)
 
 
 class NameForm(Form):
