@@ -128,6 +128,17 @@ def test_every_sensitive_route_is_refused(web, tenant, looking):
     assert len(entries(tenant, "denied")) == tried
 
 
+@pytest.mark.parametrize("action", ["delete", "export"])
+def test_what_a_verb_refuses_is_in_the_log_too(tenant, looking, action):
+    """The page is open to everybody; what is chosen on it is not."""
+    browser = looking(scope="act")
+
+    answer = browser.post("/contacts/bulk", "/contacts/", action=action, all="1")
+
+    assert answer.status_code == 403
+    assert [one.what for one in entries(tenant, "denied")] == ["/contacts/bulk"]
+
+
 def _value(rule):
     kinds = {type(one).__name__ for one in rule._converters.values()}
     return db.new_id() if "UUIDConverter" in kinds else "csv"
