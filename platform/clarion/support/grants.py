@@ -16,6 +16,7 @@ from clarion.support.models import (
     MINUTES,
     PURPOSES,
     SCOPES,
+    AccessEntry,
     AccessGrant,
     SupportWindow,
 )
@@ -24,6 +25,9 @@ from clarion.tenancy.models import Account
 from clarion.tenancy.scope import current_actor
 
 LONGEST_DELAY: Final = 14  # days
+MANY_REVEALS: Final = 20
+"""So many records in the clear, in one access, are an alarm; twice as many are the end."""
+
 PAGE = 50
 
 NAMES = {
@@ -150,12 +154,18 @@ def end_of_staff(user_id: int) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """A grant as the console lists it."""
+    """A grant as the console lists it; `reveals` is how many records were shown in the clear."""
 
     grant: AccessGrant
     account_name: str
     state: str
     mine: bool
+    reveals: int = 0
+
+    @property
+    def alarming(self) -> bool:
+        """Whether so many is more than a ticket needs."""
+        return self.reveals >= MANY_REVEALS
 
 
 def page(after: str = "", *, account_id: UUID | None = None) -> tuple[list[Row], str]:
@@ -170,9 +180,19 @@ def page(after: str = "", *, account_id: UUID | None = None) -> tuple[list[Row],
         query = query.where(_beyond(*place))
     order = (AccessGrant.created_at.desc(), AccessGrant.id.desc())
     found = db.session().execute(query.order_by(*order).limit(PAGE + 1)).all()
-    rows = [_row(grant, name) for grant, name in found[:PAGE]]
+    counts = reveals([grant.id for grant, _name in found[:PAGE]])
+    rows = [_row(grant, name, counts.get(grant.id, 0)) for grant, name in found[:PAGE]]
     last = rows[-1].grant if len(found) > PAGE else None
     return rows, f"{last.created_at.isoformat()}_{last.id}" if last else ""
+
+
+def reveals(grant_ids: list[UUID]) -> dict[UUID, int]:
+    """Count the records that each access has shown in the clear."""
+    e = AccessEntry
+    query = select(e.grant_id, func.count(e.row.distinct())).where(
+        e.grant_id.in_(grant_ids), e.deed == "reveal"
+    )
+    return dict(db.session().execute(query.group_by(e.grant_id)).tuples().all())
 
 
 def waiting() -> list[Row]:
@@ -314,9 +334,9 @@ def _record(name: str, grant: AccessGrant, **facts: object) -> None:
         audit.record(name, grant, **said)
 
 
-def _row(grant: AccessGrant, account_name: str) -> Row:
+def _row(grant: AccessGrant, account_name: str, reveals: int = 0) -> Row:
     mine = str(grant.staff_id) == current_actor().id
-    return Row(grant, account_name, state(grant), mine)
+    return Row(grant, account_name, state(grant), mine, reveals)
 
 
 def _place(after: str) -> tuple[dt.datetime, UUID] | None:

@@ -5,23 +5,19 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 from uuid import UUID
 
-from sqlalchemy import Select, func, select
+from sqlalchemy import Select, select
 
 from clarion.base import db
 from clarion.base.errors import NotFound, TooMany
 from clarion.base.telemetry import logger
 from clarion.base.words import _
 from clarion.messaging import address
-from clarion.support import entries
-from clarion.support.models import AccessEntry
+from clarion.support import entries, grants
 from clarion.tenancy import access, audit
 from clarion_contacts.models import Contact
 
 log = logger(__name__)
 PAGE: Final = 50
-ALARM: Final = 20
-"""So many records in the clear, in one access, are an alarm; twice as many are the end."""
-
 DOTS: Final = "••••"
 
 audit.label("contacts.reveals.many", "Support revealed many records in one access")
@@ -80,7 +76,7 @@ def reveal(account_id: UUID, contact_id: UUID) -> tuple[Masked, Clear]:
     access.require("contacts.reveal")
     row = f"contact_id:{contact_id}"
     held = entries.held(account_id)
-    if held and _revealed(held) >= 2 * ALARM:
+    if held and _revealed(held) >= 2 * grants.MANY_REVEALS:
         text = _("This access has shown too many records in the clear. Ask for a new one.")
         raise TooMany("reveals_many", text)
     with entries.looking(
@@ -89,9 +85,11 @@ def reveal(account_id: UUID, contact_id: UUID) -> tuple[Masked, Clear]:
         found = _find(account_id, contact_id)
         clear = Clear(found.name, found.phone or "", found.email, dict(found.attributes))
         masked = _masked(found)
-    if _revealed(grant) == ALARM:
+    if _revealed(grant) == grants.MANY_REVEALS:
         log.warning("contacts.reveals_many", grant=str(grant.id), staff=grant.staff_id)
-        audit.record("contacts.reveals.many", None, grant=grant.id, count=ALARM)
+        audit.record(
+            "contacts.reveals.many", None, grant=grant.id, count=grants.MANY_REVEALS
+        )
     return masked, clear
 
 
@@ -107,11 +105,7 @@ def _find(account_id: UUID, contact_id: UUID) -> Contact:
 
 
 def _revealed(grant: entries.Held) -> int:
-    e = AccessEntry
-    query = select(func.count(e.row.distinct())).where(
-        e.account_id == grant.account_id, e.grant_id == grant.id, e.deed == "reveal"
-    )
-    return db.session().scalar(query) or 0
+    return grants.reveals([grant.id]).get(grant.id, 0)
 
 
 def _masked(row: Contact) -> Masked:

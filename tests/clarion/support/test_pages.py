@@ -164,8 +164,8 @@ def test_contacts_are_masked_and_revealed_one_at_a_time(tenant, ada, desk, peopl
     assert seen == [("reveal", f"contact_id:{people[0]}")]
 
 
-def test_many_reveals_alarm_and_then_end(tenant, ada, people, let_in, monkeypatch, caplog):
-    monkeypatch.setattr(looked, "ALARM", 1)
+def test_many_reveals_alarm_and_then_end(tenant, ada, desk, people, let_in, monkeypatch):
+    monkeypatch.setattr(grants, "MANY_REVEALS", 1)
     let_in(ada)
     with staff_scope(console.acting(ada)):
         with db.transaction():
@@ -178,6 +178,7 @@ def test_many_reveals_alarm_and_then_end(tenant, ada, people, let_in, monkeypatc
             "SELECT count(*) FROM audit_entry WHERE name = 'contacts.reveals.many'"
         )
         assert db.session().scalar(query) >= 1
+    assert "2 revealed" in desk.get("/console/access/").text
 
 
 def test_a_list_asks_the_database_as_often_for_many(tenant, ada, desk, owner, let_in):
