@@ -21,6 +21,8 @@ for module in (
     "messaging.instance",
     "messaging.prices",
     "messaging.twins",
+    "messaging.parts",
+    "messaging.wishes",
     "support.models",
 ):
     importlib.import_module(f"clarion.{module}")

@@ -1,14 +1,14 @@
 """windows of support, grants of staff, the log of what they looked at, and questions about it
 
 Revision ID: 0023_support
-Revises: 0020_sign_in
+Revises: 0021_wishes
 """
 
 import sqlalchemy as sa
 from alembic import op
 
 revision = "0023_support"
-down_revision = "0020_sign_in"
+down_revision = "0021_wishes"
 branch_labels = None
 depends_on = None
 

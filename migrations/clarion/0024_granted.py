@@ -13,12 +13,14 @@ depends_on = None
 
 CONTENT = (
     "attempt",
+    "contact_part",
     "decision",
     "identifier",
     "identity_doubt",
     "inbound_message",
     "message",
     "message_event",
+    "provider_wish",
     "suppression",
     "webhook_inbox",
 )

@@ -21,7 +21,7 @@ from clarion.messaging import identifiers
 from clarion.tenancy import access
 from clarion.tenancy.scope import current_account
 from clarion_contacts import service
-from clarion_contacts.models import Contact
+from clarion_contacts.models import Contact, whole
 from clarion_contacts.segments import (
     Filling,
     Pick,
@@ -174,7 +174,7 @@ def people() -> Select[Any]:
         Contact.attributes,
         Contact.consent,
         Contact.created_at.label("added_at"),
-    ).where(Contact.account_id == current_account(), Contact.merged_into.is_(None))
+    ).where(Contact.account_id == current_account(), whole())
 
 
 def _person(contact: Contact) -> Person:

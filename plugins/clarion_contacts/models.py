@@ -6,6 +6,7 @@ from uuid import UUID
 
 from sqlalchemy import (
     CheckConstraint,
+    ColumnElement,
     Date,
     ForeignKeyConstraint,
     Index,
@@ -29,6 +30,7 @@ from clarion_contacts.records import (  # noqa: F401 -- whoever asks for our tab
     BulkPart,
     ConsentCheck,
     ConsentLink,
+    Deed,
     FirstView,
     Joining,
     Member,
@@ -54,7 +56,6 @@ IMPORT_STATES = (
     "uploaded", "matched", "attested", "checking", "checked", "importing", "done",
     "undoing", "undone", "failed", "cancelled",
 )  # fmt: skip
-LIKENESSES = ("email", "spelling", "name_phone", "name")
 ROW_STATES = ("new", "changed", "same", "duplicate", "invalid", "suppressed")
 FORMATS = ("csv", "xlsx", "ods", "vcard")
 FIELD_KINDS = ("text", "number", "date", "choice", "yes_no")
@@ -139,6 +140,11 @@ class Contact(AccountBase):
     merged_into: Mapped[UUID | None] = column(Uuid, pd=None)
 
 
+def whole(of: type[Contact] = Contact) -> ColumnElement[bool]:
+    """Say that one is no part of another; only `INSERT … SELECT` has to ask it itself."""
+    return of.merged_into.is_(None)
+
+
 @event.listens_for(Session, "do_orm_execute")
 def _without_merged(state: ORMExecuteState) -> None:
     """Leave out who became part of another, wherever contacts are asked for."""
@@ -148,9 +154,7 @@ def _without_merged(state: ORMExecuteState) -> None:
         state.statement = state.statement.options(_LIVE)
 
 
-_LIVE = with_loader_criteria(
-    Contact, lambda cls: cls.merged_into.is_(None), include_aliases=True
-)
+_LIVE = with_loader_criteria(Contact, whole, include_aliases=True)
 
 
 class Merge(AccountBase):
@@ -188,33 +192,6 @@ class Merge(AccountBase):
     events: Mapped[list[str]] = column(JSONB, pd=None, server_default=text("'[]'"))
     undone_at: Mapped[dt.datetime | None] = column(Time, pd=None)
     undone_by: Mapped[str] = column(String(80), pd=None, server_default="")
-
-
-class Likeness(AccountBase):
-    """Two contacts that look alike, found by a search; `decided_at` once they are two people.
-
-    The smaller id stands first.
-    """
-
-    __tablename__ = "contacts_likeness"
-    __table_args__ = (
-        UniqueConstraint("account_id", "contact_id", "other_id"),
-        Index("ix_contacts_likeness_other", "account_id", "other_id"),
-        one_of("why", LIKENESSES),
-        of_contact(),
-        ForeignKeyConstraint(
-            ["account_id", "other_id"],
-            ["contacts_contact.account_id", "contacts_contact.id"],
-            ondelete="CASCADE",
-        ),
-    )
-    wall = Wall(kind="content")
-    owner_unique = False
-
-    contact_id: Mapped[UUID] = column(Uuid, pd="contact.id")
-    other_id: Mapped[UUID] = column(Uuid, pd="contact.id")
-    why: Mapped[str] = column(String(12), pd=None)
-    decided_at: Mapped[dt.datetime | None] = column(Time, pd=None)
 
 
 class SearchText(Base):
@@ -377,6 +354,12 @@ class Consent(AccountBase):
         Index("ix_contacts_consent_contact", "account_id", "contact_id", "created_at"),
         # the order of writing is that of the rows: as good as free, and small
         Index("ix_contacts_consent_new", "created_at", postgresql_using="brin"),
+        Index(
+            "ix_contacts_consent_topic",
+            "account_id",
+            "topic_id",
+            postgresql_where=text("topic_id IS NOT NULL"),
+        ),
         one_of("action", ACTIONS),
         one_of("purpose", PURPOSES),
         one_of("method", METHODS),
@@ -441,6 +424,7 @@ class Import(AccountBase):
     file_name: Mapped[str] = column(String(200), pd="account.content", log="never")
     file_digest: Mapped[bytes] = column(LargeBinary, pd=None)
     file_size: Mapped[int] = column(Integer, pd=None)
+    # of a release before files came in parts; goes with the next
     original: Mapped[bytes | None] = column(
         LargeBinary,
         pd="contact.list",
@@ -507,6 +491,32 @@ class Import(AccountBase):
     finished_at: Mapped[dt.datetime | None] = column(Time, pd=None)
     expires_at: Mapped[dt.datetime] = column(Time, pd=None)
     forgotten_at: Mapped[dt.datetime | None] = column(Time, pd=None)
+
+
+class ImportPart(AccountBase):
+    """One piece of an uploaded file, sealed for its place; the last one says so."""
+
+    __tablename__ = "contacts_import_part"
+    __table_args__ = (
+        UniqueConstraint("account_id", "import_id", "number"),
+        ForeignKeyConstraint(
+            ["account_id", "import_id"],
+            ["contacts_import.account_id", "contacts_import.id"],
+            ondelete="CASCADE",
+        ),
+    )
+    wall = Wall(kind="content")
+
+    import_id: Mapped[UUID] = column(Uuid, pd=None)
+    number: Mapped[int] = column(Integer, pd=None)
+    body: Mapped[bytes] = column(
+        LargeBinary,
+        pd="contact.list",
+        export=False,
+        erase="shred",
+        retention="upload",
+        log="never",
+    )
 
 
 class ImportRow(AccountBase):

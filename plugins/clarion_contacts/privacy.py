@@ -13,6 +13,7 @@ class PersonalData:
             "contacts_listing",
             "contacts_merge",
             "contacts_likeness",
+            "contacts_deed",
             "contacts_bulk",
             "contacts_bulk_part",
             "contacts_member",
@@ -20,5 +21,6 @@ class PersonalData:
             "contacts_joining",
             "contacts_request",
             "contacts_import",
+            "contacts_import_part",
             "contacts_import_row",
         )

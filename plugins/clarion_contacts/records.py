@@ -23,10 +23,12 @@ from sqlalchemy.orm import Mapped
 from clarion.base.db import Wall, column
 from clarion.tenancy.models import NOW, AccountBase, Time
 
+LIKENESSES = ("email", "spelling", "name_phone", "name")
 REQUESTS = ("copy", "correction", "erasure")
 BULK_ACTIONS = (
     "tag", "untag", "list", "unlist", "field", "opt_out", "delete", "export", "convert",
 )  # fmt: skip
+DEEDS = ("tag", "untag", "list", "unlist", "field")
 BULK_STATES = ("asked", "running", "done", "undoing", "undone", "failed")
 
 
@@ -315,6 +317,54 @@ class BulkPart(AccountBase):
         deferred=True,
     )
     done: Mapped[bool] = column(pd=None, server_default=text("false"))
+
+
+class Deed(AccountBase):
+    """That a person got or lost a tag, a list or a field's value: for their timeline.
+
+    Who did it, `created_by` says, in a job as well.
+    """
+
+    __tablename__ = "contacts_deed"
+    __table_args__ = (
+        Index("ix_contacts_deed_contact", "account_id", "contact_id", "created_at"),
+        one_of("what", DEEDS),
+        of_contact(),
+    )
+    wall = Wall(kind="content", app=("SELECT", "INSERT", "DELETE"))
+    owner_unique = False
+    account_key = False
+
+    contact_id: Mapped[UUID] = column(Uuid, pd="contact.id")
+    what: Mapped[str] = column(String(8), pd=None)
+    name: Mapped[str] = column(String(120), pd="account.content", log="never")
+
+
+class Likeness(AccountBase):
+    """Two contacts that look alike, found by a search; `decided_at` once they are two people.
+
+    The smaller id stands first.
+    """
+
+    __tablename__ = "contacts_likeness"
+    __table_args__ = (
+        UniqueConstraint("account_id", "contact_id", "other_id"),
+        Index("ix_contacts_likeness_other", "account_id", "other_id"),
+        one_of("why", LIKENESSES),
+        of_contact(),
+        ForeignKeyConstraint(
+            ["account_id", "other_id"],
+            ["contacts_contact.account_id", "contacts_contact.id"],
+            ondelete="CASCADE",
+        ),
+    )
+    wall = Wall(kind="content")
+    owner_unique = False
+
+    contact_id: Mapped[UUID] = column(Uuid, pd="contact.id")
+    other_id: Mapped[UUID] = column(Uuid, pd="contact.id")
+    why: Mapped[str] = column(String(12), pd=None)
+    decided_at: Mapped[dt.datetime | None] = column(Time, pd=None)
 
 
 class Segment(AccountBase):

@@ -8,25 +8,19 @@ import hashlib
 import hmac
 import os
 import secrets
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable
 from functools import lru_cache
 from pathlib import Path
 from uuid import UUID
 
 from cryptography.exceptions import InvalidTag
-from cryptography.hazmat.primitives.ciphers import (
-    AEADDecryptionContext,
-    Cipher,
-    algorithms,
-    modes,
-)
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from clarion.base.errors import ClarionError
 from clarion.base.settings import settings
 
 VERSION = b"\x01"
-NONCE, TAG, BLOCK = 12, 16, 64
+NONCE, BLOCK = 12, 64
 SEAL = b"clarion seal"
 PLATFORM = UUID(int=0)
 
@@ -59,34 +53,6 @@ def unseal(sealed: bytes, *, place: str, account_id: UUID = PLATFORM) -> bytes:
     nonce, body = blob[1 : 1 + NONCE], blob[1 + NONCE :]
     try:
         return _cipher(account_id).decrypt(nonce, body, place.encode())
-    except (InvalidTag, ValueError) as e:
-        raise Unreadable("secret_unreadable", "A stored secret cannot be opened.") from e
-
-
-def unsealed(
-    parts: Iterable[bytes], *, place: str, account_id: UUID = PLATFORM
-) -> Iterator[bytes]:
-    """Decrypt in parts what `seal` made, so that it is nowhere whole in memory.
-
-    What it gives is to be believed when it has ended: raises `Unreadable` at the end when a
-    byte was changed.
-    """
-    tail = b""
-    decryptor: AEADDecryptionContext | None = None
-    for part in parts:
-        tail += part
-        if decryptor is None and len(tail) > NONCE:
-            key = algorithms.AES(_derived(account_id, SEAL))
-            decryptor = Cipher(key, modes.GCM(tail[1 : 1 + NONCE])).decryptor()
-            decryptor.authenticate_additional_data(place.encode())
-            tail = tail[1 + NONCE :]
-        if decryptor is not None and len(tail) > TAG:
-            yield decryptor.update(tail[:-TAG])
-            tail = tail[-TAG:]
-    try:
-        if decryptor is None:
-            raise InvalidTag
-        decryptor.finalize_with_tag(tail)
     except (InvalidTag, ValueError) as e:
         raise Unreadable("secret_unreadable", "A stored secret cannot be opened.") from e
 

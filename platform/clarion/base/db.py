@@ -323,6 +323,19 @@ def transaction() -> Iterator[Session]:
         orm.info["depth"] = 0
 
 
+def let_go() -> None:
+    """Hold no connection from here on; the next statement begins a transaction anew.
+
+    For long work on the way of a request that reads before it changes anything, like
+    looking at a file. What was written before would be kept whatever comes, so nothing
+    may have been: raises `RuntimeError` when something waits to be written.
+    """
+    orm = session()
+    if orm.new or orm.dirty or orm.deleted:
+        raise RuntimeError("something was changed already: it must not be kept halfway")
+    orm.commit()
+
+
 @contextmanager
 def apart(entry: Entry) -> Iterator[Session]:
     """Run a block in a session and transaction of its own, entered as told.

@@ -21,9 +21,11 @@ from clarion.tenancy.scope import current_account
 IN_WINDOW = "(m.not_after IS NULL OR m.not_after > clarion_now())"
 
 # What left since the person's day and week began, or may have: all but what failed for
-# sure. Exact, because whoever commits an intent holds the person's lock.
+# sure; under the id of a contact that is part of this one too. Exact, because whoever commits an intent holds the person's lock.
 _LEFT = """
-  FROM message x WHERE x.account_id = m.account_id AND x.contact_id = m.contact_id
+  FROM message x WHERE x.account_id = m.account_id
+    AND x.contact_id = ANY (m.contact_id || ARRAY(SELECT p.contact_id FROM contact_part p
+      WHERE p.account_id = m.account_id AND p.into_id = m.contact_id))
     AND x.intent_at >= m.week_from AND x.id <> m.id AND x.purpose = m.purpose
     AND (x.state <> 'failed' OR x.reason = 'outcome_unknown')
 """

@@ -36,8 +36,8 @@ from clarion.messaging import (
     launches,
     orders,
     pacing,
-    suppression,
     window,
+    wishes,
 )
 from clarion.messaging.contract import Busy, Halted, Rejected
 from clarion.messaging.leases import Claimed
@@ -435,9 +435,7 @@ class _Drain:
     def _suppress(self, intent: Claimed, no: Rejected) -> None:
         address = [(intent.address_kind, intent.address)]
         scope = no.suppress or "marketing"
-        self.results.aside(
-            lambda: suppression.suppress(address, scope=scope, reason="provider_stop")
-        )
+        self.results.aside(lambda: wishes.stop(address, scope=scope))
 
 
 class _Hand:

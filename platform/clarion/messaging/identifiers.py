@@ -10,7 +10,7 @@ from sqlalchemy.dialects.postgresql import Insert, insert
 from clarion.base import crypto, db
 from clarion.base.errors import Invalid
 from clarion.base.telemetry import logger
-from clarion.messaging import address, journal, ledger, twins
+from clarion.messaging import address, journal, ledger, parts, twins
 from clarion.messaging.models import Identifier
 from clarion.tenancy.scope import current_account
 
@@ -179,6 +179,7 @@ def forget(contact_ids: Iterable[UUID] | Select[Any]) -> None:
         .execution_options(synchronize_session=False)
     )
     twins.forget(ids)
+    parts.forget(ids)
 
 
 def find(kind: str, value: str) -> UUID | None:

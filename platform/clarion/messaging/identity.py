@@ -6,7 +6,7 @@ it says about two contacts is a question for the account: nobody is merged here.
 """
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
@@ -15,7 +15,7 @@ from sqlalchemy import update
 
 from clarion.base import db
 from clarion.base.telemetry import counter, logger
-from clarion.messaging import identifiers, ledger, suppression, twins
+from clarion.messaging import identifiers, ledger, parts, suppression, twins
 from clarion.messaging.events import IdentityChanged
 from clarion.messaging.models import Identifier
 from clarion.tenancy import audit
@@ -133,15 +133,17 @@ def join(contact_id: UUID, into: UUID) -> dict[str, list[str]]:
     )
     found = [str(one) for one in moved]
     suppression.share(contact_id, into)
+    parts.join(contact_id, into)
     waiting = ledger.hand_over(contact_id, into)
     return {"identifiers": found, "messages": [str(one) for one in waiting]}
 
 
-def part(contact_id: UUID, into: UUID, joined: dict[str, Any]) -> None:
+def part(contact_id: UUID, into: UUID, joined: dict[str, Any], own: Iterable[UUID]) -> None:
     """Give back what `join` took; silence stays with both.
 
-    The caller holds both contacts' locks.
+    The caller holds both contacts' locks, and says who else is part of the one that goes.
     """
+    parts.part(contact_id, own)
     db.session().execute(
         update(Identifier)
         .where(

@@ -25,6 +25,7 @@ from clarion.messaging import (
     references,
     stopwords,
     suppression,
+    wishes,
 )
 from clarion.messaging.advance import Advance, advance
 from clarion.messaging.contract import (
@@ -190,7 +191,7 @@ def _halts(update: StatusUpdate) -> bool:
 def _silence(told: Sequence[tuple[Advance, StatusUpdate]]) -> None:
     """Stop writing to the people who told the provider so."""
     messages = _messages([row for row, _update in told])
-    people = []
+    people: list[tuple[UUID | None, list[tuple[str, str]], bool, dt.datetime]] = []
     for row, update in told:
         addresses = identifiers.usable(update.recipients)
         message = messages.get(row)
@@ -198,11 +199,15 @@ def _silence(told: Sequence[tuple[Advance, StatusUpdate]]) -> None:
             addresses.append((message.address_kind, message.address))
         scope = update.verdict.suppress if isinstance(update.verdict, Rejected) else None
         contact_id = message.contact_id if message else None
-        people.append((contact_id, addresses, scope or "marketing"))
-    _lock([address for _contact, addresses, _scope in people for address in addresses])
-    for contact_id, addresses, scope in people:
-        reason = "block" if scope == "all" else "provider_stop"
-        suppression.suppress(addresses, scope=scope, reason=reason, contact_id=contact_id)
+        people.append((contact_id, addresses, scope == "all", update.at))
+    _lock([address for _contact, addresses, *_more in people for address in addresses])
+    for contact_id, addresses, everything, at in people:
+        if everything:
+            suppression.suppress(
+                addresses, scope="all", reason="block", contact_id=contact_id
+            )
+        else:
+            wishes.stop(addresses, at=at, contact_id=contact_id)
 
 
 def _bar(channel: Channel, told: Sequence[Advance]) -> None:
@@ -329,7 +334,9 @@ def _honour(meaning: str, named: Sequence[tuple[str, str]], at: dt.datetime) -> 
         suppression.suppress(named, reason="maybe", until=at + DOUBT)
     else:
         # a user name may be somebody else's by now: it silences, and never speaks for anybody
-        suppression.resume(identifiers.certain(named), lifts=("stop", "maybe"))
+        certain = identifiers.certain(named)
+        suppression.resume(certain, lifts=("stop", "maybe"))
+        wishes.uphold(certain)
 
 
 def _withdrawn(
@@ -371,9 +378,9 @@ def _rest(channel: Channel, read: Sequence[Update]) -> None:
         if isinstance(update, Preference):
             named = identifiers.usable(update.identifiers)
             if update.wants == "stop":
-                suppression.suppress(named, reason="provider_stop")
+                wishes.stop(named, at=update.at)
             else:
-                suppression.resume(named, lifts=("provider_stop",))
+                wishes.resume(named, at=update.at)
         elif isinstance(update, Notice):
             _notice(channel, update)
         elif isinstance(update, Health):

@@ -75,11 +75,15 @@ def read() -> dict[UUID, list[Entry]]:
 
 
 def standing(entries: Iterable[Entry]) -> list[Entry]:
-    """Return the stops among these that were not lifted afterwards."""
+    """Return the stops among these that were not lifted afterwards.
+
+    As in the list itself: what a provider was told does not replace what we were told.
+    """
     left: dict[tuple[bytes, str], Entry] = {}
     for one in entries:
         if not one.lifts:
-            left[one.idx, one.scope] = one
+            if one.reason != "provider_stop" or (one.idx, one.scope) not in left:
+                left[one.idx, one.scope] = one
             continue
         for key in [k for k, e in left.items() if k[0] == one.idx]:
             if left[key].reason in one.lifts:
@@ -202,7 +206,8 @@ def _standing_lines(paths: Iterable[Path]) -> list[str]:
                 continue
             seen.add(digest)
             theirs = left.setdefault((entry.account_id, entry.idx), {})
-            if not entry.lifts:
+            weak = entry.reason == "provider_stop" and entry.scope in theirs
+            if not entry.lifts and not weak:
                 theirs[entry.scope] = (entry.reason, line.rstrip("\n") + "\n")
             for scope in [s for s, (why, _l) in theirs.items() if why in entry.lifts]:
                 del theirs[scope]

@@ -18,13 +18,14 @@ from sqlalchemy import (
     case,
     cast,
     func,
+    join,
     literal,
     or_,
     select,
 )
 
 from clarion.base import db
-from clarion.messaging import countries, hours, suppression, timing
+from clarion.messaging import countries, hours, parts, suppression, timing
 from clarion.messaging.models import Campaign, Message
 from clarion.messaging.timing import slots
 from clarion.tenancy.scope import current_account
@@ -139,9 +140,10 @@ def capped(order: Campaign, found: Judged) -> Select[Any] | None:
     )
     if db.session().scalar(lately.limit(1)) is None:
         return None  # nobody got anything: the usual case, and cheap
+    sent, whose = _whose()
     got = and_(
         Message.account_id == current_account(),
-        Message.contact_id == a.c.contact_id,
+        whose == a.c.contact_id,
         Message.campaign_id.in_(lately),
         Message.purpose == order.purpose,
         Message.intent_at >= slot.c.week_from,
@@ -151,7 +153,7 @@ def capped(order: Campaign, found: Judged) -> Select[Any] | None:
     week = func.count() >= rules.per_week
     return (
         select(a.c.contact_id, week.label("over_week"))
-        .select_from(a.join(slot, found.here).join(Message, got))
+        .select_from(a.join(slot, found.here).join(sent, got))
         .where(a.c.why == "")
         .group_by(a.c.contact_id)
         .having(or_(today >= rules.per_day, week))
@@ -159,6 +161,14 @@ def capped(order: Campaign, found: Judged) -> Select[Any] | None:
 
 
 # --- private
+
+
+def _whose() -> tuple[Any, Any]:  # Any: a table or a join of two; a column of it
+    """Messages, and whose each is: the contact's that the one it went to is part of."""
+    if not parts.any_there():
+        return Message, Message.contact_id  # the usual case, and cheap
+    got = parts.whose(Message.contact_id)
+    return join(Message, got.part, got.on, isouter=True), got.person
 
 
 def _windows(

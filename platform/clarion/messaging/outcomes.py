@@ -88,6 +88,15 @@ REASONS: Mapping[tuple[str, str], Row] = {
         _("Ask them to agree; record it under Contacts, with where and when."),
         retry=True,
     ),
+    ("suppressed", "consent_unproven"): Row(
+        _("Consent without proof"),
+        _(
+            "Their contact says that they agreed, but there is no event that shows when and"
+            " how. What cannot be shown does not count."
+        ),
+        _("Ask them to agree again; record it under Contacts, with where and when."),
+        retry=True,
+    ),
     ("suppressed", "topic_stopped"): Row(
         _("Stopped this topic"), _("They stopped what this template is about."), NOTHING
     ),

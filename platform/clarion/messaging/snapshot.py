@@ -21,7 +21,7 @@ from clarion.messaging import countries, counts, judging, timing
 from clarion.messaging.models import Campaign, Message
 from clarion.tenancy.scope import current_account
 
-SHRINKS = ("opted_out", countries.REASON, timing.NEVER, timing.LATE)
+SHRINKS = ("opted_out", "topic_stopped", countries.REASON, timing.NEVER, timing.LATE)
 """What may keep people of an approved audience from it without making it another one."""
 
 

@@ -112,7 +112,7 @@ def resume(addresses: Iterable[tuple[str, str]], *, lifts: tuple[str, ...]) -> N
             "contacts": list(found),
         },
     )
-    journal.resumed(_of_person(given, found), lifts)
+    journal.resumed(of_person(given, found), lifts)
     for one in found:
         audit.record("messaging.address.resumed", None, contact=one)
         outbox.publish(AddressResumed(contact_id=one))
@@ -247,7 +247,11 @@ def _write(
     reason: str,
     until: dt.datetime | None,
 ) -> None:
-    """Write a row for each (contact, kind, index); what is there stays, or gets stronger."""
+    """Write a row for each (contact, kind, index); what is there stays, or gets stronger.
+
+    What somebody said themselves is stronger than what they told the provider, which lifts
+    only that.
+    """
     db.session().execute(
         _SUPPRESS,
         {
@@ -302,7 +306,7 @@ def _by_reason(
     return groups
 
 
-def _of_person(given: Iterable[bytes], found: Iterable[UUID]) -> set[bytes]:
+def of_person(given: Iterable[bytes], found: Iterable[UUID]) -> set[bytes]:
     """Return all blind indexes of these people, and those they were named by."""
     query = select(Identifier.idx).where(
         Identifier.account_id == current_account(), Identifier.contact_id.in_(list(found))
@@ -337,7 +341,8 @@ _SUPPRESS = text(
       SET contact_id = coalesce(suppression.contact_id, excluded.contact_id),
         until = CASE WHEN suppression.until IS NULL OR excluded.until IS NULL THEN NULL
           ELSE greatest(suppression.until, excluded.until) END,
-        reason = CASE WHEN suppression.until IS NULL THEN suppression.reason
+        reason = CASE WHEN suppression.until IS NULL AND (excluded.until IS NOT NULL
+            OR suppression.reason <> 'provider_stop') THEN suppression.reason
           ELSE excluded.reason END
     """
 )

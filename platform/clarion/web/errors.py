@@ -158,6 +158,9 @@ def _sentence(status: int) -> str:
     """Say it in our words; the page has sentences of its own for the usual ones."""
     return {
         400: _("The request could not be understood."),
-        413: _("This is larger than we accept. Files may have up to 25 MB."),
+        413: _(
+            "This is larger than the %(size)s MB we accept here. Nothing of it was kept.",
+            size=(request.max_content_length or 0) >> 20,
+        ),
         415: _("This kind of file or data is not accepted here."),
     }.get(status, "")

@@ -19,6 +19,7 @@ from clarion.base import telemetry
 from clarion.base.errors import Forbidden, Invalid
 from clarion.base.settings import settings
 from clarion.base.words import _
+from clarion.tenancy.scope import current_actor
 from clarion.web import login, pages
 
 POLICY: Final = (
@@ -38,6 +39,7 @@ HEADERS: Final[Mapping[str, str]] = {
     ),
 }
 LONGEST: Final = 26 * 1024 * 1024  # bytes: a file of 25 MB and its form
+BESIDE: Final = 1024 * 1024  # the form around a page's own largest file
 LONGEST_FIELD: Final = 512 * 1024
 LONGEST_FORM: Final = 1024 * 1024  # without files
 PARTS: Final = 2_000
@@ -160,6 +162,17 @@ def _possible() -> None:
         raise request.environ[AWAY]
     if request.mimetype == "application/x-www-form-urlencoded":
         request.max_content_length = LONGEST_FORM
+    elif largest := _largest():
+        request.max_content_length = largest + BESIDE
+
+
+def _largest() -> int:
+    """Say how large a file this page takes, when it takes larger ones than the others.
+
+    A body is read before the view runs, so strangers get no more than the usual.
+    """
+    own = getattr(current_app.blueprints.get(request.blueprint or ""), "largest", {})
+    return own.get(request.endpoint, 0) if current_actor().kind == "person" else 0
 
 
 def _from_us() -> None:

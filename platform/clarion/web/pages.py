@@ -54,6 +54,7 @@ class Pages(Blueprint):
             plugin, module, url_prefix=f"/{plugin}" if prefix is None else prefix
         )
         self.lists: dict[str, frozenset[str]] = {}
+        self.largest: dict[str, int] = {}
 
     def add_url_rule(
         self,
@@ -63,6 +64,7 @@ class Pages(Blueprint):
         provide_automatic_options: bool | None = None,
         *,
         lists: Collection[str] = (),
+        largest: int = 0,
         **options: Any,  # Any: what werkzeug's Rule takes
     ) -> None:
         """Register a route.
@@ -73,6 +75,7 @@ class Pages(Blueprint):
             view_func: the view, which must be guarded.
             provide_automatic_options: as Flask has it.
             lists: form fields that may come several times; others are refused.
+            largest: bytes of the file that who is signed in may send here; usual when 0.
             options: what Flask's own `add_url_rule` takes.
 
         Raises:
@@ -85,6 +88,8 @@ class Pages(Blueprint):
             )
         name = endpoint or view_func.__name__
         self.lists[f"{self.name}.{name}"] = frozenset(lists) | _ROWS
+        if largest:
+            self.largest[f"{self.name}.{name}"] = largest
         super().add_url_rule(
             rule, endpoint, view_func, provide_automatic_options, **options
         )
@@ -241,7 +246,8 @@ class Form(FlaskForm):
             yield
             orm.flush()
         except ClarionError as error:
-            (undo or orm).rollback()
+            # what is read for long lets the connection go, and the savepoint with it
+            (undo if undo and undo.is_active else orm).rollback()
             if error.status >= 500 or error.status in (401, 403):
                 raise
             self.refuse(error)

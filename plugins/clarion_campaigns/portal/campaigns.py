@@ -190,6 +190,7 @@ def show(draft_id: UUID) -> Answer:
         "campaigns/show.html",
         key=str(uuid4()),
         rail=service.rail(draft_id),
+        compared=service.compared(draft_id),
         deeds=service.activity(found.draft),
         ends=plans.ends(found.draft),
         business=_business(found.sender),

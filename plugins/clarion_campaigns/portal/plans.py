@@ -14,6 +14,7 @@ from flask_babel import gettext as _
 from werkzeug.wrappers import Response
 
 from clarion.base.errors import Invalid
+from clarion.base.patience import patiently
 from clarion.messaging import hours, outcomes, timing, windows
 from clarion.web.pages import needs
 from clarion_campaigns import service
@@ -124,8 +125,8 @@ def shown(found: service.Rail, purpose: str) -> dict[str, Any]:
     """Say in words and instants when a draft's people get it."""
     draft = found.draft
     return {
-        "waves": service.waves(draft.id, purpose, these=found.listed),
-        "had_enough": service.had_enough(draft, purpose),
+        "waves": patiently(lambda: service.waves(draft.id, purpose, these=found.listed)),
+        "had_enough": patiently(lambda: service.had_enough(draft, purpose)),
         "moment": moment,
         "begins": begins(draft),
         "country": lambda code: Locale.parse(str(get_locale() or "en")).territories.get(

@@ -32,6 +32,7 @@ from clarion_campaigns.portal.pages import pages
 from clarion_contacts import contract as contacts
 
 MILLION = 1_000_000
+DIGITS = 9  # of the number of a draw
 
 
 @pages.get("/<uuid:draft_id>/who")
@@ -49,6 +50,21 @@ def who_live(draft_id: UUID) -> Response:
     seen = service.look(draft_id)
     page = render_template("campaigns/_who.html", **_shown(draft_id, seen))
     return fragment(page, done=seen is None or seen.ready)
+
+
+@pages.get("/<uuid:draft_id>/who/some")
+@needs("campaigns.view")
+def some(draft_id: UUID) -> str:
+    """Show twenty people drawn by chance, each with their message and what becomes of it."""
+    asked = request.args.get("draw", "")
+    number = int(asked) if asked.isdecimal() and len(asked) < DIGITS else 0
+    return render_template(
+        "campaigns/who_some.html",
+        **_shown(draft_id, service.look(draft_id)),
+        drawn=service.draw(draft_id, number),
+        number=number,
+        stands=service.STANDS,
+    )
 
 
 @pages.post("/<uuid:draft_id>/who")

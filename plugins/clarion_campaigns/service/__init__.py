@@ -2,6 +2,7 @@
 
 from clarion_campaigns.service.approval import PIECES, Asked, asked
 from clarion_campaigns.service.approval import needed as needs_approval
+from clarion_campaigns.service.comparing import Comparison, Measure, compared
 from clarion_campaigns.service.doubts import Doubts, decide
 from clarion_campaigns.service.drafts import (
     FIXED,
@@ -20,6 +21,7 @@ from clarion_campaigns.service.drafts import (
     rename,
     waiting_for_approval,
 )
+from clarion_campaigns.service.drawing import Drawn, draw
 from clarion_campaigns.service.dry_run import (
     MOST_CONTROL,
     Group,
@@ -41,6 +43,7 @@ from clarion_campaigns.service.following import worth_a_look as worth_a_follow_u
 from clarion_campaigns.service.lists import (
     HEAD,
     KEPT,
+    STANDS,
     Cursor,
     Sampled,
     download,
@@ -106,19 +109,23 @@ __all__ = [
     "MOST_CONTROL",
     "NAME_MAX",
     "PIECES",
+    "STANDS",
     "STEPS",
     "TEXT_MAX",
     "TYPE_ABOVE",
     "WHYS",
     "Asked",
+    "Comparison",
     "Cursor",
     "Day",
     "Deed",
     "Doubts",
     "DraftView",
+    "Drawn",
     "Group",
     "LeftOut",
     "Line",
+    "Measure",
     "Person",
     "Problem",
     "Proposal",
@@ -140,6 +147,7 @@ __all__ = [
     "choose_people",
     "choose_time",
     "close",
+    "compared",
     "confirm",
     "create",
     "decide",
@@ -147,6 +155,7 @@ __all__ = [
     "delete",
     "download",
     "draft_of",
+    "draw",
     "duplicate",
     "fill_check",
     "fill_variables",

@@ -18,7 +18,7 @@ from clarion.tenancy import access, audit
 from clarion.tenancy.scope import current_account, current_actor
 from clarion_campaigns.models import Approval, Draft
 from clarion_campaigns.service import pricing, telling
-from clarion_campaigns.service.drafts import fillings, listed, locked, view
+from clarion_campaigns.service.drafts import about, fillings, listed, locked, view
 from clarion_contacts import contract as contacts
 from clarion_templates import service as templates
 
@@ -103,6 +103,7 @@ def now(row: Draft) -> dict[str, str]:
         row.segment,
         fillings(row.variables),
         row.purpose,
+        about=about(row),
         listed=listed(row.check_id),
     )
     return digests(pieces(row, snapshot.digest_of(audience, row.purpose)))

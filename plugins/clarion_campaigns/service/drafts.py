@@ -328,6 +328,16 @@ def view(row: Draft) -> DraftView:
     )
 
 
+def about(draft: Draft | DraftView) -> str:
+    """Name a draft's template as its provider knows it: topics go by that name."""
+    if draft.template_id is None:
+        return ""
+    try:
+        return templates.get(draft.template_id).provider_name
+    except NotFound:
+        return ""
+
+
 def changed(row: Draft) -> DraftView:
     """Count a change of a draft, and show it."""
     row.revision += 1

@@ -33,6 +33,7 @@ from clarion_campaigns.models import Check, Draft, Listed
 from clarion_campaigns.service import planning
 from clarion_campaigns.service.drafts import (
     DraftView,
+    about,
     changed,
     found,
     open_draft,
@@ -298,7 +299,7 @@ def _fill(row: Draft, check: Check) -> Check:
 
 def _foreseen(row: Draft, only: UUID | None = None) -> Select[Any]:
     draft, purpose = view(row), purpose_of(row)
-    audience = contacts.audience(draft.segment, draft.fillings, purpose)
+    audience = contacts.audience(draft.segment, draft.fillings, purpose, about=about(row))
     if only is None:
         judging.plan_for_sets()
     else:

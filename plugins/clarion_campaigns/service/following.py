@@ -27,6 +27,7 @@ from clarion_campaigns.service import pricing, telling
 from clarion_campaigns.service.drafts import (
     NAME_MAX,
     DraftView,
+    about,
     begin,
     found,
     get,
@@ -104,7 +105,8 @@ def proposal(draft: DraftView) -> Proposal | None:
     )
     end = order.finish_by or (order.started_at or now) + VALID
     segment = _segment(draft)
-    counted = contacts.count(segment, draft.fillings, draft.purpose)
+    topic = about(draft)
+    counted = contacts.count(segment, draft.fillings, draft.purpose, about=topic)
     share = _share_before()
     return Proposal(
         people=people,
@@ -120,7 +122,9 @@ def proposal(draft: DraftView) -> Proposal | None:
                 Draft.request_key == _key(draft.campaign_id),
             )
         ),
-        price=pricing.quoted(segment, draft.fillings, draft.purpose, draft.sender_id),
+        price=pricing.quoted(
+            segment, draft.fillings, draft.purpose, draft.sender_id, about=topic
+        ),
         until=end,
     )
 

@@ -18,7 +18,14 @@ from clarion.messaging.models import Campaign
 from clarion.tenancy import access
 from clarion.tenancy.scope import current_account
 from clarion_campaigns.models import Draft
-from clarion_campaigns.service.drafts import DraftView, changed, get, open_draft, view
+from clarion_campaigns.service.drafts import (
+    DraftView,
+    about,
+    changed,
+    get,
+    open_draft,
+    view,
+)
 from clarion_campaigns.service.schedule import LATE_CHOICES
 from clarion_contacts import contract as contacts
 
@@ -100,7 +107,9 @@ def first_instant(draft: DraftView, purpose: str) -> dt.datetime | None:
     if schedule.local is None or not schedule.own_time:
         return schedule.starts_at()
     otherwise = hours.rules().zone
-    places = contacts.places(draft.segment, draft.fillings, purpose, listed=draft.listed)
+    places = contacts.places(
+        draft.segment, draft.fillings, purpose, about=about(draft), listed=draft.listed
+    )
     return schedule.starts_at({windows.key_of(z, c, otherwise) for z, c, _n in places})
 
 
@@ -113,7 +122,9 @@ def waves(draft_id: UUID, purpose: str, *, these: Select[Any] | None = None) -> 
     rules, now = hours.rules(), timing.now()
     people: dict[str, int] = {}
     among = draft.listed if these is None else these
-    places = contacts.places(draft.segment, draft.fillings, purpose, listed=among)
+    places = contacts.places(
+        draft.segment, draft.fillings, purpose, about=about(draft), listed=among
+    )
     for zone, country, number in places:
         key = windows.key_of(zone, country, rules.zone)
         people[key] = people.get(key, 0) + number
@@ -143,7 +154,7 @@ def had_enough(draft: DraftView, purpose: str) -> int:
     order = order_of(draft, purpose)
     order.spread_until = None  # as early as each of them may
     audience = contacts.audience(
-        draft.segment, draft.fillings, purpose, listed=draft.listed
+        draft.segment, draft.fillings, purpose, about=about(draft), listed=draft.listed
     )
     enough = judging.capped(order, judging.judged(order, audience))
     if enough is None:

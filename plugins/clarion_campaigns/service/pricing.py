@@ -10,7 +10,7 @@ from sqlalchemy import Select
 from clarion.messaging import prices
 from clarion.messaging.prices import Quote
 from clarion_campaigns.models import Draft
-from clarion_campaigns.service.drafts import DraftView, fillings, listed
+from clarion_campaigns.service.drafts import DraftView, about, fillings, listed
 from clarion_contacts import contract as contacts
 
 
@@ -21,13 +21,14 @@ def quoted(
     sender_id: UUID | None,
     at: dt.datetime | None = None,
     *,
+    about: str = "",
     people_of: Select[Any] | None = None,
 ) -> Quote | None:
     """Say what messages to a segment's people cost at most; None: no price is known."""
     if sender_id is None or not prices.known(sender_id, purpose):
         return None
     people: dict[str, int] = {}
-    places = contacts.places(segment, variables, purpose, listed=people_of)
+    places = contacts.places(segment, variables, purpose, about=about, listed=people_of)
     for _zone, country, count in places:
         people[country] = people.get(country, 0) + count
     return prices.quote(sender_id, purpose, people.items(), at)
@@ -35,9 +36,15 @@ def quoted(
 
 def of(row: Draft) -> Quote | None:
     """Say what a draft costs at most as it is now, at the prices of its beginning."""
-    filled, at = fillings(row.variables), row.starts_at
-    these = listed(row.check_id)
-    return quoted(row.segment, filled, row.purpose, row.sender_id, at, people_of=these)
+    return quoted(
+        row.segment,
+        fillings(row.variables),
+        row.purpose,
+        row.sender_id,
+        row.starts_at,
+        about=about(row),
+        people_of=listed(row.check_id),
+    )
 
 
 def shown(
@@ -49,9 +56,15 @@ def shown(
     """
     if draft.ceiling is not None or not draft.editable:
         return draft.ceiling
-    at = draft.schedule.starts_at()
-    filled, sender_id = draft.fillings, draft.sender_id
-    return quoted(draft.segment, filled, purpose, sender_id, at, people_of=these)
+    return quoted(
+        draft.segment,
+        draft.fillings,
+        purpose,
+        draft.sender_id,
+        draft.schedule.starts_at(),
+        about=about(draft),
+        people_of=these,
+    )
 
 
 def note(row: Draft) -> Quote | None:

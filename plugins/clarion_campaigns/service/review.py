@@ -8,6 +8,7 @@ from uuid import UUID
 from sqlalchemy import Select
 
 from clarion.base.errors import NotFound
+from clarion.base.patience import PATIENCE_MS, patiently
 from clarion.base.words import _, ngettext
 from clarion.messaging import channels, launches, outcomes, snapshot, timing
 from clarion.tenancy import access
@@ -70,6 +71,7 @@ class Rail:
         at: position of that person, from 0.
         of: how many people can be leafed through.
         listed: the people of the dry run it counts; None: those of the segment.
+        slow: whether counting took too long, so that no number is known.
     """
 
     draft: DraftView
@@ -84,25 +86,44 @@ class Rail:
     at: int
     of: int
     listed: Select[Any] | None = None
+    slow: bool = False
 
 
-def rail(draft_id: UUID, at: int = 0, seen: dry_run.Seen | None = None) -> Rail:
+def rail(
+    draft_id: UUID,
+    at: int = 0,
+    seen: dry_run.Seen | None = None,
+    *,
+    patience_ms: int = PATIENCE_MS,
+) -> Rail:
     """Count a draft's people and show the message to one of them.
 
-    With a dry run it is the people of its list who are counted.
+    With a dry run it is the people of its list who are counted. A page does not wait for
+    ever: what takes longer than the patience lasts is not said.
     """
     draft = get(draft_id)
-    template, sender = _template(draft), _sender(draft)
+    template, sender = template_of(draft), _sender(draft)
     purpose = template.category if template else "marketing"
-    fillings = draft.fillings
+    fillings, about = draft.fillings, template.provider_name if template else ""
+    segment = draft.segment
+
+    def count() -> dict[str, int]:
+        audience = contacts.audience(segment, fillings, purpose, about=about)
+        return snapshot.counted(audience, purpose, sender.id if sender else None)
+
+    def some() -> list[contacts.Sample]:
+        return contacts.sample(segment, fillings, purpose, about=about, limit=PEOPLE)
+
     if seen is None:
-        audience = contacts.audience(draft.segment, fillings, purpose)
-        counts = snapshot.counted(audience, purpose, sender.id if sender else None)
+        found = patiently(count, patience_ms)
+        counts = dict(found or {})
         reached = counts.pop("", 0)
     else:
-        counts, reached = seen.left_out, seen.reached
+        found = counts = seen.left_out
+        reached = seen.reached
     total = sum(counts.values())
-    samples = contacts.sample(draft.segment, fillings, purpose, limit=PEOPLE)
+    samples = patiently(some, patience_ms) or []
+    missing = patiently(lambda: _missing(draft, purpose, about), patience_ms)
     at = min(max(at, 0), max(len(samples) - 1, 0))
     shown = samples[at] if samples else None
     return Rail(
@@ -112,12 +133,13 @@ def rail(draft_id: UUID, at: int = 0, seen: dry_run.Seen | None = None) -> Rail:
         total=reached + total,
         reached=reached,
         left_out=left_out(counts),
-        missing=_missing(draft, purpose) if draft.variables else {},
-        message=_message(template, shown.variables if shown else {}),
+        missing=missing or {},
+        message=message(template, shown.variables if shown else {}),
         person=(shown.name or shown.phone) if shown else "",
         at=at,
         of=len(samples),
         listed=listed(seen.id) if seen else None,
+        slow=found is None,
     )
 
 
@@ -151,10 +173,8 @@ def problems(found: Rail) -> list[Problem]:
     return sorted(every, key=lambda p: p.level != "bad")
 
 
-# --- private
-
-
-def _template(draft: DraftView) -> templates.View | None:
+def template_of(draft: DraftView) -> templates.View | None:
+    """Look up the template of a draft; None: none was chosen, or it is gone."""
     if draft.template_id is None:
         return None
     try:
@@ -163,11 +183,8 @@ def _template(draft: DraftView) -> templates.View | None:
         return None
 
 
-def _sender(draft: DraftView) -> channels.SenderView | None:
-    return next((s for s in channels.senders() if s.id == draft.sender_id), None)
-
-
-def _message(template: templates.View | None, values: Mapping[str, str]) -> Message:
+def message(template: templates.View | None, values: Mapping[str, str]) -> Message:
+    """Fill a template with one person's values; what is missing stays as it is written."""
     if template is None:
         return Message("", "", "", [])
     content = template.content
@@ -182,14 +199,21 @@ def _message(template: templates.View | None, values: Mapping[str, str]) -> Mess
     )
 
 
-def _missing(draft: DraftView, purpose: str) -> dict[str, int]:
+# --- private
+
+
+def _sender(draft: DraftView) -> channels.SenderView | None:
+    return next((s for s in channels.senders() if s.id == draft.sender_id), None)
+
+
+def _missing(draft: DraftView, purpose: str, about: str) -> dict[str, int]:
     """Count, per variable, the reachable people whose own value is missing."""
     out = {}
     for name, given in draft.variables.items():
         if given.get("source") in ("", FIXED):
             continue
         bare = {name: {"source": given["source"], "fallback": ""}}
-        counted = contacts.count(draft.segment, bare, purpose)
+        counted = contacts.count(draft.segment, bare, purpose, about=about)
         out[name] = counted.left_out.get("missing_variable", 0)
     return out
 
@@ -246,6 +270,8 @@ def _about_sender(found: Rail) -> Iterator[Problem]:
 
 def _about_people(found: Rail) -> Iterator[Problem]:
     counts = {row.reason: row.count for row in found.left_out}
+    if found.slow:
+        return  # the look at everybody says who is in it; a worker does that
     if found.total == 0:
         said = _("Nobody is in this audience. Import contacts, or choose other tags.")
         yield Problem("audience_empty", "bad", "audience", said)

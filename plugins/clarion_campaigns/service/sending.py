@@ -85,7 +85,7 @@ def launch(
             "campaign_already_launched", _("This campaign was launched already.")
         )
     check = dry_run.agreed(row, check_id)
-    rail = review.rail(draft_id, seen=dry_run.seen(check, row))
+    rail = review.rail(draft_id, seen=dry_run.seen(check, row), patience_ms=0)
     _refuse_blocked(rail)
     _refuse_other_count(rail.reached, people, typed)
 
@@ -310,6 +310,7 @@ def _handed_over(
         row.segment,
         fillings(row.variables),
         row.purpose,
+        about=template["name"],
         listed=listed(row.check_id),
     )
     orders.start(order.id, audience)

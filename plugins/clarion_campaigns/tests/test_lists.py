@@ -652,7 +652,7 @@ def test_why_for_who_never_was_in_it_names_the_rule(shop):
 
     found = why(draft, bea)
     assert found.got == "never"
-    assert "They have none of these tags: “vip”." in [e.text for e in found.evidence]
+    assert "They do not have the tag “vip”." in [e.text for e in found.evidence]
     page = Visitor(shop.tenant).get(f"/campaigns/{draft.id}/why/{bea}").text
     assert "They were not in the audience" in page
     late = shop.people(1, first=30_000_000, tag="vip")[0]
@@ -673,7 +673,7 @@ def test_a_tag_that_is_left_out_is_named(shop):
         service.choose_people(draft.id, [], [staff.id])
 
     texts = [e.text for e in why(draft, bea).evidence]
-    assert "They have the tag “Staff”, which is left out." in texts
+    assert "They have the tag “Staff”. Who is so is left out." in texts
 
 
 def test_a_contacts_page_answers_for_the_last_campaigns(shop):

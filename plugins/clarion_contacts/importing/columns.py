@@ -19,10 +19,9 @@ from clarion_contacts.importing.headers import (
     meaning,
     plain,
 )
-from clarion_contacts.importing.kinds import Kind
+from clarion_contacts.importing.kinds import Kind, Typing, decimal_of
 from clarion_contacts.importing.places import language_named, region_named, zone_named
 from clarion_contacts.importing.tables import Column, Table
-from clarion_contacts.importing.values import Typing, decimal_of
 
 State = Literal["sure", "check", "none", "clash"]
 

@@ -1,7 +1,7 @@
 """Work on a stranger's bytes, done by a child process that can harm nobody.
 
 Whatever parses a customer's file runs here: a process of its own without our environment,
-our connections and our keys, with limits on memory, time and files. It gets the bytes and
+our connections and our keys, with limits on memory, time and files. It gets a file and
 an order (JSON), and answers with frames of bytes that the parent takes one by one; memory
 is flat on our side. It dies with its parent, and when nobody wants its answer any more.
 
@@ -20,11 +20,11 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import ModuleType
-from typing import IO, Any
+from typing import IO, Any, BinaryIO, cast
 
 from clarion.base import words
 from clarion.base.errors import ClarionError, Invalid
@@ -32,15 +32,16 @@ from clarion.base.telemetry import logger
 from clarion.base.words import _
 
 log = logger(__name__)
-Task = Callable[[bytes, Mapping[str, Any]], Iterator[bytes]]
-"""A function of a module, by name: the bytes of a file and an order → frames."""
+Task = Callable[[BinaryIO, Mapping[str, Any]], Iterator[bytes]]
+"""A function of a module, by name: a file and an order → frames."""
 
 PR_SET_PDEATHSIG, PR_SET_NO_NEW_PRIVS = 1, 38
 LARGEST_FRAME = 64 * 1024 * 1024
+IN_MEMORY = 1 << 20  # a smaller file is handed over in memory
 HEAD = 5  # a sign and the length of what follows
 BOOT = (
-    "import sys; sys.path += [p for p in sys.argv[2:] if p not in sys.path];"
-    "from clarion_contacts.importing.confined import child; child(int(sys.argv[1]))"
+    "import sys; sys.path += [p for p in sys.argv[3:] if p not in sys.path];"
+    "from clarion_contacts.importing.confined import child; child(*map(int, sys.argv[1:3]))"
 )
 
 
@@ -66,13 +67,14 @@ ORDINARY = Limits()
 
 def frames(
     task: Task,
-    raw: bytes | Iterable[bytes],
+    given: bytes | BinaryIO,
     order: Mapping[str, Any],
     limits: Limits = ORDINARY,
 ) -> Iterator[bytes]:
-    """Run a task on a file, whole or in parts, in a child, and give its frames as they come.
+    """Run a task on a file in a child, and give its frames as they come.
 
-    The child starts at the first frame and ends with the iterator. It speaks the language
+    A large file goes over as it is: the child reads from the same place, so that nobody
+    holds it in memory. Nobody else may read from it meanwhile. The child starts at the first frame and ends with the iterator. It speaks the language
     that is spoken here. What it raises as `Invalid` is raised here; when it breaks a limit,
     that is `Invalid`, too (`file_too_costly`).
     """
@@ -83,8 +85,8 @@ def frames(
         "folders": [str(folder) for folder in words.folders()],
         "limits": asdict(limits),
     }
-    with _given(head, raw) as given:
-        started = _start(given)
+    with _in_memory(json.dumps(head).encode()) as told, _readable(given) as file:
+        started = _start(told, file)
     try:
         yield from _heard(started, limits)
     finally:
@@ -95,40 +97,53 @@ def frames(
 
 
 def only(
-    task: Task, raw: bytes, order: Mapping[str, Any], limits: Limits = ORDINARY
+    task: Task,
+    given: bytes | BinaryIO,
+    order: Mapping[str, Any],
+    limits: Limits = ORDINARY,
 ) -> bytes:
     """Run a task that answers in one frame."""
-    return b"".join(frames(task, raw, order, limits))
+    return b"".join(frames(task, given, order, limits))
 
 
 # --- the parent's side
 
 
-def _given(head: Mapping[str, Any], raw: bytes | Iterable[bytes]) -> IO[bytes]:
-    """Put order and bytes where the child reads them: in memory, never on a disk."""
-    if sys.platform == "linux":
-        given: IO[bytes] = os.fdopen(os.memfd_create("clarion-upload"), "w+b")
-    else:
-        given = tempfile.TemporaryFile()  # noqa: SIM115 -- closed by whoever asked
-    told = json.dumps(head).encode()
-    given.write(len(told).to_bytes(4, "big"))
-    given.write(told)
-    for part in [raw] if isinstance(raw, bytes) else raw:
-        given.write(part)
+def _readable(given: bytes | BinaryIO) -> IO[bytes]:
+    """Give the child something it can read, at its beginning."""
+    if isinstance(given, bytes):
+        return _in_memory(given)
+    size = given.seek(0, os.SEEK_END)
     given.seek(0)
-    return given
+    if size <= IN_MEMORY:
+        return _in_memory(given.read())
+    file = os.fdopen(os.dup(given.fileno()), "rb")
+    file.seek(0)
+    return file
 
 
-def _start(given: IO[bytes]) -> "subprocess.Popen[bytes]":
+def _in_memory(raw: bytes) -> IO[bytes]:
+    if sys.platform == "linux":
+        file: IO[bytes] = os.fdopen(os.memfd_create("clarion-upload"), "w+b")
+    else:
+        file = tempfile.TemporaryFile()  # noqa: SIM115 -- closed by whoever asked
+    file.write(raw)
+    file.seek(0)
+    return file
+
+
+def _start(told: IO[bytes], file: IO[bytes]) -> "subprocess.Popen[bytes]":
     paths = [path for path in sys.path if path]
+    given = [str(os.getpid()), str(told.fileno())]
     return subprocess.Popen(
-        [sys.executable, "-I", "-B", "-X", "utf8", "-c", BOOT, str(os.getpid()), *paths],
-        stdin=given,
+        [sys.executable, "-I", "-B", "-X", "utf8", "-c", BOOT, *given, *paths],
+        stdin=file,
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,  # a traceback may show cells
         env={},
         cwd="/",
         start_new_session=True,
+        pass_fds=[told.fileno()],
     )
 
 
@@ -200,26 +215,26 @@ def too_costly() -> Invalid:
 # --- the child's side
 
 
-def child(parent: int) -> None:
-    """Be the child: take the limits first, then the order, then the bytes."""
+def child(parent: int, told: int) -> None:
+    """Be the child: take the order and its limits first, then the file."""
     out = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # a stray print is not a frame
-    with os.fdopen(0, "rb", closefd=False) as given:
-        head = json.loads(given.read(int.from_bytes(given.read(4), "big")))
-        _confine(parent, Limits(**head["limits"]))
-        raw = given.read()
+    with os.fdopen(told, "rb") as order:
+        head = json.load(order)
+    _confine(parent, Limits(**head["limits"]))
+    given = cast("BinaryIO", os.fdopen(0, "rb", buffering=0, closefd=False))
     for folder in head["folders"]:
         words.add_folder(Path(folder))
     module, _colon, name = head["task"].partition(":")
     with contextlib.suppress(BrokenPipeError), words.speaking(head["language"]):
         task: Task = getattr(importlib.import_module(module), name)
-        _answer(out, task, raw, head["order"])
+        _answer(out, task, given, head["order"])
     os._exit(0)  # nothing to tidy up, and nothing of a broken pipe to say
 
 
-def _answer(out: IO[bytes], task: Task, raw: bytes, order: Mapping[str, Any]) -> None:
+def _answer(out: IO[bytes], task: Task, given: BinaryIO, order: Mapping[str, Any]) -> None:
     try:
-        for frame in task(raw, order):
+        for frame in task(given, order):
             _put(out, b"d", frame)
         _put(out, b"z")
     except BrokenPipeError:

@@ -14,6 +14,7 @@ from clarion_contacts.importing.encodings import (
     check_encoding,
     guess_encoding,
 )
+from clarion_contacts.importing.source import Source
 from clarion_contacts.importing.tables import (
     HEAD,
     Note,
@@ -33,32 +34,32 @@ from clarion_contacts.importing.tables import (
 DELIMITERS = (",", ";", "\t", "|")
 
 
-def records(raw: bytes, shape: Shape) -> Iterator[Record]:
+def records(source: Source, shape: Shape) -> Iterator[Record]:
     """Read every record with its number."""
-    return _numbered(raw, Encoding(shape.encoding, mixed=shape.mixed), shape.delimiter)
+    return _numbered(source, Encoding(shape.encoding, mixed=shape.mixed), shape.delimiter)
 
 
 def open_text(
-    raw: bytes, *, encoding: str | None, delimiter: str | None, header: bool | None
+    source: Source, *, encoding: str | None, delimiter: str | None, header: bool | None
 ) -> Table:
     """Open a text file as a table; what is not given is guessed."""
-    coding = check_encoding(raw, encoding) if encoding else guess_encoding(raw)
-    _refuse_controls(raw, coding)
-    first = _first_records(raw, coding)
+    coding = check_encoding(source, encoding) if encoding else guess_encoding(source)
+    _refuse_controls(source, coding)
+    first = _first_records(source, coding)
     hint = _hinted_delimiter(first)
     sure = True
     if delimiter is None:
         delimiter, sure = (hint, True) if hint else _guess_delimiter(first)
     elif delimiter not in DELIMITERS:
         raise Invalid("file_delimiter", _("Choose a comma, semicolon, tab or bar."))
-    top = list(islice(_numbered(raw, coding, delimiter), HEAD + 30))
+    top = list(islice(_numbered(source, coding, delimiter), HEAD + 30))
     start, titled, header_sure = find_header(top[1:] if hint else top)
     is_header = titled if header is None else header
     header_row = start if is_header else start - 1
-    found = survey(_numbered(raw, coding, delimiter), header_row)
+    found = survey(_numbered(source, coding, delimiter), header_row)
     if not found.count:
         raise without_rows(is_header=is_header)
-    _refuse_open_quote(raw, found)
+    _refuse_open_quote(source, found)
     names = next((cells for at, cells in top if at == header_row), [])
     return Table(
         shape=Shape(
@@ -72,7 +73,7 @@ def open_text(
         row_count=found.count,
         head=tuple(found.head),
         notes=(
-            *coding_notes(raw, coding),
+            *coding_notes(source, coding),
             *start_note(start),
             *ragged_note(found),
             *_delimiter_note(found, delimiter, first),
@@ -83,8 +84,8 @@ def open_text(
 _CONTROLS = bytes(set(range(32)) - {0, 9, 10, 12, 13, 26, 27})
 
 
-def _refuse_controls(raw: bytes, coding: Encoding) -> None:
-    sample = raw[: 1 << 16]
+def _refuse_controls(source: Source, coding: Encoding) -> None:
+    sample = source.start(1 << 16)
     if coding.name.startswith(("utf-16", "utf-32")):
         return
     controls = len(sample) - len(sample.translate(None, _CONTROLS))
@@ -95,17 +96,17 @@ def _refuse_controls(raw: bytes, coding: Encoding) -> None:
 # --- bytes → records
 
 
-def _stream(raw: bytes, coding: Encoding) -> io.TextIOWrapper:
+def _stream(source: Source, coding: Encoding) -> io.TextIOWrapper:
     return io.TextIOWrapper(
-        io.BytesIO(raw), encoding=coding.name, errors=coding.errors, newline=""
+        source.reader(), encoding=coding.name, errors=coding.errors, newline=""
     )
 
 
 def _numbered(
-    raw: bytes, coding: Encoding, delimiter: str
+    source: Source, coding: Encoding, delimiter: str
 ) -> Iterator[tuple[int, list[str]]]:
     """Every record with its number; refuses cells that never end."""
-    with _stream(raw, coding) as lines:
+    with _stream(source, coding) as lines:
         reader = csv.reader(lines, delimiter=delimiter, skipinitialspace=True)
         number = 0
         try:
@@ -115,8 +116,8 @@ def _numbered(
             raise cell_too_large(number + 1) from None
 
 
-def _first_records(raw: bytes, coding: Encoding) -> str:
-    with _stream(raw, coding) as lines:
+def _first_records(source: Source, coding: Encoding) -> str:
+    with _stream(source, coding) as lines:
         text = lines.read(1 << 17)
     if len(text) == 1 << 17:
         text = text[: max(text.rfind("\n"), text.rfind("\r"), 1)]
@@ -154,10 +155,10 @@ def _evenness(first: str, delimiter: str) -> float:
     return times / len(widths) + 0.01 * min(usual, 10) + 0.2 * (widths[0] == usual)
 
 
-def _refuse_open_quote(raw: bytes, found: Survey) -> None:
+def _refuse_open_quote(source: Source, found: Survey) -> None:
     """A quotation mark that is never closed swallows the rest of the file silently."""
     at, cells = found.last
-    if raw.count(b'"') % 2 and any("\n" in cell or "\r" in cell for cell in cells):
+    if source.count(b'"') % 2 and any("\n" in cell or "\r" in cell for cell in cells):
         raise Invalid(
             "file_open_quote",
             _("In row %(row)s a quotation mark is opened and never closed.", row=at),
@@ -167,7 +168,7 @@ def _refuse_open_quote(raw: bytes, found: Survey) -> None:
 # --- what to look at
 
 
-def coding_notes(raw: bytes, coding: Encoding) -> Iterator[Note]:
+def coding_notes(source: Source, coding: Encoding) -> Iterator[Note]:
     if coding.mixed:
         yield Note(
             "encoding_mixed",
@@ -178,7 +179,7 @@ def coding_notes(raw: bytes, coding: Encoding) -> Iterator[Note]:
             "encoding_unsure",
             _("We are not sure about the encoding: look at the names with accents."),
         )
-    if coding.name.startswith("utf-8") and _DAMAGED.search(raw):
+    if coding.name.startswith("utf-8") and any(map(_DAMAGED.search, source.windows(8))):
         yield Note(
             "encoding_damaged",
             _("Some letters were damaged before this file was saved (“Ã©”, “�”)."),

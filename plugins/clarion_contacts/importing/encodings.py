@@ -6,17 +6,18 @@ whose letters one language really uses wins; a narrow win is reported as not sur
 """
 
 import codecs
-import io
 import re
 import unicodedata
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import BinaryIO
 
 from clarion.base.errors import Invalid
 from clarion.base.words import _
+from clarion_contacts.importing.source import Source
 
-CHUNK = 1 << 20
+SAMPLED = 4_000  # lines with accents that are enough to judge by
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,24 +40,26 @@ class Encoding:
         return "surrogateescape" if self.mixed else "strict"
 
 
-def guess_encoding(raw: bytes) -> Encoding:
+def guess_encoding(given: bytes | BinaryIO | Source) -> Encoding:
     """Guess the encoding of a text file. Raises `Invalid` for binary data."""
+    source = Source.of(given)
+    start = source.start(4)
     for mark, name in _MARKS:
-        if raw.startswith(mark):
-            if not _fits(raw, name):
+        if start.startswith(mark):
+            if not _fits(source, name):
                 raise _undecodable(name)
             return Encoding(name)
-    if b"\0" in raw:
-        return _wide(raw)
-    if raw.isascii():
-        shift = b"\x1b$" in raw and _fits(raw, "iso2022_jp")
+    if source.has(b"\0"):
+        return _wide(source)
+    if all(map(bytes.isascii, source.chunks())):
+        shift = source.has(b"\x1b$") and _fits(source, "iso2022_jp")
         return Encoding("iso2022_jp" if shift else "utf-8")
-    if _fits(raw, "utf-8"):
+    if _fits(source, "utf-8"):
         return Encoding("utf-8")
-    return _legacy(raw)
+    return _legacy(source)
 
 
-def check_encoding(raw: bytes, name: str) -> Encoding:
+def check_encoding(source: Source, name: str) -> Encoding:
     """Accept the encoding a person chose, or raise `Invalid` when it does not fit."""
     try:
         codec = codecs.lookup(name).name
@@ -64,8 +67,9 @@ def check_encoding(raw: bytes, name: str) -> Encoding:
         raise Invalid(
             "file_encoding", _("“%(name)s” is not an encoding we know.", name=name)
         ) from None
-    codec = "utf-8-sig" if codec == "utf-8" and raw.startswith(codecs.BOM_UTF8) else codec
-    if not _fits(raw, codec):
+    marked = source.start(3) == codecs.BOM_UTF8
+    codec = "utf-8-sig" if codec == "utf-8" and marked else codec
+    if not _fits(source, codec):
         raise _undecodable(name)
     return Encoding(codec)
 
@@ -90,11 +94,11 @@ def _undecodable(name: str) -> Invalid:
     )
 
 
-def _fits(raw: bytes, name: str) -> bool:
+def _fits(source: Source, name: str) -> bool:
     decoder = codecs.getincrementaldecoder(name)()
     try:
-        for start in range(0, len(raw), CHUNK):
-            if "\0" in decoder.decode(raw[start : start + CHUNK]):
+        for chunk in source.chunks():
+            if "\0" in decoder.decode(chunk):
                 return False
         decoder.decode(b"", final=True)
     except (UnicodeError, ValueError):
@@ -102,9 +106,9 @@ def _fits(raw: bytes, name: str) -> bool:
     return True
 
 
-def _wide(raw: bytes) -> Encoding:
+def _wide(source: Source) -> Encoding:
     """UTF-16 or UTF-32 without a mark: the zeros stand in every second or fourth place."""
-    sample = raw[: 1 << 16]
+    sample = source.start(1 << 16)
     fitting = [
         name
         for name, width in (
@@ -113,10 +117,10 @@ def _wide(raw: bytes) -> Encoding:
             ("utf-16-le", 2),
             ("utf-16-be", 2),
         )
-        if len(raw) % width == 0 and _looks_written(sample, name) and _fits(raw, name)
+        if source.size % width == 0 and _looks_written(sample, name) and _fits(source, name)
     ]
     if not fitting:
-        line = raw.count(b"\n", 0, raw.index(b"\0")) + 1
+        line = next(at for at, one in enumerate(source.lines(), 1) if b"\0" in one)
         raise Invalid(
             "file_nul",
             _(
@@ -140,14 +144,20 @@ def _looks_written(sample: bytes, name: str) -> bool:
 # --- encodings of before Unicode: judged by the letters they would give
 
 
-def _legacy(raw: bytes) -> Encoding:
-    lines = [line for line in _lines(raw) if not line.isascii()]
-    modern = sum(1 for line in lines if _is_utf8(line))
-    sample = b"\n".join(line for line in lines[:4000] if not _is_utf8(line))[: 1 << 15]
-    ranked = _rank(sample)
-    best = next((one for one in ranked if _fits(raw, one[1])), None)
+def _legacy(source: Source) -> Encoding:
+    accented, modern, judged = 0, 0, list[bytes]()
+    for line in source.lines():
+        if line.isascii():
+            continue
+        accented += 1
+        if _is_utf8(line):
+            modern += 1
+        elif accented <= SAMPLED:
+            judged.append(line)
+    ranked = _rank(b"\n".join(judged)[: 1 << 15])
+    best = next((one for one in ranked if _fits(source, one[1])), None)
     many_bytes = best is not None and best[1] in _WIDE_CODECS
-    if modern and (best is None or not many_bytes or modern * 10 >= len(lines)):
+    if modern and (best is None or not many_bytes or modern * 10 >= accented):
         return Encoding("utf-8", mixed=True, sure=False)
     if best is None:
         raise Invalid(
@@ -158,10 +168,6 @@ def _legacy(raw: bytes) -> Encoding:
     rivals = [other for other in ranked if other[1] != name and other[2] != text]
     clear = all(score - other[0] >= 0.1 for other in rivals)
     return Encoding(name, sure=clear and score >= 0.7)
-
-
-def _lines(raw: bytes) -> Iterable[bytes]:
-    return io.BytesIO(raw.replace(b"\r", b"\n") if b"\n" not in raw else raw)
 
 
 def _is_utf8(line: bytes) -> bool:

@@ -3,15 +3,18 @@
 import re
 from collections.abc import Iterator
 from itertools import islice
+from typing import BinaryIO
 
 from clarion.base.errors import Invalid
 from clarion.base.words import _, ngettext
 from clarion_contacts.importing import archives, delimited, ods, vcards, xlsx
 from clarion_contacts.importing.encodings import Encoding, check_encoding, guess_encoding
 from clarion_contacts.importing.headers import looks_like_phone, meaning
+from clarion_contacts.importing.source import Source
 from clarion_contacts.importing.tables import (
     HEAD,
     MAX_BYTES,
+    MAX_WHOLE,
     Format,
     Note,
     Record,
@@ -22,6 +25,7 @@ from clarion_contacts.importing.tables import (
     find_header,
     start_note,
     survey,
+    too_large,
     without_rows,
 )
 
@@ -30,7 +34,7 @@ PEEK = 40  # rows of each sheet looked at to find the one with people
 
 
 def open_table(
-    raw: bytes,
+    given: bytes | BinaryIO | Source,
     *,
     encoding: str | None = None,
     delimiter: str | None = None,
@@ -41,24 +45,28 @@ def open_table(
 
     Raises `Invalid` (codes `file_…`) when it is none, is empty or is over a limit.
     """
-    _refuse_unsuitable(raw)
-    kind = _kind(raw)
+    source = Source.of(given)
+    kind = _kind(source.start(512))
+    _refuse_unsuitable(source, kind)
     if kind == "zip":
-        return _open_workbook(_workbook(raw), header=header, sheet=sheet)
+        return _open_workbook(_workbook(source.whole()), header=header, sheet=sheet)
     if kind == "vcard":
-        return _open_cards(raw, encoding)
+        return _open_cards(source, encoding)
     if kind:
-        raise _no_list(raw, kind)
-    return delimited.open_text(raw, encoding=encoding, delimiter=delimiter, header=header)
+        raise _no_list(source, kind)
+    return delimited.open_text(
+        source, encoding=encoding, delimiter=delimiter, header=header
+    )
 
 
-def rows_of(raw: bytes, shape: Shape) -> Iterator[Record]:
+def rows_of(given: bytes | BinaryIO | Source, shape: Shape) -> Iterator[Record]:
     """Read the rows of people of a file that was opened before, with their numbers."""
+    source = Source.of(given)
     if shape.format == "csv":
-        return below(delimited.records(raw, shape), shape)
+        return below(delimited.records(source, shape), shape)
     if shape.format == "vcard":
-        return below(vcards.Cards(raw, _coding(shape)).records(), shape)
-    return below(_workbook(raw).records(shape.sheet), shape)
+        return below(vcards.Cards(source.whole(), _coding(shape)).records(), shape)
+    return below(_workbook(source.whole()).records(shape.sheet), shape)
 
 
 def _coding(shape: Shape) -> Encoding:
@@ -84,21 +92,29 @@ _MAGIC = (
 )
 
 
-def _refuse_unsuitable(raw: bytes) -> None:
-    if len(raw) > MAX_BYTES:
+_BLANK = b"\xef\xbb\xbf\xff\xfe\0 \r\n\t,;\x1a"
+
+
+def _refuse_unsuitable(source: Source, kind: str) -> None:
+    if source.size > MAX_BYTES:
+        raise too_large()
+    if kind and source.size > MAX_WHOLE:
         raise Invalid(
             "file_too_large",
-            _("This file is larger than 25 MB. Split it and import the parts."),
+            _(
+                "Workbooks and contact cards may have up to 25 MB, and this file is larger. "
+                "Save the sheet as CSV, which may have up to 200 MB."
+            ),
         )
-    if not raw.strip(b"\xef\xbb\xbf\xff\xfe\0 \r\n\t,;\x1a"):
+    if not any(chunk.strip(_BLANK) for chunk in source.chunks()):
         raise Invalid("file_empty", _("This file is empty."))
 
 
-def _kind(raw: bytes) -> str:
+def _kind(head: bytes) -> str:
     for magic, kind in _MAGIC:
-        if raw.startswith(magic):
+        if head.startswith(magic):
             return kind
-    start = raw[:512].replace(b"\0", b"").lstrip(b"\xef\xbb\xbf\xff\xfe \r\n\t").lower()
+    start = head.replace(b"\0", b"").lstrip(b"\xef\xbb\xbf\xff\xfe \r\n\t").lower()
     if start.startswith((b"<html", b"<!doctype", b"<table", b"<?xml", b"<meta")):
         return "page"
     if start.startswith(b"begin:vcard"):
@@ -106,11 +122,11 @@ def _kind(raw: bytes) -> str:
     return "json" if re.match(rb"\[?\s*\{\s*\"[^\"]*\"\s*:", start) else ""
 
 
-def _no_list(raw: bytes, kind: str) -> Invalid:
-    if kind == "ole" and "EncryptedPackage".encode("utf-16-le") in raw:
+def _no_list(source: Source, kind: str) -> Invalid:
+    if kind == "ole" and source.has("EncryptedPackage".encode("utf-16-le")):
         return archives.encrypted()
     if kind == "ole" and any(
-        name.encode("utf-16-le") in raw for name in ("Workbook", "Book")
+        source.has(name.encode("utf-16-le")) for name in ("Workbook", "Book")
     ):
         return Invalid(
             "file_xls",
@@ -137,7 +153,7 @@ def _workbook(raw: bytes) -> Workbook:
         raise Invalid(
             "file_xlsb", _("This is a binary workbook (.xlsb). Save it as .xlsx.")
         )
-    raise _no_list(raw, "archive")
+    raise _no_list(Source.of(raw), "archive")
 
 
 # --- workbooks
@@ -213,9 +229,9 @@ def _workbook_notes(book: Workbook, chosen: int) -> Iterator[Note]:
 # --- contact cards
 
 
-def _open_cards(raw: bytes, encoding: str | None) -> Table:
-    coding = check_encoding(raw, encoding) if encoding else guess_encoding(raw)
-    cards = vcards.Cards(raw, coding)
+def _open_cards(source: Source, encoding: str | None) -> Table:
+    coding = check_encoding(source, encoding) if encoding else guess_encoding(source)
+    cards = vcards.Cards(source.whole(), coding)
     found = survey(cards.records(), 0)
     if not found.count:
         raise without_rows(is_header=False)
@@ -233,5 +249,5 @@ def _open_cards(raw: bytes, encoding: str | None) -> Table:
         columns=columns_of(vcards.COLUMNS, found),
         row_count=found.count,
         head=tuple(found.head),
-        notes=(*delimited.coding_notes(raw, coding), *([cut] if cards.cut else [])),
+        notes=(*delimited.coding_notes(source, coding), *([cut] if cards.cut else [])),
     )

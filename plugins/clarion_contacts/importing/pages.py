@@ -10,14 +10,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from itertools import islice
 from json.encoder import encode_basestring as quoted
-from typing import Any
+from typing import Any, BinaryIO
 
 from clarion.messaging import address
 from clarion_contacts.importing.columns import Matching
+from clarion_contacts.importing.kinds import Typing
 from clarion_contacts.importing.opening import rows_of
 from clarion_contacts.importing.rows import RowVerdict, judge, key_of
 from clarion_contacts.importing.tables import Shape, Table
-from clarion_contacts.importing.values import Typing
 
 CELL, COLUMN = "\x1e", "\x1d"
 NAMES = (
@@ -58,14 +58,14 @@ def order(
     }
 
 
-def judged(raw: bytes, told: Mapping[str, Any]) -> Iterator[bytes]:
+def judged(given: BinaryIO | bytes, told: Mapping[str, Any]) -> Iterator[bytes]:
     """Judge a file as `order` says, page by page. The same person twice is not looked for."""
     chosen = dict(told["mapping"])
     for name in ("fields", "keys", "typings"):  # JSON knows no numbers as keys
         chosen[name] = {int(place): said for place, said in chosen[name].items()}
     chosen["typings"] = {at: Typing.of(said) for at, said in chosen["typings"].items()}
     mapping = Matching(**chosen | {"names": tuple(chosen["names"])})
-    rows = rows_of(raw, Shape(**told["shape"]))
+    rows = rows_of(given, Shape(**told["shape"]))
     verdicts = judge(rows, mapping, told["region"], _Forgetful())
     ahead = (one for one in verdicts if one.line > told["after"])
     while chunk := list(islice(ahead, told["size"])):

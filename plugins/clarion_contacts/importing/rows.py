@@ -15,8 +15,8 @@ from clarion.base.words import _
 from clarion.messaging.address import BadPhone, normalise, parse_phone
 from clarion_contacts.importing import ours
 from clarion_contacts.importing.columns import Matching
+from clarion_contacts.importing.kinds import NO, YES, Typing, Value, date_of, value_of
 from clarion_contacts.importing.places import language_named, region_named, zone_named
-from clarion_contacts.importing.values import NO, YES, Typing, Value, date_of, value_of
 
 State = Literal["ok", "invalid", "duplicate_in_file"]
 MAX_NAME = 200

@@ -16,7 +16,8 @@ from clarion.base.words import _
 from clarion_contacts.importing import ours
 from clarion_contacts.importing.headers import looks_like_data, meaning
 
-MAX_BYTES = 25 * 1024 * 1024
+MAX_BYTES = 200 * 1024 * 1024
+MAX_WHOLE = 25 * 1024 * 1024  # of what cannot be read piece by piece: workbooks and cards
 MAX_ROWS = 1_000_000
 MAX_CELL = 32 * 1024
 MAX_COLUMNS = 500
@@ -120,6 +121,14 @@ def below(records: Iterable[Record], shape: Shape) -> Iterator[Record]:
 
 
 # --- limits
+
+
+def too_large() -> Invalid:
+    """Refuse a file beyond what a million people need."""
+    return Invalid(
+        "file_too_large",
+        _("This file is larger than 200 MB. Split it and import the parts."),
+    )
 
 
 def cell_too_large(number: int) -> Invalid:

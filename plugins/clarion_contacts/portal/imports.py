@@ -52,7 +52,7 @@ def imports() -> str:
     return render_template("contacts/imports.html", rows=service.listing())
 
 
-@pages.route("/imports/new", methods=["GET", "POST"])
+@pages.route("/imports/new", methods=["GET", "POST"], largest=service.MAX_BYTES)
 @needs("contacts.import")
 def upload() -> Any:
     """Take a file."""
@@ -60,7 +60,7 @@ def upload() -> Any:
     if form.validate_on_submit():
         with form.attempt():
             given = form.file.data
-            row = service.upload(given.filename or "", given.read(service.MAX_BYTES + 1))
+            row = service.receive(given.filename or "", service.look(given.stream))
             return redirect(url_for(".match", import_id=row.id))
     page = render_template(
         "contacts/import_upload.html",

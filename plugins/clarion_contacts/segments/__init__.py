@@ -3,7 +3,7 @@
 `rules` reads and checks a tree, `compiling` writes it as an expression over `Contact`.
 """
 
-from clarion_contacts.segments.compiling import MOST_SEGMENTS, ROOM, condition
+from clarion_contacts.segments.compiling import MOST_SEGMENTS, condition
 from clarion_contacts.segments.filling import ATTRIBUTE, PLAIN, Filling, value_of
 from clarion_contacts.segments.picking import Pick, by_pick, pick_in
 from clarion_contacts.segments.rules import (
@@ -20,7 +20,6 @@ __all__ = [
     "ATTRIBUTE",
     "MOST_SEGMENTS",
     "PLAIN",
-    "ROOM",
     "Filling",
     "Pick",
     "Rule",

@@ -7,9 +7,10 @@ did lately is looked for among the orders that had not ended before.
 import datetime as dt
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, and_, func, or_, select
+from sqlalchemy import ColumnElement, Select, func, or_, select
 
 from clarion.base import db
+from clarion.messaging import parts
 from clarion.messaging.models import Attempt, Campaign, InboundMessage, Message
 from clarion.tenancy.scope import current_account
 from clarion_contacts.segments import days
@@ -29,7 +30,8 @@ REPLY = dt.timedelta(days=7)
 
 def behaved(rule: Behaved) -> Select[Any]:
     """Choose whose messages became what a rule says."""
-    query = select(Message.contact_id).where(
+    query, person = _whose(Message)
+    query = query.where(
         Message.account_id == current_account(), Message.state.in_(STATES[rule.deed])
     )
     if rule.campaign_id is not None:
@@ -44,34 +46,43 @@ def behaved(rule: Behaved) -> Select[Any]:
     if rule.code:
         query = query.where(_code(rule.code))
     if rule.deed == "replied":
-        query = query.where(_answered())
+        query = query.where(_answered(person))
     if rule.times > 1:
-        query = query.group_by(Message.contact_id).having(func.count() >= rule.times)
+        query = query.group_by(person).having(func.count() >= rule.times)
     return query
 
 
 def wrote(rule: Wrote, zone: str) -> Select[Any]:
     """Choose who wrote to us, or did the last time on some day."""
-    query = select(InboundMessage.contact_id).where(
+    query, person = _whose(InboundMessage)
+    query = query.where(
         InboundMessage.account_id == current_account(),
         InboundMessage.contact_id.is_not(None),
     )
     if rule.last is None:
         return query
     last = func.max(InboundMessage.sent_at)
-    return query.group_by(InboundMessage.contact_id).having(
-        days.of_moment(last, rule.last, zone)
-    )
+    return query.group_by(person).having(days.of_moment(last, rule.last, zone))
 
 
 def failed(rule: Outcome) -> Select[Any]:
     """Choose whose message of one send order failed for one reason."""
-    return select(Message.contact_id).where(
+    query, _person = _whose(Message)
+    return query.where(
         Message.account_id == current_account(),
         Message.campaign_id == rule.campaign_id,
         Message.state == "failed",
         Message.reason == rule.reason,
     )
+
+
+def _whose(model: Any) -> tuple[Select[Any], ColumnElement[Any]]:  # Any: of a contact
+    """Select whose messages of some kind are: the contact's theirs is part of, if it is."""
+    if not parts.any_there():
+        return select(model.contact_id), model.contact_id  # the usual case, and cheap
+    told = parts.whose(model.contact_id)
+    query = select(told.person).select_from(model).outerjoin(told.part, told.on)
+    return query, told.person
 
 
 def _open_since(last: int) -> ColumnElement[bool]:
@@ -101,17 +112,15 @@ def _code(code: str) -> Any:
     )
 
 
-def _answered() -> Any:
+def _answered(person: ColumnElement[Any]) -> Any:
+    query, writer = _whose(InboundMessage)
     return (
-        select(InboundMessage.id)
-        .where(
-            and_(
-                InboundMessage.account_id == current_account(),
-                InboundMessage.contact_id == Message.contact_id,
-                InboundMessage.sent_at > Message.intent_at,
-                InboundMessage.sent_at <= Message.intent_at + REPLY,
-            )
+        query.where(
+            InboundMessage.account_id == current_account(),
+            writer == person,
+            InboundMessage.sent_at > Message.intent_at,
+            InboundMessage.sent_at <= Message.intent_at + REPLY,
         )
-        .correlate(Message)
+        .correlate_except(InboundMessage)
         .exists()
     )

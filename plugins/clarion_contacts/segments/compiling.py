@@ -35,6 +35,7 @@ from sqlalchemy.orm import aliased
 
 from clarion.base import db
 from clarion.base.errors import Invalid
+from clarion.base.patience import ROOM
 from clarion.messaging import hours, suppression
 from clarion.tenancy.scope import current_account
 from clarion_contacts.models import Consent, Contact, Listing, Tagging
@@ -70,8 +71,6 @@ ACTIONS = {"given": GRANTS, "withdrawn": ("withdraw",), "any": (*GRANTS, "withdr
 SHARES = 10_000
 MOST_SEGMENTS = 20
 """Segments that one rule may lead to, through others."""
-ROOM = "64MB"
-"""Memory for each hash of ids, when a rule needs ids of people on hand in one piece."""
 
 
 class Missing(Exception):

@@ -19,6 +19,7 @@ from sqlalchemy import (
     or_,
     select,
 )
+from sqlalchemy.orm import aliased
 
 from clarion.base import db
 from clarion.base.words import _
@@ -26,9 +27,9 @@ from clarion.messaging import suppression
 from clarion.messaging.models import Message
 from clarion.tenancy.scope import current_account
 from clarion_contacts import segments
-from clarion_contacts.models import Consent, Contact, Tag
+from clarion_contacts.models import Consent, Contact, whole
 from clarion_contacts.segments import Filling, Rule
-from clarion_contacts.service import identity
+from clarion_contacts.service import identity, reasons, standing
 
 Variables = Mapping[str, Filling | Mapping[str, Any]]
 Listed = Select[Any] | None
@@ -71,7 +72,12 @@ class Placeholder:
 
 
 def audience(
-    segment: Rule, variables: Variables, purpose: str, *, listed: Listed = None
+    segment: Rule,
+    variables: Variables,
+    purpose: str,
+    *,
+    about: str = "",
+    listed: Listed = None,
 ) -> Select[Any]:
     """Choose people for a send order, with everything its ledger rows need.
 
@@ -79,17 +85,19 @@ def audience(
         segment: a rule of `segments`.
         variables: name in the template → where its value comes from.
         purpose: `marketing` needs consent; others only that nobody asked for silence.
+        about: the template's name at the provider: who stopped its topic gets no marketing.
         listed: a SELECT of contact_id and reason: who was chosen before. Then it is these
             people, whatever the segment says by now, and who was left out stays out.
 
     Returns:
         a SELECT of contact_id, address_kind, address, address_idx, variables, consent_id,
         zone, country and reason: empty, or why this person is left out (`invalid_address`, `opted_out`,
-        `no_consent`, `identity_doubt`, `missing_variable`). Two contacts never share a number, so nobody is
-        there twice.
+        `no_consent`, `consent_unproven`, `topic_stopped`, `identity_doubt`, `missing_variable`). Two
+        contacts never share a number, so nobody is there twice.
     """
     values, missing = _values(variables)
-    reason = _reason(purpose, missing)
+    proof = aliased(Consent)  # segments ask the same table, each for itself
+    reason = _reason(purpose, about, proof, missing)
     among = _among(segment, listed)
     if among.reason is not None:
         reason = case((among.reason != "", among.reason), else_=reason)
@@ -104,16 +112,18 @@ def audience(
         Contact.timezone.label("zone"),
         Contact.country.label("country"),
     )
+    if purpose == "marketing":
+        query = query.outerjoin(proof, standing.gives(proof))
     return query.where(
         Contact.account_id == current_account(),
-        Contact.merged_into.is_(None),  # said here too: INSERT … SELECT is not asked
+        whole(),
         among.there,
     )
 
 
-def count(segment: Rule, variables: Variables, purpose: str) -> Counted:
+def count(segment: Rule, variables: Variables, purpose: str, *, about: str = "") -> Counted:
     """Count a segment's people by whether, and if not why not, a campaign reaches them."""
-    chosen = audience(segment, variables, purpose).subquery()
+    chosen = audience(segment, variables, purpose, about=about).subquery()
     query = select(chosen.c.reason, func.count()).group_by(chosen.c.reason)
     found = {reason: number for reason, number in db.session().execute(query)}  # noqa: C416
     reached = found.pop("", 0)
@@ -121,10 +131,15 @@ def count(segment: Rule, variables: Variables, purpose: str) -> Counted:
 
 
 def sample(
-    segment: Rule, variables: Variables, purpose: str, *, limit: int = 10
+    segment: Rule,
+    variables: Variables,
+    purpose: str,
+    *,
+    about: str = "",
+    limit: int = 10,
 ) -> list[Sample]:
     """Show the first people a campaign reaches, for previews."""
-    chosen = audience(segment, variables, purpose).subquery()
+    chosen = audience(segment, variables, purpose, about=about).subquery()
     query = (
         select(chosen.c.contact_id, Contact.name, chosen.c.address, chosen.c.variables)
         .join(Contact, Contact.id == chosen.c.contact_id)
@@ -136,10 +151,15 @@ def sample(
 
 
 def places(
-    segment: Rule, variables: Variables, purpose: str, *, listed: Listed = None
+    segment: Rule,
+    variables: Variables,
+    purpose: str,
+    *,
+    about: str = "",
+    listed: Listed = None,
 ) -> list[tuple[str, str, int]]:
     """Count the people a campaign reaches by their time zone and country."""
-    chosen = audience(segment, variables, purpose, listed=listed).subquery()
+    chosen = audience(segment, variables, purpose, about=about, listed=listed).subquery()
     query = (
         select(chosen.c.zone, chosen.c.country, func.count())
         .where(chosen.c.reason == "")
@@ -158,16 +178,13 @@ def labels(contact_ids: Iterable[UUID]) -> dict[UUID, tuple[str, str]]:
 
 def missed(segment: Rule, contact_id: UUID) -> Missed | None:
     """Say which rules of a segment one person does not meet now; None: no such contact."""
-    parts = segment.get("of", []) if segment.get("op") == "and" else [segment]
-    asked = [segments.condition(part).label(f"part_{n}") for n, part in enumerate(parts)]
-    query = select(Contact.created_at, *asked).where(
+    query = select(Contact.created_at).where(
         Contact.account_id == current_account(), Contact.id == contact_id
     )
-    row = db.session().execute(query).one_or_none()
-    if row is None:
+    added_at = db.session().scalar(query)
+    if added_at is None:
         return None
-    unmet = [part for part, met in zip(parts, row[1:], strict=True) if not met]
-    return Missed(row[0], [_in_words(part) for part in unmet])
+    return Missed(added_at, reasons.why_not(segment, contact_id))
 
 
 def attested(segment: Rule, *, listed: Listed = None) -> list[str]:
@@ -248,21 +265,6 @@ def without_consent(batch: Any) -> Select[Any]:
     )
 
 
-def _in_words(rule: Rule) -> str:
-    """Say what a rule asks for that somebody does not meet."""
-    wanted = rule.get("of", []) if rule.get("op") in ("or", "not") else [rule]
-    tags = [one.get("tag") for one in wanted if one.get("op") == "tag"]
-    if not tags or len(tags) != len(wanted):
-        return _("They do not meet one of the rules of the audience.")
-    query = select(Tag.name).where(
-        Tag.account_id == current_account(), Tag.id.in_([UUID(str(one)) for one in tags])
-    )
-    names = ", ".join(f"“{one}”" for one in db.session().scalars(query.order_by(Tag.name)))
-    if rule.get("op") == "not":
-        return _("They have the tag %(tags)s, which is left out.", tags=names)
-    return _("They have none of these tags: %(tags)s.", tags=names or "–")
-
-
 @dataclass(frozen=True, slots=True)
 class _Among:
     """Who is meant, and why somebody was left out when the list was made."""
@@ -295,7 +297,9 @@ def _values(variables: Variables) -> tuple[ColumnElement[Any], ColumnElement[boo
     return func.jsonb_build_object(*pairs), or_(false(), *missing)
 
 
-def _reason(purpose: str, missing: ColumnElement[bool]) -> ColumnElement[str]:
+def _reason(
+    purpose: str, about: str, proof: type[Consent], missing: ColumnElement[bool]
+) -> ColumnElement[str]:
     marketing = purpose == "marketing"
     scope: suppression.Scope = "marketing" if marketing else "all"
     silenced = or_(
@@ -310,7 +314,10 @@ def _reason(purpose: str, missing: ColumnElement[bool]) -> ColumnElement[str]:
         rules += [
             (Contact.consent == "opted_out", _text("opted_out")),
             (Contact.consent != "opted_in", _text("no_consent")),
+            (proof.id.is_(None), _text(standing.UNPROVEN)),
         ]
+        if (stopped := standing.who_stopped(about)) is not None:
+            rules.append((Contact.id.in_(stopped), _text(standing.TOPIC_STOPPED)))
     rules.append((Contact.id.in_(identity.in_doubt(scope)), _text("identity_doubt")))
     return case(*rules, (missing, _text("missing_variable")), else_=_text(""))
 

@@ -22,7 +22,8 @@ from clarion.tenancy import access, audit
 from clarion.tenancy.scope import current_account
 from clarion.work import outbox
 from clarion_contacts.events import SearchRequested
-from clarion_contacts.models import Contact, Likeness
+from clarion_contacts.models import Contact, whole
+from clarion_contacts.records import Likeness
 from clarion_contacts.service.people import default_country, get
 
 SHOWN = 50
@@ -195,9 +196,7 @@ def _kinds() -> Iterator[tuple[str, ColumnElement[Any], ColumnElement[bool]]]:
 
 def _search(why: str, key: ColumnElement[Any], among: ColumnElement[bool]) -> int:
     # said here too: INSERT … SELECT is not asked
-    mine = and_(
-        Contact.account_id == current_account(), Contact.merged_into.is_(None), among
-    )
+    mine = and_(Contact.account_id == current_account(), whole(), among)
     shared = (
         select(key.label("key"))
         .where(mine)

@@ -35,6 +35,7 @@ from clarion_contacts.importing import kinds
 from clarion_contacts.importing.headers import plain
 from clarion_contacts.importing.rows import clean
 from clarion_contacts.models import FIELD_KINDS, Contact, Field
+from clarion_contacts.service import deeds
 
 LONGEST_TITLE, LONGEST_CHOICE, MOST_CHOICES, MOST_FIELDS = 80, 120, 200, 100
 NEWEST = 5_000  # contacts that are asked which keys they have
@@ -249,6 +250,7 @@ def give(contact_ids: Sequence[UUID], key: str, value: kinds.Value | None) -> li
         .execution_options(synchronize_session=False)
     )
     changed = list(done.scalars())
+    deeds.note("field", field.title, changed)
     audit.record("contacts.field.given", field, people=len(changed))
     return changed
 

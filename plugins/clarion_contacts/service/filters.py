@@ -12,7 +12,7 @@ from clarion.base.errors import Invalid
 from clarion.tenancy.scope import current_account
 from clarion_contacts import segments
 from clarion_contacts.importing import kinds
-from clarion_contacts.models import CONSENTS, Contact, Field
+from clarion_contacts.models import CONSENTS, Contact, Field, whole
 from clarion_contacts.service import searching
 from clarion_contacts.service.silence import silent
 
@@ -114,7 +114,7 @@ def narrowed(filters: Filters, known: Sequence[Field]) -> Select[Any]:
     """Select whom filters leave but for their words, which are looked up apart."""
     query = select(Contact).where(
         Contact.account_id == current_account(),
-        Contact.merged_into.is_(None),  # said here too: INSERT … SELECT is not asked
+        whole(),
     )
     if filters.ids:
         query = query.where(Contact.id.in_(filters.ids))

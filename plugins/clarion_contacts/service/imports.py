@@ -5,8 +5,9 @@ is in `staging`.
 """
 
 import datetime as dt
-import hashlib
+import io
 from collections.abc import Mapping, Sequence
+from typing import BinaryIO
 from uuid import UUID
 
 from sqlalchemy import delete, func, select
@@ -40,25 +41,39 @@ audit.label("contacts.import.undo_started", "Took an import back")
 audit.label("contacts.import.undone", "An import was taken back")
 
 
+def look(file: BinaryIO) -> uploads.Seen:
+    """Look at a file before anything of it is kept; holds no connection meanwhile.
+
+    Raises `Invalid` (codes `file_…`) with the reason.
+    """
+    access.require("contacts.import")
+    return uploads.look(file)
+
+
 def upload(file_name: str, raw: bytes) -> Import:
-    """Take a file in, sealed, with everything about its shape guessed.
+    """Take a small file in, sealed, with everything about its shape guessed.
 
     Raises `Invalid` (codes `file_…`) with the reason, and keeps nothing then.
     """
+    return receive(file_name, look(io.BytesIO(raw)))
+
+
+def receive(file_name: str, seen: uploads.Seen) -> Import:
+    """Take a file in that was looked at, sealed part by part."""
     access.require("contacts.import")
-    place = db.new_id()
     row = Import(
-        id=place,
+        id=db.new_id(),
         file_name=_base_name(file_name),
-        file_digest=hashlib.sha256(raw).digest(),
-        file_size=len(raw),
-        original=uploads.sealed(place, raw),
+        file_digest=seen.digest,
+        file_size=seen.size,
         country="",
         expires_at=clock.now() + KEPT,
         state="uploaded",
     )
-    uploads.look_at(row, raw)
+    uploads.keep_seen(row, seen.told)
     db.session().add(row)
+    db.session().flush()
+    uploads.store(row.id, seen.file)
     audit.record("contacts.import.uploaded", row, rows=row.row_count)
     return row
 
@@ -78,20 +93,21 @@ def reread(
     `fresh` guesses even where a list with the same header was matched before.
     """
     access.require("contacts.import")
+    known = uploads.get(import_id)
+    chosen = uploads.country_of(country) if country else ""
+    with uploads.opened(known) as file:
+        seen = uploads.look(
+            file,
+            country=chosen or known.country,
+            encoding=encoding,
+            delimiter=delimiter,
+            header=header,
+            sheet=sheet,
+        )
     row = _open(import_id)
-    if country:
-        row.country = uploads.country_of(country)
-    uploads.look_at(
-        row,
-        uploads.original(row),
-        fresh=fresh,
-        encoding=encoding,
-        delimiter=delimiter,
-        header=header,
-        sheet=sheet,
-    )
-    if country:
-        row.country = uploads.country_of(country)
+    row.country = chosen or row.country
+    uploads.keep_seen(row, seen.told, fresh=fresh)
+    row.country = chosen or row.country
     _back_to(row, "uploaded")
     return row
 
@@ -237,7 +253,7 @@ def cancel(import_id: UUID) -> None:
         raise Conflict("import_not_open", _("This list cannot be thrown away any more."))
     row.state = "cancelled"
     audit.record("contacts.import.cancelled", row)
-    _shred(row)
+    uploads.shred(row)
     _drop_rows(row.id)
     row.forgotten_at = func.clarion_now()
 
@@ -257,7 +273,7 @@ def forget() -> None:
     )
     for row in db.session().scalars(query.with_for_update(skip_locked=True)):
         if row.created_at < now - KEPT:
-            _shred(row)
+            uploads.shred(row)
             if row.state in (*OPEN, "checking"):
                 row.state, row.problem = "cancelled", _("It was not finished in 24 hours.")
         running = row.state in ("importing", "undoing")
@@ -323,10 +339,6 @@ def _drop_rows(import_id: UUID) -> None:
         .where(ImportRow.account_id == current_account(), ImportRow.import_id == import_id)
         .execution_options(synchronize_session=False)
     )
-
-
-def _shred(row: Import) -> None:
-    row.original, row.guessed = None, {}
 
 
 def _base_name(name: str) -> str:

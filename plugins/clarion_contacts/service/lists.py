@@ -16,6 +16,7 @@ from clarion.tenancy.scope import current_account
 from clarion_contacts.importing import key_of
 from clarion_contacts.importing.rows import clean
 from clarion_contacts.models import Contact, List, Listing
+from clarion_contacts.service import deeds
 from clarion_contacts.service.tags import PARTING, touch
 
 LONGEST, LONGEST_ABOUT = 80, 300
@@ -110,12 +111,13 @@ def remove_list(list_id: UUID) -> None:
 def enlist(contact_ids: Iterable[UUID], list_id: UUID) -> list[UUID]:
     """Put people on a list; returns those who were not on it."""
     access.require("contacts.edit")
-    _loaded(list_id)
+    name = _loaded(list_id).name
     ids = list(contact_ids)
     rows = select(Contact.id).where(
         Contact.account_id == current_account(), Contact.id.in_(ids)
     )
     added = _put(list_id, rows)
+    deeds.note("list", name, added)
     touch(added)
     audit.record("contacts.contact.listed", None, people=len(added), list=list_id)
     return added
@@ -135,6 +137,8 @@ def delist(contact_ids: Iterable[UUID], list_id: UUID) -> list[UUID]:
         .execution_options(synchronize_session=False)
     )
     gone = list(done.scalars())
+    if gone:
+        deeds.note("unlist", _loaded(list_id).name, gone)
     touch(gone)
     audit.record("contacts.contact.unlisted", None, people=len(gone), list=list_id)
     return gone

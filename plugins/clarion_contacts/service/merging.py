@@ -32,6 +32,7 @@ from clarion_contacts.models import (
     Tag,
     Tagging,
 )
+from clarion_contacts.service import lineage
 from clarion_contacts.service.consent import store
 from clarion_contacts.service.identity import repair
 from clarion_contacts.service.people import locked
@@ -189,7 +190,7 @@ def undo_merge(merge_id: UUID) -> tuple[UUID, UUID]:
 
     since = _said_since(one, row)
     other.merged_into = None
-    identity.part(other.id, one.id, before["joined"])
+    identity.part(other.id, one.id, before["joined"], lineage.parts_of([other.id]))
     _set(one, _back(one, before))
     one.updated_at = other.updated_at = func.clarion_now()
     repair(one)  # a number has left the one before it comes to the other

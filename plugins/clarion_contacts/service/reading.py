@@ -66,10 +66,10 @@ def reader(import_id: UUID) -> Iterator[Judged]:
         after=row.read_to,
         size=PAGE,
     )
-    frames = confined.frames(pages.judged, uploads.original_parts(row), told)
-    judged = _pages(frames, row.read_to)
-    # the file is read with the first page, in the caller's transaction
-    return chain(list(islice(judged, 1)), judged)
+    with uploads.opened(row) as file:
+        judged = _pages(confined.frames(pages.judged, file, told), row.read_to)
+        # the file is opened with the first page, in the caller's transaction
+        return chain(list(islice(judged, 1)), judged)
 
 
 def stage(import_id: UUID, page: Judged) -> bool:

@@ -5,6 +5,7 @@ import io
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
+from itertools import chain, islice
 from typing import Any
 from uuid import UUID
 
@@ -17,7 +18,7 @@ from clarion.tenancy.scope import current_account
 from clarion_contacts.importing import confined, looking
 from clarion_contacts.importing.ours import harmless
 from clarion_contacts.models import ImportRow
-from clarion_contacts.service.uploads import get, light, original, shape_of
+from clarion_contacts.service.uploads import get, light, opened, shape_of
 
 TAKEN = ("new", "changed", "same")
 REJECTED = ("invalid", "duplicate", "suppressed")
@@ -95,7 +96,9 @@ def _file(import_id: UUID, which: ColumnElement[bool]) -> Iterator[str]:
     )
     found = {line: tuple(rest) for line, *rest in db.session().execute(query)}
     lines = {"shape": asdict(shape_of(row)), "lines": list(found)}
-    pages = confined.frames(looking.pick, original(row), lines)
+    with opened(row) as file:
+        pages = confined.frames(looking.pick, file, lines)
+        pages = chain(list(islice(pages, 1)), pages)  # the child has the file from here on
     return _written(names, row.delimiter or ",", pages, found)
 
 

@@ -1,17 +1,16 @@
 """Segments: saved choices of people, counted with patience, and where they are used."""
 
 import datetime as dt
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any
 from uuid import UUID
 
-from psycopg.errors import QueryCanceled
 from sqlalchemy import delete, func, select
-from sqlalchemy.exc import DBAPIError
 
 from clarion.base import db
 from clarion.base.errors import Conflict, Invalid, NotFound
+from clarion.base.patience import PATIENCE_MS, patiently
 from clarion.base.words import _
 from clarion.plugging.manager import plugins
 from clarion.tenancy import access, audit, preferences
@@ -23,9 +22,8 @@ from clarion_contacts.segments import Rule
 
 NAME_MAX, ABOUT_MAX, MOST = 80, 300, 500
 SAMPLE = 10
-PATIENCE_MS = 2_000
-"""How long a page waits for a number before it says that it is still being counted."""
-Answer = TypeVar("Answer")
+MERGING: Mapping[str, str] = {"random_page_cost": "1.1", "enable_hashjoin": "off"}
+"""Ids of people are in order in most tables: merging them takes half of what hashing does."""
 
 audit.label("contacts.segment.added", "Saved a segment")
 audit.label("contacts.segment.changed", "Changed a segment")
@@ -266,7 +264,9 @@ def people_in(rule: Rule, patience_ms: int = PATIENCE_MS) -> int | None:
     access.require("contacts.view")
     query = select(func.count()).select_from(Contact)
     chosen = query.where(_mine(), segments.condition(rule))
-    return _patiently(lambda: db.session().execute(chosen).scalar_one(), patience_ms)
+    return patiently(
+        lambda: db.session().execute(chosen).scalar_one(), patience_ms, MERGING
+    )
 
 
 def some_of(rule: Rule, patience_ms: int = PATIENCE_MS) -> list[Somebody] | None:
@@ -294,36 +294,7 @@ def some_of(rule: Rule, patience_ms: int = PATIENCE_MS) -> list[Somebody] | None
     def look() -> list[Somebody]:
         return [Somebody(*row) for row in db.session().execute(query)]
 
-    return _patiently(look, patience_ms)
-
-
-def _patiently(work: Callable[[], Answer], patience_ms: int) -> Answer | None:
-    """Ask something that may take long, and give up after a while.
-
-    Each question is planned for its own values: the plan PostgreSQL keeps for a statement
-    it has seen often took twenty times as long for some. Ids of people are in order in
-    most tables, so merging them takes half of what a hash of half a million costs. The
-    settings hold for this question only: whatever it was, its savepoint is undone.
-    """
-    orm = db.session()
-    undo = orm.begin_nested()
-    try:
-        orm.execute(
-            select(
-                func.set_config("statement_timeout", str(patience_ms), True),
-                func.set_config("work_mem", segments.ROOM, True),
-                func.set_config("plan_cache_mode", "force_custom_plan", True),
-                func.set_config("random_page_cost", "1.1", True),
-                func.set_config("enable_hashjoin", "off", True),
-            )
-        )
-        return work()
-    except DBAPIError as error:
-        if isinstance(error.orig, QueryCanceled):
-            return None
-        raise
-    finally:
-        undo.rollback()
+    return patiently(look, patience_ms, MERGING)
 
 
 # --- private

@@ -16,7 +16,7 @@ from clarion.tenancy.scope import current_account
 from clarion.work import outbox
 from clarion_contacts import segments
 from clarion_contacts.events import SnapshotRequested
-from clarion_contacts.models import Contact
+from clarion_contacts.models import Contact, whole
 from clarion_contacts.records import Member, Segment, Snapshot
 from clarion_contacts.service.segments import (
     NAME_MAX,
@@ -101,7 +101,7 @@ def write_members(snapshot_id: UUID) -> int:
         cast("", Text),
     ).where(
         Contact.account_id == current_account(),
-        Contact.merged_into.is_(None),  # said here too: INSERT … SELECT is not asked
+        whole(),
         segments.condition(row.rule),
     )
     names = ["id", "account_id", "contact_id", "snapshot_id", "created_by"]

@@ -32,7 +32,7 @@ from sqlalchemy.dialects.postgresql import array, insert
 
 from clarion.base import db
 from clarion.base.telemetry import logger
-from clarion.messaging import ledger, suppression
+from clarion.messaging import ledger, parts, suppression
 from clarion.messaging.models import Campaign, InboundMessage, Message
 from clarion.tenancy import audit, preferences
 from clarion.tenancy.scope import current_account
@@ -44,6 +44,7 @@ from clarion_contacts.service.chain import Verdict
 log = logger(__name__)
 AT_ONCE = 10_000
 WARNING = dt.timedelta(days=30)
+TOPIC_STOPPED, UNPROVEN = "topic_stopped", "consent_unproven"
 _STATES = {
     "grant": "opted_in",
     "import_attested": "opted_in",
@@ -257,28 +258,13 @@ def stopped_topics(batch: Any) -> Select[Any]:
 
     Topics name the templates that are about them; the order says which it uses.
     """
-    about = (
-        select(Topic.id)
-        .where(
-            Topic.account_id == current_account(),
-            Topic.retired_at.is_(None),
-            Topic.templates.has_key(Campaign.template["name"].astext),
-            Campaign.account_id == current_account(),
-            Campaign.id == batch.campaign_id,
-        )
-        .scalar_subquery()
+    about = _topics_of(Campaign.template["name"].astext).where(
+        Campaign.account_id == current_account(), Campaign.id == batch.campaign_id
     )
+    stopped = _stopped(NOW.c.topic_id.in_(about.scalar_subquery())).subquery("stopped")
     return (
-        select(Message.id, literal("topic_stopped"))
-        .join(
-            NOW,
-            and_(
-                NOW.c.account_id == Message.account_id,
-                NOW.c.contact_id == Message.contact_id,
-                NOW.c.topic_id.in_(about),
-                NOW.c.state == "opted_out",
-            ),
-        )
+        select(Message.id, literal(TOPIC_STOPPED))
+        .join(stopped, stopped.c.id == Message.contact_id)
         .where(
             Message.account_id == current_account(),
             Message.id.in_(batch.ids),
@@ -287,23 +273,36 @@ def stopped_topics(batch: Any) -> Select[Any]:
     )
 
 
+def who_stopped(template: str) -> Select[Any] | None:
+    """Select who stopped the topic that a template is about; None when it is about none."""
+    query = _topics_of(literal(template))
+    topics = list(db.session().scalars(query)) if template else []
+    if not topics:
+        return None  # the usual case, and cheap
+    return _stopped(NOW.c.topic_id.in_(topics))
+
+
+def gives(event: Any) -> ColumnElement[bool]:  # Any: the events, or an alias of them
+    """Say that an event is the one that gives the consent a contact's copy names."""
+    return and_(
+        event.account_id == Contact.account_id,
+        event.id == Contact.consent_id,
+        event.contact_id == Contact.id,
+        event.action.in_(("grant", "import_attested")),
+    )
+
+
 def unproven(batch: Any) -> Select[Any]:
     """Refuse marketing whose consent has no event that gives it, whatever the copy says."""
-    gives = and_(
-        Consent.account_id == Contact.account_id,
-        Consent.id == Contact.consent_id,
-        Consent.contact_id == Contact.id,
-        Consent.action.in_(("grant", "import_attested")),
-    )
     return (
-        select(Message.id, literal("no_consent"))
+        select(Message.id, literal(UNPROVEN))
         .join(
             Contact,
             and_(
                 Contact.account_id == Message.account_id, Contact.id == Message.contact_id
             ),
         )
-        .outerjoin(Consent, gives)
+        .outerjoin(Consent, gives(Consent))
         .where(
             Message.account_id == current_account(),
             Message.id.in_(batch.ids),
@@ -311,6 +310,24 @@ def unproven(batch: Any) -> Select[Any]:
             Contact.consent == "opted_in",
             Consent.id.is_(None),
         )
+    )
+
+
+def _topics_of(template: ColumnElement[str]) -> Select[Any]:
+    return select(Topic.id).where(
+        Topic.account_id == current_account(),
+        Topic.retired_at.is_(None),
+        Topic.templates.has_key(template),
+    )
+
+
+def _stopped(some: ColumnElement[bool]) -> Select[Any]:
+    """Select the people who stopped some topics, themselves or as one they were before."""
+    said = parts.whose(NOW.c.contact_id)
+    return (
+        select(said.person.label("id"))
+        .select_from(NOW.outerjoin(said.part, said.on))
+        .where(NOW.c.account_id == current_account(), some, NOW.c.state == "opted_out")
     )
 
 

@@ -15,6 +15,7 @@ from clarion.tenancy.scope import current_account
 from clarion_contacts.importing import key_of
 from clarion_contacts.importing.rows import clean
 from clarion_contacts.models import Contact, Tag, Tagging
+from clarion_contacts.service import deeds
 
 LONGEST = 60
 PARTING = (",", ";", "|")  # what parts names from each other in a file
@@ -104,7 +105,11 @@ def tag(contact_ids: Iterable[UUID], names: Iterable[str]) -> int:
     wanted = {key_of(said): said for said in map(_checked, names)}
     made = keep_tags(wanted)
     ids = list(contact_ids)
-    added = sum(len(_put(tag_id, ids)) for tag_id in made.values())
+    added = 0
+    for key, tag_id in made.items():
+        new = _put(tag_id, ids)
+        deeds.note("tag", wanted[key], new)
+        added += len(new)
     touch(ids)
     audit.record("contacts.contact.tagged", None, people=len(ids), tags=list(made.values()))
     return added
@@ -113,8 +118,9 @@ def tag(contact_ids: Iterable[UUID], names: Iterable[str]) -> int:
 def attach(contact_ids: Iterable[UUID], tag_id: UUID) -> list[UUID]:
     """Put one tag on many people; returns those who did not have it."""
     access.require("contacts.edit")
-    _loaded(tag_id, lock=False)
+    name = _loaded(tag_id, lock=False).name
     added = _put(tag_id, list(contact_ids))
+    deeds.note("tag", name, added)
     touch(added)
     audit.record("contacts.contact.tagged", None, people=len(added), tags=[tag_id])
     return added
@@ -124,6 +130,8 @@ def detach(contact_ids: Iterable[UUID], tag_id: UUID) -> list[UUID]:
     """Take one tag off many people; returns those who had it."""
     access.require("contacts.edit")
     gone = [contact for contact, _tag in _take(list(contact_ids), [tag_id])]
+    if gone:
+        deeds.note("untag", _loaded(tag_id, lock=False).name, gone)
     touch(gone)
     audit.record("contacts.contact.untagged", None, people=len(gone), tags=[tag_id])
     return gone
@@ -134,6 +142,9 @@ def untag(contact_ids: Iterable[UUID], tag_ids: Iterable[UUID]) -> int:
     access.require("contacts.edit")
     ids, gone = list(contact_ids), list(tag_ids)
     taken = _take(ids, gone)
+    for tag_id in {tag_id for _contact, tag_id in taken}:
+        lost = [contact for contact, one in taken if one == tag_id]
+        deeds.note("untag", _loaded(tag_id, lock=False).name, lost)
     touch(ids)
     audit.record("contacts.contact.untagged", None, people=len(ids), tags=gone)
     return len(taken)

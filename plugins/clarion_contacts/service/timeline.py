@@ -19,9 +19,10 @@ from clarion.messaging.models import (
     Message,
 )
 from clarion.tenancy import access, audit
-from clarion.tenancy.models import AuditEntry
+from clarion.tenancy.models import AuditEntry, Person
 from clarion.tenancy.scope import current_account
 from clarion_contacts.models import Consent, Contact, Import
+from clarion_contacts.records import Deed
 from clarion_contacts.service import lineage
 from clarion_contacts.service.people import get
 
@@ -43,6 +44,13 @@ REPLIES: dict[str, tuple[Lazy, Tone]] = {
     "maybe": (lazy("Wrote what may mean STOP"), "warn"),
 }
 WROTE: tuple[Lazy, Tone] = (lazy("Wrote to you"), "info")
+SORTINGS: dict[str, Lazy] = {
+    "tag": lazy("Got the tag"),
+    "untag": lazy("Lost the tag"),
+    "list": lazy("Put on the list"),
+    "unlist": lazy("Taken off the list"),
+    "field": lazy("Another value of the field"),
+}
 OUTCOMES: dict[str, Tone] = {
     "delivered": "ok", "read": "ok", "sent": "info", "accepted": "info", "failed": "bad",
     "unknown": "warn", "needs_decision": "warn", "expired": "warn",
@@ -82,7 +90,9 @@ def timeline(contact_id: UUID, before: str = "", *, limit: int = PAGE) -> Timeli
     contact = get(contact_id)
     place = _place(before)
     found: list[Moment] = []
-    for read in (_arrivals, _consents, _messages, _replies, _addresses, _deeds):
+    for read in (
+        _arrivals, _consents, _messages, _replies, _addresses, _deeds, _sortings
+    ):  # fmt: skip
         found += read(contact, place, limit + 1)
     found.sort(key=lambda one: (one.at, one.id), reverse=True)
     shown = found[:limit]
@@ -229,4 +239,22 @@ def _deeds(contact: Contact, place: Place, limit: int) -> list[Moment]:
     return [
         Moment(at, own, "deed", audit.words(name), by=by)
         for at, own, name, by in _rows(query, AuditEntry.at, AuditEntry.id, place, limit)
+    ]
+
+
+def _sortings(contact: Contact, place: Place, limit: int) -> list[Moment]:
+    """Tags, lists and fields, whether they alone got or lost them or many people at once."""
+    who = Deed.created_by.in_(
+        [func.concat("person:", Person.id), func.concat("job:person:", Person.id)]
+    )
+    query = (
+        select(
+            Deed.created_at, Deed.id, Deed.what, Deed.name, func.coalesce(Person.name, "")
+        )
+        .outerjoin(Person, who)
+        .where(Deed.account_id == current_account(), _theirs(Deed, contact))
+    )
+    return [
+        Moment(at, own, "deed", str(SORTINGS[what]), text=f"“{name}”", by=by)
+        for at, own, what, name, by in _rows(query, Deed.created_at, Deed.id, place, limit)
     ]

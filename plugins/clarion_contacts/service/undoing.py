@@ -23,7 +23,7 @@ from clarion.messaging.models import Identifier, Message
 from clarion.tenancy import audit
 from clarion.tenancy.scope import current_account
 from clarion_contacts.models import Consent, Contact, Import, ImportRow, Tag, Tagging
-from clarion_contacts.service import lists, uploads, verdicts
+from clarion_contacts.service import leftovers, lists, uploads, verdicts
 from clarion_contacts.service.applying import alone
 
 
@@ -45,6 +45,7 @@ def take_back(import_id: UUID) -> None:
     withdrawn = _withdraw(row)
     _untag(row)
     lists.take_back(row.id)
+    fields = leftovers.drop_fields(row.id)
     row = uploads.get(import_id, lock=True)
     kept = int(row.result.get("created", 0)) - erased
     row.result = {
@@ -53,6 +54,7 @@ def take_back(import_id: UUID) -> None:
         "restored": restored,
         "withdrawn_again": withdrawn,
         "kept": kept,
+        "fields": fields,
     }
     row.state, row.progress = "undone", row.row_count
     audit.record("contacts.import.undone", row, erased=erased, restored=restored, kept=kept)

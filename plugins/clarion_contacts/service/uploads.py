@@ -3,12 +3,15 @@
 import datetime as dt
 import hashlib
 import json
+import os
+import tempfile
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any, BinaryIO, cast
 from uuid import UUID
 
-from sqlalchemy import func, select
+from sqlalchemy import delete, func, insert, select
 from sqlalchemy.orm import undefer
 
 from clarion.base import crypto, db
@@ -27,13 +30,23 @@ from clarion_contacts.importing import (
 )
 from clarion_contacts.importing import ours as exported
 from clarion_contacts.importing.columns import key_for
-from clarion_contacts.importing.kinds import KINDS, Kind
-from clarion_contacts.importing.tables import below
-from clarion_contacts.importing.values import Value
-from clarion_contacts.models import Field, Import
+from clarion_contacts.importing.kinds import KINDS, Kind, Value
+from clarion_contacts.importing.source import Source
+from clarion_contacts.importing.tables import MAX_BYTES, below, too_large
+from clarion_contacts.models import Field, Import, ImportPart
 from clarion_contacts.service.people import default_country
 
-PART = 2 * 1024 * 1024
+PART = 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """A file that was looked at, and what a child found in it."""
+
+    file: BinaryIO
+    size: int
+    digest: bytes
+    told: Mapping[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,39 +123,92 @@ def get(import_id: UUID, *, lock: bool = False) -> Import:
     return row
 
 
-def sealed(import_id: UUID, raw: bytes) -> bytes:
-    """Seal a file for its row."""
-    return crypto.seal(raw, place=_place(import_id), account_id=current_account())
+def look(file: BinaryIO, **chosen: Any) -> Seen:
+    """Have a child open a file; no connection is held meanwhile.
+
+    `chosen` may say encoding, delimiter, header, sheet and country; what it does not is
+    guessed. Raises `Invalid` (codes `file_…`).
+    """
+    order = {**chosen, "country": chosen.get("country") or default_country()}
+    size = file.seek(0, os.SEEK_END)
+    if size > MAX_BYTES:
+        raise too_large()
+    db.let_go()
+    told = json.loads(confined.only(looking.look, file, order))
+    digest = hashlib.sha256()
+    for chunk in Source.of(file).chunks():
+        digest.update(chunk)
+    return Seen(file, size, digest.digest(), told)
 
 
-def original(row: Import) -> bytes:
-    """Open the sealed file. Raises `NotFound` when it is forgotten."""
+def store(import_id: UUID, file: BinaryIO) -> None:
+    """Keep a file in sealed parts: one alone is in memory at a time.
+
+    Each is sealed for its number and for being the last or not, so that parts can neither
+    change places nor be missing.
+    """
+    file.seek(0)
+    number, part = 0, file.read(PART)
+    while part:
+        after = file.read(PART)
+        body = crypto.seal(
+            part,
+            place=_place(import_id, number, last=not after),
+            account_id=current_account(),
+        )
+        values = {"import_id": import_id, "number": number, "body": body}
+        db.session().execute(insert(db.table_of(ImportPart)), values)
+        number, part = number + 1, after
+
+
+@contextmanager
+def opened(row: Import) -> Iterator[BinaryIO]:
+    """Open the kept file, in a nameless temporary one. Raises `NotFound` when forgotten."""
+    with tempfile.TemporaryFile() as file:
+        for part in _parts(row):
+            file.write(part)
+        file.flush()
+        yield cast("BinaryIO", file)
+
+
+def _parts(row: Import) -> Iterator[bytes]:
+    mine = (
+        ImportPart.account_id == current_account(),
+        ImportPart.import_id == row.id,
+    )
+    count = (
+        db.session().scalar(select(func.count()).select_from(ImportPart).where(*mine)) or 0
+    )
+    if not count:
+        yield _original(row)
+    for number in range(count):
+        body = db.session().scalar(
+            select(ImportPart.body).where(*mine, ImportPart.number == number)
+        )
+        place = _place(row.id, number, last=number == count - 1)
+        yield crypto.unseal(body or b"", place=place, account_id=row.account_id)
+
+
+def _original(row: Import) -> bytes:
+    """Open what a release kept that had no parts; for the 24 hours of an upgrade."""
     query = select(Import.original).where(
         Import.account_id == current_account(), Import.id == row.id
     )
     sealed = db.session().scalar(query)
     if sealed is None:
         raise _forgotten()
-    return crypto.unseal(sealed, place=_place(row.id), account_id=row.account_id)
+    place = f"contacts_import.original:{row.id}"
+    return crypto.unseal(sealed, place=place, account_id=row.account_id)
 
 
-def original_parts(row: Import) -> Iterator[bytes]:
-    """Open the sealed file part by part: a large one is nowhere whole. See `unsealed`."""
-    query = select(func.octet_length(Import.original)).where(
-        Import.account_id == current_account(), Import.id == row.id
+def shred(row: Import) -> None:
+    """Forget a file and what was seen in it."""
+    row.original, row.guessed = None, {}
+    db.session().execute(
+        delete(ImportPart)
+        .where(ImportPart.account_id == current_account(), ImportPart.import_id == row.id)
+        .execution_options(synchronize_session=False)
     )
-    size = db.session().scalar(query)
-    if size is None:
-        raise _forgotten()
-    sealed = (_part(row, first) for first in range(1, size + 1, PART))
-    return crypto.unsealed(sealed, place=_place(row.id), account_id=row.account_id)
-
-
-def _part(row: Import, first: int) -> bytes:
-    query = select(func.substring(Import.original, first, PART)).where(
-        Import.account_id == current_account(), Import.id == row.id
-    )
-    return bytes(db.session().scalar(query) or b"")
 
 
 def _forgotten() -> NotFound:
@@ -170,13 +236,8 @@ def matching(row: Import) -> Matching:
     )
 
 
-def look_at(row: Import, raw: bytes, *, fresh: bool = False, **chosen: Any) -> None:
-    """Have a child open the file, and keep what it found and what was chosen last time.
-
-    `chosen` may say encoding, delimiter, header and sheet; `fresh` leaves last time alone.
-    """
-    order = {**chosen, "country": row.country or default_country()}
-    told = json.loads(confined.only(looking.look, raw, order))
+def keep_seen(row: Import, told: Mapping[str, Any], *, fresh: bool = False) -> None:
+    """Keep what a child found in a file and what was chosen last time, unless `fresh`."""
     shape, columns = told["shape"], told["columns"]
     row.format, row.sheet, row.header = shape["format"], shape["sheet"], told["header"]
     row.encoding, row.delimiter = shape["encoding"], shape["delimiter"]
@@ -510,5 +571,6 @@ def country_of(code: str) -> str:
     return said
 
 
-def _place(import_id: UUID) -> str:
-    return f"contacts_import.original:{import_id}"
+def _place(import_id: UUID, number: int, *, last: bool) -> str:
+    end = "last" if last else "more"
+    return f"contacts_import_part.body:{import_id}:{number}:{end}"

@@ -10,7 +10,8 @@ from clarion.base.errors import Invalid
 from clarion.base.words import _
 
 
-def echo(raw, order):
+def echo(given, order):
+    raw = given.read()
     for part in order["parts"]:
         yield part.encode() + raw
 
@@ -24,9 +25,9 @@ def refuse(_raw, _order):
     raise Invalid("file_empty", _("This file is empty."))
 
 
-def stumble(raw, _order):
+def stumble(given, _order):
     yield from [b"before"]
-    raise KeyError(raw.decode())
+    raise KeyError(given.read().decode())
 
 
 def eat_memory(_raw, order):

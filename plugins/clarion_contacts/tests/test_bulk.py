@@ -15,7 +15,7 @@ from clarion.work import outbox
 from clarion.work.models import Outbox
 from clarion_contacts import jobs, service
 from clarion_contacts.models import Consent, Contact
-from clarion_contacts.records import Bulk, BulkPart
+from clarion_contacts.records import Bulk, BulkPart, Deed
 from clarion_contacts.service import Details, Filters, bulk
 
 CONSENT = {
@@ -278,3 +278,27 @@ def test_it_is_seen_by_who_asked_and_done_by_who_may(ids, account, other_account
         service.throw_away(bulk_id)
     with pytest.raises(NotFound):
         service.get_bulk(bulk_id)
+
+
+def test_what_many_got_at_once_is_on_the_timeline_of_each(ids, small, run_jobs):
+    with db.transaction():
+        service.tag(ids[:1], ["novo"])
+    bulk_id = go(asked("tag"), name="novo").id
+    run_jobs()
+    with db.transaction():
+        service.undo_bulk(bulk_id)
+    run_jobs()
+
+    def told(contact_id):
+        return [
+            (one.title, one.text, one.by)
+            for one in service.timeline(contact_id).moments
+            if "tag" in one.title
+        ]
+
+    by = "Marina Lopes"
+    assert told(ids[0]) == [("Got the tag", "“novo”", by)]
+    assert told(ids[6]) == [("Lost the tag", "“novo”", by), ("Got the tag", "“novo”", by)]
+    with db.transaction():
+        service.delete([ids[6]])
+    assert db.session().scalar(select(func.count()).where(Deed.contact_id == ids[6])) == 0

@@ -242,7 +242,8 @@ def test_the_line_of_a_nul_is_named():
 def test_limits_are_kept():
     line = b"+5511987654321,Ana\n"
 
-    assert refusal(b"x" * (25 * 1024 * 1024 + 1)) == "file_too_large"
+    assert refusal(b"x," * (100 * 1024 * 1024) + b"x") == "file_too_large"
+    assert refusal(b"PK\x03\x04" + bytes(25 * 1024 * 1024)) == "file_too_large"
     assert refusal(b"phone\n" + b"1\n" * 1_000_001) == "file_too_many_rows"
     assert refusal(b"phone," * 20_000 + b"\n" + line) == "file_too_many_columns"
     assert refusal(line + b"a," * 20_000 + b"\n") == "file_too_many_columns"

@@ -14,9 +14,17 @@ from clarion.messaging import suppression
 from clarion.messaging.models import Identifier
 from clarion.tenancy import people
 from clarion.tenancy.scope import account_scope
+from clarion.testing.visitor import Visitor
 from clarion_contacts import jobs, service
-from clarion_contacts.models import Consent, Contact, Import, ImportRow, Tag, Tagging
-from clarion_contacts.service import reading
+from clarion_contacts.models import (
+    Consent,
+    Contact,
+    ImportPart,
+    ImportRow,
+    Tag,
+    Tagging,
+)
+from clarion_contacts.service import Details, Filters, reading
 
 DEMO = Path(__file__).parents[3] / "dev"
 
@@ -275,6 +283,30 @@ def test_undo_leaves_what_was_there_before(take_in, state_of, run_jobs):
     assert (row.state, row.result["erased"], row.result["restored"]) == ("undone", 2, 1)
 
 
+def test_undo_removes_the_fields_nobody_else_uses(take_in, run_jobs, state_of, account):
+    with db.transaction():
+        service.add_field("Own", "text")
+    import_id = take_in(
+        "phone,own,city,pet,plan,size\n+5511912340001,a,Recife,dog,gold,L\n"
+        "+5511912340002,b,Natal,cat,plus,M\n"
+    )
+    with db.transaction():
+        other = service.add(Details(phone="+5511912340009", attributes={"city": "Natal"}))
+        rule = {"op": "field", "field": "attributes.pet", "test": "is", "value": "dog"}
+        service.save_segment(rule, "Dogs")
+        service.save_view("Plans", Filters(), columns=["own.plan"])
+        service.undo(import_id)
+    run_jobs()
+
+    db.session().expire_all()
+    assert state_of(import_id).result["fields"] == ["size"]
+    assert [one.key for one in service.all_fields()] == ["own", "city", "pet", "plan"]
+    assert service.get(other.id).attributes == {"city": "Natal"}
+    page = Visitor(account).get(f"/contacts/imports/{import_id}/result").text
+    assert "nothing uses it" in page
+    assert "size." in page
+
+
 def test_undo_keeps_who_was_touched_and_every_stop(take_in, run_jobs):
     import_id = take_in(LIST)
     bob = db.session().scalar(select(Contact).where(Contact.name == "Bob"))
@@ -304,13 +336,14 @@ def test_undo_ends_after_a_day(take_in):
 def test_files_are_forgotten_after_a_day(take_in, state_of, run_jobs):
     done = take_in(LIST)
     waiting = take_in("phone\n+5511912340007\n", until="checked")
+    assert count(ImportPart) == 2
 
     with clock.freeze():
         clock.advance(hours=25)
         jobs.forget_uploads()
 
     assert count(ImportRow) == 0
-    assert count(Import, Import.original.is_not(None)) == 0
+    assert count(ImportPart) == 0
     assert (state_of(done).state, state_of(waiting).state) == ("done", "cancelled")
     assert state_of(done).forgotten_at is not None
     with pytest.raises(NotFound):
@@ -324,7 +357,7 @@ def test_thrown_away_lists_leave_nothing(take_in):
         service.cancel(import_id)
 
     assert count(ImportRow) == 0
-    assert count(Import, Import.original.is_not(None)) == 0
+    assert count(ImportPart) == 0
 
 
 def test_lost_workers_are_rung_again(take_in, run_jobs, state_of):

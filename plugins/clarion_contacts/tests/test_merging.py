@@ -18,12 +18,12 @@ from clarion_contacts import jobs, service
 from clarion_contacts.models import (
     Consent,
     Contact,
-    Likeness,
     List,
     Listing,
     Merge,
     Tagging,
 )
+from clarion_contacts.records import Likeness
 from clarion_contacts.service import Details
 
 CONSENT = {"method": "shop", "source": "till 3", "wording": "Yes, write to me."}

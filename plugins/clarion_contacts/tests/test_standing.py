@@ -277,7 +277,7 @@ def test_consent_without_an_event_never_leaves(account, database):
         batch = SimpleNamespace(ids=tuple(ids.values()), campaign_id=order.id)
         refused = orm.execute(standing.unproven(batch)).all()
 
-    assert [tuple(row) for row in refused] == [(ids[forged], "no_consent")]
+    assert [tuple(row) for row in refused] == [(ids[forged], "consent_unproven")]
     assert good in ids
 
 

@@ -4,6 +4,8 @@ POST /_sim/rules       {"rules": [{"match", "fate", "times"}], "replace": bool}
 DELETE /_sim/rules     forget all rules
 POST /_sim/inbound     {"from", "to", "text" | "button": {"text", "payload"}, …}
 POST /_sim/preference  {"from", "to", "wants": "stop" | "resume"}
+POST /_sim/number      {"from", "to", "new", "user_id", "new_user_id"}: a person moves to a
+                       new number, and their id with it
 POST /_sim/callback    {"url", "app_secret", "verify_token", "for": number or WABA id}
 POST /_sim/templates   {"templates": […]} approved at once; or {"name", "language",
                        "status", "reason"} to change one and send its webhook
@@ -43,6 +45,7 @@ class Control:
             "rules": self._rules,
             "inbound": self._inbound,
             "preference": self._preference,
+            "number": self._number,
             "templates": self._templates,
             "phones": self._phones,
             "event": self._event,
@@ -174,6 +177,32 @@ class Control:
             number, {"user_preferences": [preference]}, field="user_preferences"
         )
         return {"ok": True}
+
+    def _number(self, given: dict[str, Any]) -> dict[str, str]:
+        """A person moves to a new number; what they told WhatsApp moves with them."""
+        number = self._sender(given)
+        old, new = (str(given[name]).lstrip("+") for name in ("from", "new"))
+        if not (old.isdecimal() and new.isdecimal()) or old == new:
+            raise ValueError("from and new are two different numbers")
+        wamid = self._world.wamid()
+        said = {"type": "user_changed_number", "wa_id": new}
+        message: dict[str, Any] = {
+            "id": wamid,
+            "from": old,
+            "timestamp": str(int(time.time())),
+            "type": "system",
+            "system": said,
+        }
+        if given.get("user_id"):
+            message["from_user_id"] = given["user_id"]
+        if given.get("new_user_id"):
+            said["user_id"] = given["new_user_id"]
+        said["body"] = f"User A changed from {old} to {new}"
+        if (number.waba, old) in self._world.stopped:
+            self._world.stopped.add((number.waba, new))
+        self._page.heard(number.id, old, f"Moved to +{new}")
+        self._postman.post(number, {"messages": [message]})
+        return {"id": wamid}
 
     def _templates(self, given: dict[str, Any]) -> dict[str, int]:
         if "templates" in given:

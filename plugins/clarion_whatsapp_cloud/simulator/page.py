@@ -90,7 +90,15 @@ class Page:
             f"{self._buttons(sender, person)}</form>"
             f'<form method="post" action="/_sim/preference">{hidden}'
             '<button name="wants" value="stop">Stop marketing in WhatsApp</button>'
-            '<button name="wants" value="resume">Resume</button></form></section>'
+            '<button name="wants" value="resume">Resume</button></form>'
+            f"{'' if '.' in person else self._moving(hidden, name)}</section>"
+        )
+
+    def _moving(self, hidden: str, name: str) -> str:
+        return (
+            f'<form method="post" action="/_sim/number">{hidden}'
+            f'<input name="new" inputmode="tel" aria-label="New number of {escape(name)}"'
+            ' placeholder="+55…" required><button>Move to a new number</button></form>'
         )
 
     def payload(self, sender: str, person: str, text: str) -> str:

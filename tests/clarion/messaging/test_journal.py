@@ -159,3 +159,15 @@ def test_a_small_journal_is_left_alone(paths, monkeypatch):
 
     assert journal.compact() == 0
     assert paths[0].stat().st_ino == before
+
+
+@pytest.mark.parametrize("told", [("stop", "provider_stop"), ("provider_stop", "stop")])
+def test_what_a_provider_was_told_does_not_replace_what_we_were_told(paths, told):
+    for reason in told:
+        stop(PEOPLE[0], reason=reason)
+    lift(PEOPLE[0], "provider_stop")
+    left = {(account, idx, reason) for account, idx, _scope, reason in standing()}
+    journal.compact()
+
+    assert [one[1:] for one in left] == [(PEOPLE[0], "stop")]
+    assert len(standing()) == 1

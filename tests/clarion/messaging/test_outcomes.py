@@ -17,7 +17,7 @@ LEDGER = "".join(path.read_text() for path in ROOM.glob("*.py"))
 NO_OUTCOMES = {
     "pause",
     # of entries on the do-not-contact list, whose people are `opted_out`
-    "maybe", "provider_stop", "stop",
+    "block", "maybe", "provider_stop", "stop",
 }  # fmt: skip
 
 
