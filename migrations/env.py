@@ -26,6 +26,7 @@ for module in (
     "messaging.parts",
     "messaging.wishes",
     "misuse.models",
+    "support.models",
 ):
     importlib.import_module(f"clarion.{module}")
 

@@ -15,6 +15,7 @@ from clarion.messaging import incoming, journal, reconcile, restored
 from clarion.messaging.events import BreakerOpened, CampaignStarted
 from clarion.misuse import watching
 from clarion.plugging.manager import Plugins, plugins
+from clarion.support import settling
 from clarion.tenancy import (
     chain,
     devices,
@@ -97,6 +98,7 @@ OURS = (
     ("messaging.close_books", "* * * * *", reconcile.close_books),
     ("messaging.restored", "* * * * *", restored.tend),
     ("misuse.watch", "*/5 * * * *", watching.look),
+    ("support.settle", "* * * * *", settling.settle),
     ("audit.seal", "* * * * * */10", seal),
     ("audit.heads", "53 3 * * *", heads.sign_all),
     ("tidy", "17 3 * * *", tidy),

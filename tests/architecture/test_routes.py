@@ -83,6 +83,8 @@ PUBLIC = {
         "contacts.stop_all",
         "contacts.you",
         "portal.home",
+        "support.ended",
+        "support.enter",
     },
     "console": {
         "ConsoleStartPanel.start",
@@ -128,6 +130,11 @@ ROWS = {
     ("campaigns.delete", "draft_id"): lambda w: w.draft_id,
     ("portal", "field_id"): lambda w: w.field_id,
     ("portal", "identifier_id"): lambda w: w.identifier_id,
+    ("portal", "grant_id"): lambda w: w.grant_id,
+    ("portal", "window_id"): lambda w: w.window_id,
+    ("console", "contact_id"): lambda w: w.contact_ids[0],
+    ("console", "grant_id"): lambda w: w.grant_id,
+    ("console", "question_id"): lambda w: w.question_id,
     ("portal", "import_id"): lambda w: w.import_id,
     ("portal", "invitation_id"): lambda w: w.invitation_id,
     ("portal", "membership_id"): lambda w: w.membership_id,
@@ -612,7 +619,7 @@ LEADS_ON = {
     "auth.accept_as_new", "auth.confirm", "auth.invitation", "auth.reset", "campaigns.order",
     "campaigns.why", "contacts.confirm", "contacts.decline", "contacts.join",
     "contacts.joining", "contacts.stop", "contacts.you",
-    "contacts.result", "contacts.show_import", "settings.plugin",
+    "contacts.result", "contacts.show_import", "settings.plugin", "support.enter",
 }  # fmt: skip
 """GET routes that lead on, or say that a link is over, where others show a page."""
 

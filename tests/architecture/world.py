@@ -215,8 +215,8 @@ def _machines(database, world):
         for name, model in sorted(walls.models().items()):
             if model.wall.kind != "platform" and name not in filler._parents:
                 # what staff write about an account, they may read
-                staffs = name.startswith(("account_", "misuse_"))
-                filler.canary = world.canary if staffs else world.content
+                ours = ("account_", "misuse_", "access_", "support_")
+                filler.canary = world.canary if name.startswith(ours) else world.content
                 filler.add(model.__table__)
         for key in ("account_measure", "misuse_flag", "misuse_flag_appeal"):
             mine = text(f"SELECT id FROM {key} WHERE account_id = :a")
@@ -231,6 +231,8 @@ def _machines(database, world):
             text("UPDATE misuse_standing SET parts = '[]' WHERE account_id = :a"),
             {"a": world.id},
         )
+        for name in ("support_window", "access_grant", "access_question"):
+            world.ids[f"{name.split('_')[1]}_id"] = filler._parents[name]["id"]
     engine.dispose()
 
 

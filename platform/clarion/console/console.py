@@ -21,6 +21,7 @@ from clarion.console import (
     console_roles,
     console_security,
     console_staff,
+    console_support,
     log,
     service,
 )
@@ -304,4 +305,5 @@ VIEWS: tuple[type, ...] = (
     *console_staff.VIEWS,
     *console_roles.VIEWS,
     *console_security.VIEWS,
+    console_support.ConsoleSupportPanel,
 )

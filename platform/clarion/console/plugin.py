@@ -24,6 +24,7 @@ NAV = (  # title, icon, endpoint, permission, keys, section
         "g i",
         "Customers",
     ),
+    ("Access", "lifebuoy", "ConsoleSupportPanel.index", "support", "g x", "Customers"),
     ("Senders", "phone", "ConsoleSenderScreen.list", "senders", "g s", "Service"),
     ("Daily limits", "users-group", "ConsoleLimitPanel.index", "limits", "g d", "Service"),
     ("Prices", "credit-card", "ConsolePricePanel.index", "prices", "g m", "Service"),
@@ -109,6 +110,24 @@ plugin = Plugin(
         _may("roles_edit", "Make roles and change what they may", OWNER, sensitive=True),
         _may("audit", "Read the log", ("owner", "compliance")),
         _may("audit_export", "Download the log", ("owner", "compliance"), sensitive=True),
+        _may("support", "See who of us may look at which account", DUTY),
+        _may(
+            "support_open",
+            "Ask for access to an account's content",
+            ("owner", "support", "operations", "compliance"),
+            sensitive=True,
+        ),
+        _may(
+            "support_approve",
+            "Approve a colleague's emergency access",
+            ("owner", "compliance"),
+            sensitive=True,
+        ),
+        _may(
+            "support_answer",
+            "Answer what customers ask about an access",
+            ("owner", "support", "compliance"),
+        ),
     ),
     nav=tuple(
         NavItem(*row, order=10 * place, realm="console") for place, row in enumerate(NAV)

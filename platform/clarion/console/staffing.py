@@ -21,6 +21,7 @@ from clarion.console.roles import (
     roles_of,
 )
 from clarion.plugging.manager import plugins
+from clarion.support import grants
 from clarion.tenancy import access, audit, credentials, factors
 from clarion.tenancy.actor import COMMAND, Actor
 from clarion.tenancy.models import StaffProfile
@@ -231,6 +232,7 @@ def disable(user_id: int) -> User:
     leave_somebody(without=user.id)
     user.active = False
     _end_sessions(user.id)
+    grants.end_of_staff(user.id)
     audit.record("console.staff.disabled", user)
     with system_scope(current_actor()), db.transaction():
         credentials.void(_subject(user.id))
@@ -269,6 +271,8 @@ def change_roles(user_id: int, roles: Sequence[str]) -> User:
         rows = [{"user_id": user.id, "role_id": role_id} for role_id in after.values()]
         orm.execute(insert(assoc_user_role), rows)
     leave_somebody()
+    if "console.support_open" not in may(orm, user.id)[1]:
+        grants.end_of_staff(user.id)
     audit.record(
         "console.staff.roles_changed", user, before=sorted(before), after=sorted(after)
     )

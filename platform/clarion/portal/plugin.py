@@ -17,6 +17,13 @@ plugin = Plugin(
         Permission("review", "Read reviews, answer and appeal", roles=("owner",)),
         Permission("activity", "Read the account's log"),
         Permission("log", "Download the account's log", sensitive=True, roles=("owner",)),
+        Permission(
+            "support",
+            "Let our support in, and end its access",
+            sensitive=True,
+            roles=("owner",),
+        ),
+        Permission("access_log", "Read what our support looked at, and ask about it"),
         Permission("view", "See overview, team and senders", roles=EVERYBODY),
     ),
     nav=(
@@ -25,6 +32,15 @@ plugin = Plugin(
         NavItem("Team", "users-group", "team.index", "view", "g m", "Account", order=82),
         NavItem("Activity", "history", "activity.index", "activity", "g a", "Account", 84),
         NavItem("Review", "shield-check", "review.index", "review", "g v", "Account", 85),
+        NavItem(
+            "Support access",
+            "lifebuoy",
+            "support.index",
+            "access_log",
+            "g x",
+            "Account",
+            85,
+        ),
         NavItem("Settings", "settings", "settings.index", "settings", "g ,", "Account", 86),
     ),
     cookies=(
@@ -55,8 +71,20 @@ def register_portal() -> list[object]:
         senders,
         sending,
         settings,
+        support,
         team,
     )
 
-    rooms = (activity, auth, portal, review, security, senders, sending, settings, team)
+    rooms = (
+        activity,
+        auth,
+        portal,
+        review,
+        security,
+        senders,
+        sending,
+        settings,
+        support,
+        team,
+    )
     return [room.pages for room in rooms]

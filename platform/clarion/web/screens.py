@@ -146,8 +146,14 @@ class _Page(BaseView):
 
 
 class Panel(_Page):
-    """A page that is not a plain list; write its methods with `@expose` and `@needs`."""
+    """A page that is not a plain list; write its methods with `@expose` and `@needs`.
 
+    Attributes:
+        content: what of an account it shows, if it shows a customer's content: its `index`
+            takes an `account_id`, and the page of an access leads to it.
+    """
+
+    content: ClassVar[Any] = ""
     default_view = "index"
 
 

@@ -86,6 +86,9 @@ STATES: Final[dict[str, tuple[str, str]]] = {
     "answered": ("info", N_("Answered")),
     "granted": ("ok", N_("Granted")),
     "refused": ("bad", N_("Refused")),
+    # an access of support
+    "live": ("warn live", N_("Going on")),
+    "ended": ("idle", N_("Ended")),
     # a role in an account
     "owner": ("info", N_("Owner")),
     "manager": ("idle", N_("Manager")),
