@@ -14,15 +14,19 @@ from clarion.plugging.manager import plugins
 for module in (
     "base.limits",
     "tenancy.models",
+    "tenancy.records",
     "work.models",
     "messaging.models",
     "messaging.countries",
+    "messaging.holds",
     "messaging.hours",
     "messaging.instance",
     "messaging.prices",
     "messaging.twins",
     "messaging.parts",
     "messaging.wishes",
+    "misuse.models",
+    "support.models",
 ):
     importlib.import_module(f"clarion.{module}")
 

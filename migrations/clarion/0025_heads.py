@@ -1,14 +1,14 @@
 """signed heads of the log's chains; page through the log by account, person and deed
 
 Revision ID: 0025_heads
-Revises: 0021_wishes
+Revises: 0024_granted
 """
 
 import sqlalchemy as sa
 from alembic import op
 
 revision = "0025_heads"
-down_revision = "0021_wishes"
+down_revision = "0024_granted"
 branch_labels = None
 depends_on = None
 

@@ -12,8 +12,19 @@ from sqlalchemy.orm import configure_mappers
 from clarion.base import db, limits, telemetry, words
 from clarion.base.settings import settings
 from clarion.messaging import incoming, journal, reconcile, restored
+from clarion.messaging.events import BreakerOpened, CampaignStarted
+from clarion.misuse import watching
 from clarion.plugging.manager import Plugins, plugins
-from clarion.tenancy import chain, devices, factors, guards, sessions
+from clarion.support import settling
+from clarion.tenancy import (
+    chain,
+    devices,
+    factors,
+    guards,
+    hooktimes,
+    sessions,
+    switches,
+)
 from clarion.work import events, heads, purging, schedule, webhooks
 from clarion.work.jobs import job
 
@@ -27,7 +38,10 @@ def boot() -> Plugins:
     telemetry.configure(level=conf.log_level, json_lines=conf.log_json)
     found = plugins()
     found.guarded_by(guards.read)
+    found.switched_by(switches.read)
     webhooks.handle("messaging", incoming.apply)
+    events.subscribe(CampaignStarted, watching.note_started)
+    events.subscribe(BreakerOpened, watching.note_stopped)
     for _plugin, pairs in found.register("subscriptions"):
         for event, one in pairs:
             events.check(event)
@@ -75,6 +89,7 @@ def tidy() -> None:
     sessions.purge()
     devices.purge()
     factors.purge()
+    hooktimes.purge()
     chain.seal(window=None)
 
 
@@ -82,6 +97,8 @@ OURS = (
     ("messaging.reconcile", "* * * * * */5", reconcile.look),
     ("messaging.close_books", "* * * * *", reconcile.close_books),
     ("messaging.restored", "* * * * *", restored.tend),
+    ("misuse.watch", "*/5 * * * *", watching.look),
+    ("support.settle", "* * * * *", settling.settle),
     ("audit.seal", "* * * * * */10", seal),
     ("audit.heads", "53 3 * * *", heads.sign_all),
     ("tidy", "17 3 * * *", tidy),

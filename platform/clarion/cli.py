@@ -249,6 +249,19 @@ def staff_invite(email: str, name: str, role: str) -> None:
     click.echo(staffing.first_token(email, name, role))
 
 
+@staff.command("roles")
+@click.option("--email", required=True, help="Whose roles.")
+@click.option("--give", multiple=True, help="A role to give; may be said several times.")
+@click.option("--take", multiple=True, help="A role to take.")
+def staff_roles(email: str, give: tuple[str, ...], take: tuple[str, ...]) -> None:
+    """Show or change somebody's roles; the only way to Admin and owner."""
+    _ready()
+    from clarion.console import staffing
+
+    for name in staffing.arrange_roles(email, give, take):
+        click.echo(name)
+
+
 @staff.command("reset-factors")
 @click.option("--email", required=True, help="Whose passkey and app are lost.")
 def staff_reset_factors(email: str) -> None:

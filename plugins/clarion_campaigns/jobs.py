@@ -26,7 +26,7 @@ def start(draft_id: UUID) -> None:
         start.after(min(wait, LONGEST), draft_id)
 
 
-@job(queue="default", idempotent=True)
+@job(queue="default", idempotent=True, when_off=True)
 def tally(campaign_id: UUID) -> None:
     """Write the result into the log, once: called twice, the second finds it written."""
     service.close(campaign_id)
@@ -55,14 +55,14 @@ def look_at_everybody(check_id: UUID) -> None:
     service.fill_check(check_id)
 
 
-@job(queue="bulk", idempotent=True)
+@job(queue="bulk", idempotent=True, when_off=True)
 def forget_list(check_id: UUID) -> None:
     """Delete a page of a list nobody needs, and ring for the next; safe to repeat."""
     if service.forget_page(check_id):
         forget_list.later(check_id)
 
 
-@job(queue="default", idempotent=True, alone=True, system=True)
+@job(queue="default", idempotent=True, alone=True, system=True, when_off=True)
 def forget_lists() -> None:
     """Find accounts with dry runs that are old, and forget their lists there."""
     old = select(Check.account_id).where(

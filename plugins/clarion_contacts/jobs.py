@@ -90,19 +90,19 @@ def write_snapshot(snapshot_id: UUID) -> None:
     service.write_members(snapshot_id)
 
 
-@job(queue="default", idempotent=True)
+@job(queue="default", idempotent=True, when_off=True)
 def mark_opted_out(contact_id: UUID, reason: str) -> None:
     """End a person's consent after a STOP. Twice or late: it looks at what is true now."""
     service.note_suppressed(contact_id, reason)
 
 
-@job(queue="default", idempotent=True)
+@job(queue="default", idempotent=True, when_off=True)
 def mark_resumed(contact_id: UUID) -> None:
     """Take up a person's consent after a START. Twice or late: looks at what is true now."""
     service.note_resumed(contact_id)
 
 
-@job(queue="default", idempotent=True)
+@job(queue="default", idempotent=True, when_off=True)
 def follow_number(contact_id: UUID, what: str) -> None:  # noqa: ARG001 -- a field of the event
     """Write to a person's new number. Twice or late: it looks at what is true now."""
     service.note_changed(contact_id)
@@ -131,7 +131,7 @@ def find_all_duplicates() -> None:
                 find_duplicates.later()
 
 
-@job(queue="default", idempotent=True, alone=True, system=True)
+@job(queue="default", idempotent=True, alone=True, system=True, when_off=True)
 def forget_merges() -> None:
     """Forget what merged contacts were before, after 30 days, account by account."""
     with db.transaction() as orm:
@@ -151,13 +151,13 @@ def hear(inbound_id: UUID) -> None:
         service.listen(said)
 
 
-@job(queue="default", idempotent=True)
+@job(queue="default", idempotent=True, when_off=True)
 def settle_erasure(contact_id: UUID) -> None:
     """Note that a request for erasure is done. Twice or late: it looks who is still there."""
     service.note_erased(contact_id)
 
 
-@job(queue="default", idempotent=True, alone=True, system=True)
+@job(queue="default", idempotent=True, alone=True, system=True, when_off=True)
 def seal_consents() -> None:
     """Seal what was written down since, account by account."""
     with db.transaction():
@@ -167,7 +167,7 @@ def seal_consents() -> None:
             service.seal()
 
 
-@job(queue="bulk", idempotent=True, alone=True, system=True)
+@job(queue="bulk", idempotent=True, alone=True, system=True, when_off=True)
 def tend_consents() -> None:
     """Each night: end consent by age, compare copies with events, walk every chain."""
     with db.transaction() as orm:
@@ -189,7 +189,7 @@ def examine(
             yield account_id, service.verify(), service.compare(repair=repair)
 
 
-@job(queue="default", idempotent=True, alone=True, system=True)
+@job(queue="default", idempotent=True, alone=True, system=True, when_off=True)
 def expire_joinings() -> None:
     """Forget the addresses of who never confirmed, account by account."""
     late = Joining.expires_at <= clock.now()
@@ -201,7 +201,7 @@ def expire_joinings() -> None:
             service.expire_joinings()
 
 
-@job(queue="default", idempotent=True, alone=True, system=True)
+@job(queue="default", idempotent=True, alone=True, system=True, when_off=True)
 def forget_uploads() -> None:
     """Forget uploaded files after 24 hours, account by account."""
     with db.transaction() as orm:
@@ -214,7 +214,7 @@ def forget_uploads() -> None:
             service.forget()
 
 
-@job(queue="default", idempotent=True, alone=True, system=True)
+@job(queue="default", idempotent=True, alone=True, system=True, when_off=True)
 def forget_bulks() -> None:
     """Forget exports and who was chosen for a bulk act after a day, account by account."""
     with db.transaction() as orm:

@@ -519,11 +519,11 @@ class ImportPart(AccountBase):
     )
 
 
-def _told(size: int, pd: str, log: Literal["mask"] | None = None) -> MappedColumn[Any]:
+def _told(size: int, pd: str, log: Literal["mask"] | None = None) -> Any:  # as `column`
     return column(String(size), pd=pd, retention="upload", log=log, server_default="")
 
 
-def _told_index() -> MappedColumn[Any]:
+def _told_index() -> Any:  # Any: as `column` gives it
     return column(LargeBinary, pd="contact.index", export=False, retention="upload")
 
 

@@ -18,6 +18,18 @@ plugin = Plugin(
         Permission("consent", "Manage sign-up forms, topics and requests of people"),
         Permission("delete", "Delete contacts", sensitive=True),
         Permission("export", "Export contacts as a file", sensitive=True),
+        Permission(
+            "look",
+            "See an account's contacts under a grant, masked",
+            realm="console",
+            roles=("owner", "support", "operations", "compliance"),
+        ),
+        Permission(
+            "reveal",
+            "See one contact in the clear under a grant",
+            realm="console",
+            roles=("owner", "support", "compliance"),
+        ),
     ),
     settings=(
         Setting(
@@ -37,6 +49,13 @@ plugin = Plugin(
             int,
             48,
             "Within so many hours a sign-up must be confirmed; then it is forgotten",
+        ),
+        Setting(
+            "import_mb",
+            int,
+            200,
+            "Largest list that can be imported, in MB; never more than 200",
+            scope="instance",
         ),
     ),
     nav=(
@@ -103,6 +122,13 @@ def register_portal() -> list[Any]:
     from clarion_contacts import portal
 
     return [portal.pages]
+
+
+@hookimpl
+def register_console() -> list[Any]:
+    from clarion_contacts import console
+
+    return [console.ContactsLookPanel]
 
 
 @hookimpl

@@ -19,6 +19,7 @@ from clarion.messaging.contract import (
     TemplateText,
     TemplateVerdict,
 )
+from clarion.misuse import facts
 from clarion.tenancy import access, audit
 from clarion.tenancy.scope import current_account
 from clarion.work import outbox
@@ -300,6 +301,8 @@ def submit(template_id: UUID, channel_id: UUID | None = None) -> View:
     db.session().flush()
     db.session().refresh(row)
     audit.record("templates.template.submitted", row, version=row.version)
+    content = _content(row)
+    facts.linked(row.id, [content.body, content.footer, *(b.url for b in content.buttons)])
     outbox.publish(TemplateSubmitted(template_id=row.id))
     return _view(row)
 

@@ -11,6 +11,7 @@ import re
 import sys
 from collections import Counter
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -29,7 +30,7 @@ from clarion.tenancy.scope import account_scope
 from clarion.testing.authenticator import registered
 from clarion.testing.console import make_role, make_staff
 from clarion.testing.factories import make_account
-from clarion.web.staff import sync
+from clarion.web.staff import SEEDED, sync
 
 _spec = importlib.util.spec_from_file_location(
     "clarion_attack_world", Path(__file__).with_name("world.py")
@@ -82,6 +83,8 @@ PUBLIC = {
         "contacts.stop_all",
         "contacts.you",
         "portal.home",
+        "support.ended",
+        "support.enter",
     },
     "console": {
         "ConsoleStartPanel.start",
@@ -101,6 +104,7 @@ NOT_ROWS = {
     ("portal", "form"): "of a file: csv or xlsx",
     ("portal", "way"): "of joining: page or chat",
     ("console", "name"): "of a plugin",
+    ("console", "kind"): "of a quota",
 }
 """Parameters that name no row of an account."""
 
@@ -112,15 +116,26 @@ ROWS = {
     ("portal", "contact_id"): lambda w: w.contact_ids[0],
     ("portal", "draft_id"): lambda w: w.launched_id,
     ("portal", "factor_id"): lambda w: w.factor_id,
+    ("portal", "flag_id"): lambda w: w.flag_id,
+    ("console", "flag_id"): lambda w: w.flag_id,
+    ("console", "appeal_id"): lambda w: w.appeal_id,
+    ("console", "measure_id"): lambda w: w.measure_id,
+    ("console", "account_id"): lambda w: w.id,
     ("console", "factor_id"): lambda w: w.factor_id,
     ("console", "session_id"): lambda w: w.session_id,
     ("console", "network_id"): lambda w: w.id,
+    ("ConsolePluginPanel", "account_id"): lambda w: w.id,
     ("campaigns.step", "draft_id"): lambda w: w.draft_id,
     ("campaigns.save", "draft_id"): lambda w: w.draft_id,
     ("campaigns.rail", "draft_id"): lambda w: w.draft_id,
     ("campaigns.delete", "draft_id"): lambda w: w.draft_id,
     ("portal", "field_id"): lambda w: w.field_id,
     ("portal", "identifier_id"): lambda w: w.identifier_id,
+    ("portal", "grant_id"): lambda w: w.grant_id,
+    ("portal", "window_id"): lambda w: w.window_id,
+    ("console", "contact_id"): lambda w: w.contact_ids[0],
+    ("console", "grant_id"): lambda w: w.grant_id,
+    ("console", "question_id"): lambda w: w.question_id,
     ("portal", "import_id"): lambda w: w.import_id,
     ("portal", "invitation_id"): lambda w: w.invitation_id,
     ("portal", "membership_id"): lambda w: w.membership_id,
@@ -153,7 +168,12 @@ WORDS = {
     "campaigns.save": {"name": "message"},
     "settings.plugin": {"name": "contacts"},
     "settings.switch": {"name": "contacts"},
-    "ConsolePluginPanel.show": {"name": "contacts"},
+    **{
+        f"ConsolePluginPanel.{view}": {"name": "contacts"}
+        for view in ("show", "off", "confirm", "keep", "on", "set_up", "bar", "unbar")
+    },
+    "ConsoleStandingPanel.put": {"kind": "messages"},
+    "ConsoleStandingPanel.lift": {"kind": "messages"},
 }
 
 
@@ -337,7 +357,7 @@ def callers(database, worlds):
         "ended session": Caller(ended),
         "staff": Caller(lambda: staff("Admin")),
         "staff without permissions": Caller(lambda: staff(make_role())),
-    }
+    } | {f"role {name}": Caller(partial(staff, name)) for name in ROLES}
 
 
 def judge(route, answer, world, *, foreign, words=None):
@@ -373,6 +393,7 @@ SPENT = (
 )  # fmt: skip
 """Routes after which a caller may be signed out, or have switched something off."""
 
+ROLES = SEEDED
 PORTAL_CALLERS = ("anonymous", "member", "owner", "ended session", "staff")
 
 
@@ -452,6 +473,33 @@ def test_console_routes_refuse_who_has_no_business_there(kind, worlds, callers, 
             caller.renew()
 
     assert not wrong, "\n".join(wrong)
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_a_role_reaches_what_it_may_and_nothing_else(role, worlds, callers, root):
+    """Every rule and method, as staff of one role and without a grant.
+
+    What the role may not is refused by name; of content nothing is shown or changed.
+    """
+    world, caller = worlds.bystander, callers[f"role {role}"]
+    may = {n for n, one in plugins().permissions("console").items() if role in one.roles}
+    before, wrong = digest(root, world, only=CONTENT), []
+    for route in routes("console"):
+        said = guard(route)
+        if said == "own":
+            said = apps().console.view_functions[route.endpoint].__self__.permission
+        if said in ("public", "member") or (said in may and route.method not in SAFE):
+            continue  # what staff may do is tried once, with every permission
+        answer = attack(route, caller.browser, route.own(world), world)
+        found = judge(route, answer, world, foreign=False, words=[world.content])
+        if said not in may and answer.status_code != 403:
+            found.append(f"{answer.status_code} without {said}")
+        if said in may and answer.status_code not in (200, 302, 303, 404, 422):
+            found.append(f"{answer.status_code} with {said}")
+        wrong += [f"{route.name}: {one}" for one in found]
+
+    assert not wrong, "\n".join(wrong)
+    assert digest(root, world, only=CONTENT) == before
 
 
 def test_staff_see_and_change_no_content(worlds, callers, root):
@@ -573,7 +621,7 @@ LEADS_ON = {
     "auth.accept_as_new", "auth.confirm", "auth.invitation", "auth.reset", "campaigns.order",
     "campaigns.why", "contacts.confirm", "contacts.decline", "contacts.join",
     "contacts.joining", "contacts.stop", "contacts.you",
-    "contacts.result", "contacts.show_import", "settings.plugin",
+    "contacts.result", "contacts.show_import", "settings.plugin", "support.enter",
 }  # fmt: skip
 """GET routes that lead on, or say that a link is over, where others show a page."""
 

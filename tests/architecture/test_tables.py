@@ -197,7 +197,10 @@ def test_same_values_in_two_accounts(superuser, models):
             second.add(model.__table__)
 
 
-GOES_WITH = {("campaigns_draft", "campaign_id"): {"state": "launched"}}
+GOES_WITH = {
+    ("campaigns_draft", "campaign_id"): {"state": "launched"},
+    ("access_grant", "window_id"): {"kind": "window"},
+}
 """What a check constraint wants beside a column, so that the foreign key is what refuses."""
 
 
@@ -286,15 +289,18 @@ def test_an_account_sees_and_stores_its_own_only(superuser, models):
 
 
 def test_staff_read_no_content(superuser, models):
-    """STAFF-01 as far as it goes before grants exist: content is not theirs at all."""
+    """STAFF-01 without a grant; with one, and with bad ones: tests/clarion/support."""
     content = {n: m for n, m in models.items() if m.wall.kind == "content"}
     filler = rows.Filler(superuser, rows.account(superuser, "Content"), "staff01")
     for model in content.values():
         filler.add(model.__table__)
     with superuser.begin_nested() as trial:
-        superuser.execute(db.ENTER, {"role": "clarion_staff", "account": "", "actor": ""})
-        for name in content:
-            assert refused(superuser, f"SELECT 1 FROM {name}"), name
+        superuser.execute(
+            db.ENTER, {"role": "clarion_staff", "account": "", "actor": "staff:1"}
+        )
+        for name, model in content.items():
+            assert _count(superuser, model) == 0
+            assert refused(superuser, f"DELETE FROM {name}"), name
         trial.rollback()
     assert len(content) > 10
 
@@ -375,9 +381,9 @@ def test_login_role_cannot(database, role, statement):
 
 def test_rights_cannot_be_given_away(database):
     """PostgreSQL warns and gives nothing: the roles hold no grant option."""
-    query = "SELECT has_table_privilege('clarion_staff', 'message', 'SELECT')"
+    query = "SELECT has_table_privilege('clarion_staff', 'message', 'UPDATE')"
     with login(database.database_url) as connection, entered(connection, "clarion_app"):
-        connection.execute(text("GRANT SELECT ON message TO PUBLIC"))
+        connection.execute(text("GRANT UPDATE ON message TO PUBLIC"))
 
         assert connection.scalar(text(query)) is False
 
@@ -398,12 +404,19 @@ def test_nothing_stays_on_a_pooled_connection(database, account):
         orm.execute(select(Identifier))
     query = "SELECT current_user, current_setting('role'), " + ", ".join(
         f"coalesce(current_setting('app.{name}', true), '')"
-        for name in ("account_id", "actor_id")
+        for name in ("account_id", "actor_id", "grant_id", "access_entry")
     )
 
     for _ in range(db.engine().pool.size() + 1):
         with db.engine().connect() as connection:
-            assert connection.execute(text(query)).one() == ("clarion", "none", "", "")
+            assert connection.execute(text(query)).one() == (
+                "clarion",
+                "none",
+                "",
+                "",
+                "",
+                "",
+            )
 
 
 WHAT = ("read", "write", "fail", "refused", "died", "nested")

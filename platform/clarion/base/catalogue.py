@@ -9,7 +9,7 @@ from sqlalchemy.exc import ProgrammingError
 
 from clarion.base import clock as local
 
-ROLES = ("clarion_app", "clarion_staff", "clarion_system")
+ROLES = ("clarion_app", "clarion_staff", "clarion_system", "clarion_watch")
 DURABLE = ("fsync", "full_page_writes", "synchronous_commit")
 SAFE = {"on", "remote_apply", "remote_write", "local"}
 OLDEST_SERVER = 150000

@@ -1,7 +1,7 @@
 """The database: engine, sessions, columns, and the statement that enters a role.
 
 The application logs in as a role without rights. Each transaction begins by entering
-`clarion_app`, `clarion_staff` or `clarion_system`; nothing entered, nothing allowed.
+`clarion_app`, `clarion_staff`, `clarion_system` or `clarion_watch`; without, nothing is allowed.
 """
 
 import os
@@ -47,7 +47,7 @@ FabModel.metadata.naming_convention = NAMES
 import flask_appbuilder.security.sqla.models  # noqa: E402, F401 -- ab_user, after the names
 
 WORKER_THREADS = 4  # the job, the relay, and the drain's two for the ledger
-Role = Literal["clarion_app", "clarion_staff", "clarion_system"]
+Role = Literal["clarion_app", "clarion_staff", "clarion_system", "clarion_watch"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,16 +59,21 @@ class Wall:
             `platform` (no account; each with a reason).
         app: privileges of `clarion_app`, always inside its own account; on platform tables,
             which no policy divides, none unless they are named.
-        staff: privileges of `clarion_staff`; on content none before a grant exists.
+        staff: privileges of `clarion_staff`; content they read under a grant, and only so.
         system: privileges of `clarion_system`, possibly by column: `SELECT (id, state)`.
+        watch: privileges of `clarion_watch`, which looks for misuse: counters and outcomes,
+            never texts, names or addresses.
         why: for platform tables, the reason why the table has no account.
+        told: a moment's column, before which the account does not see the row yet.
     """
 
     kind: Literal["content", "operational", "platform"]
     app: tuple[str, ...] = ("all",)
     staff: tuple[str, ...] = ()
     system: tuple[str, ...] = ()
+    watch: tuple[str, ...] = ()
     why: str = ""
+    told: str = ""
 
     def __post_init__(self) -> None:
         """Fill in what was left out: everything in an account's tables, nothing in others."""
@@ -132,11 +137,23 @@ def new_id() -> UUID:
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """What a transaction enters with: database role, account, who is acting."""
+    """What a transaction enters with: database role, account, who is acting.
+
+    Attributes:
+        role: which of the three.
+        account_id: whose rows; None for none, or for all a role may find.
+        actor_id: who, as the log labels them.
+        grant_id: the grant by which staff act as this person, if they do.
+        access_id: the entry of the access log that was committed for this very reading.
+        read_only: whether nothing may be written.
+    """
 
     role: Role
     account_id: UUID | None = None
     actor_id: str = ""
+    grant_id: UUID | None = None
+    access_id: UUID | None = None
+    read_only: bool = False
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -149,6 +166,10 @@ ENTER = text(
     "SELECT set_config('role', :role, true),"
     " set_config('app.account_id', :account, true),"
     " set_config('app.actor_id', :actor, true)"
+)
+UNDER = text(
+    "SELECT set_config('app.grant_id', :grant, true),"
+    " set_config('app.access_entry', :access, true)"
 )
 
 
@@ -226,6 +247,11 @@ def _enter(orm: Session, _transaction: Any, connection: Connection) -> None:
     account = str(entry.account_id) if entry.account_id else ""
     given = {"role": entry.role, "account": account, "actor": entry.actor_id}
     _tell(connection, _ENTER, given)
+    if entry.grant_id or entry.access_id:
+        grant, access = str(entry.grant_id or ""), str(entry.access_id or "")
+        _tell(connection, _UNDER, {"grant": grant, "access": access})
+    if entry.read_only:
+        _tell(connection, _READ_ONLY, {})
 
 
 def table_of(model: type[Base]) -> Table:
@@ -273,6 +299,8 @@ def _driver_style(sql: str) -> str:
 
 
 _ENTER = _driver_style(ENTER.text)
+_UNDER = _driver_style(UNDER.text)
+_READ_ONLY = "SET LOCAL transaction_read_only = on"
 
 
 @contextmanager

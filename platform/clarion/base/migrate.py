@@ -115,7 +115,7 @@ def _escaped(path: Path) -> str:
 
 
 def _require_roles(connection: Connection) -> None:
-    """Make the three roles where the owner may; else say which statements to run."""
+    """Make the roles where the owner may; else say which statements to run."""
     have = set(connection.scalars(text("SELECT rolname FROM pg_roles")))
     missing = [role for role in ROLES if role not in have]
     if not missing:

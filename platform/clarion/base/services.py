@@ -42,6 +42,11 @@ DO $$ BEGIN
   CREATE ROLE clarion_system NOLOGIN;
   GRANT clarion_app, clarion_staff, clarion_system TO clarion;
 EXCEPTION WHEN duplicate_object THEN NULL;
+END $$;
+DO $$ BEGIN  -- came later: servers of before have the others
+  CREATE ROLE clarion_watch NOLOGIN;
+  GRANT clarion_watch TO clarion;
+EXCEPTION WHEN duplicate_object THEN NULL;
 END $$
 """
 
@@ -272,7 +277,7 @@ class _Found:
 
 def _furnish(where: places.Place) -> None:
     """Make roles and database, once: the same as in production."""
-    done = where.folder / "furnished"
+    done = where.folder / "furnished-2"  # 2: with the role that looks for misuse
     if done.exists():
         return
     with _superuser(where.sockets) as connection:

@@ -180,6 +180,38 @@ class Settings(BaseSettings):
         description="Between which local times anybody's marketing may leave; no account"
         " can widen it.",
     )
+    misuse_flag_score: int = Field(
+        default=40,
+        ge=1,
+        le=100,
+        description="From this score on somebody looks at an account.",
+    )
+    misuse_hold_score: int = Field(
+        default=70,
+        ge=1,
+        le=100,
+        description="From this score on campaigns wait until somebody has looked.",
+    )
+    misuse_ramp: str = Field(
+        default="1:1000,7:10000,30:100000",
+        pattern=r"^\d{1,3}:\d{1,9}(,\d{1,3}:\d{1,9})*$",
+        description="People a day that are usual up to an age in days, `days:people` by commas.",
+    )
+    misuse_opt_outs: float = Field(
+        default=0.005,
+        gt=0,
+        lt=1,
+        description="Share of opt-outs that is usual, while too few accounts send to say.",
+    )
+    misuse_blocks: float = Field(
+        default=0.002, gt=0, lt=1, description="The same for blocks and complaints."
+    )
+    misuse_failures: float = Field(
+        default=0.05, gt=0, lt=1, description="The same for numbers that cannot be reached."
+    )
+    misuse_least: int = Field(
+        default=200, ge=20, description="Below so many messages a share says nothing yet."
+    )
     lease_seconds: int = Field(
         default=60,
         ge=1,

@@ -29,6 +29,52 @@ GRANT USAGE ON SCHEMA public TO clarion_app, clarion_staff, clarion_system;
 """
 """What the first migration runs before any table: the functions policies call."""
 
+GRANTS = """
+CREATE FUNCTION clarion_grant_live(one uuid) RETURNS boolean
+  LANGUAGE sql STABLE PARALLEL SAFE AS $$
+    SELECT EXISTS (
+      SELECT FROM public.access_grant g
+      LEFT JOIN public.support_window w ON (w.account_id, w.id) = (g.account_id, g.window_id)
+      WHERE g.id = one AND g.revoked_at IS NULL
+        AND g.starts_at <= public.clarion_now() AND g.ends_at > public.clarion_now()
+        AND (g.window_id IS NULL
+             OR w.revoked_at IS NULL AND w.ends_at > public.clarion_now()))
+  $$;
+CREATE FUNCTION clarion_granted() RETURNS uuid
+  LANGUAGE sql STABLE PARALLEL SAFE AS $$
+    SELECT e.account_id FROM public.access_entry e
+    JOIN public.access_grant g ON (g.account_id, g.id) = (e.account_id, e.grant_id)
+    WHERE e.id = nullif(current_setting('app.access_entry', true), '')::uuid
+      AND e.created_at > public.clarion_now() - interval '60 seconds'
+      AND e.written_in IS DISTINCT FROM pg_current_xact_id_if_assigned()::text::bigint
+      AND e.staff_id = g.staff_id
+      AND 'staff:' || g.staff_id = current_setting('app.actor_id', true)
+      AND public.clarion_grant_live(g.id)
+  $$;
+CREATE FUNCTION clarion_grant_ok() RETURNS boolean
+  LANGUAGE plpgsql STABLE PARALLEL SAFE AS $$
+  BEGIN
+    IF coalesce(current_setting('app.grant_id', true), '') = '' THEN
+      RETURN true;
+    END IF;
+    RETURN EXISTS (
+      SELECT FROM public.access_entry e
+      WHERE e.id = nullif(current_setting('app.access_entry', true), '')::uuid
+        AND e.grant_id = current_setting('app.grant_id', true)::uuid
+        AND e.account_id = public.clarion_account()
+        AND e.created_at > public.clarion_now() - interval '60 seconds'
+        AND e.written_in IS DISTINCT FROM pg_current_xact_id_if_assigned()::text::bigint
+        AND public.clarion_grant_live(e.grant_id));
+  END $$;
+"""
+"""What policies ask about grants: is one live, and was this reading written down before?
+
+They run with the rights of whoever asks: staff see every grant, an account its own, and
+that is all they need. Every name is qualified, so that no search path changes its meaning.
+`clarion_grant_ok` is asked by every statement of customers on content: as a function in SQL
+it cost each about 0.1 ms, for it is planned anew each time.
+"""
+
 
 def models() -> dict[str, type[Base]]:
     """List every mapped class of ours by table name."""
@@ -43,13 +89,15 @@ def statements(table: str, wall: Wall) -> list[str]:
     """Write the grants and policies of one table.
 
     Platform tables get grants only: their privileges are the whole wall, listed with a
-    reason. `account` itself is shown to its own members by its id.
+    reason. `account` itself is shown to its own members by its id. Staff read content under
+    a grant, and whoever acts as a customer does so only while theirs is live.
     """
     out = []
     for role, privileges in (
         ("clarion_app", wall.app),
-        ("clarion_staff", wall.staff),
+        ("clarion_staff", ("SELECT",) if wall.kind == "content" else wall.staff),
         ("clarion_system", wall.system),
+        ("clarion_watch", wall.watch),
     ):
         if privileges:
             out.append(f"GRANT {', '.join(privileges)} ON {table} TO {role}")
@@ -65,6 +113,13 @@ def statements(table: str, wall: Wall) -> list[str]:
         out.append(
             f"CREATE POLICY app ON {table} TO clarion_app USING ({mine}) WITH CHECK ({mine})"
         )
+    if wall.kind == "content":
+        out += under_grant(table)
+    if wall.told:
+        out.append(
+            f"CREATE POLICY told ON {table} AS RESTRICTIVE FOR SELECT TO clarion_app"
+            f" USING ({wall.told} <= (SELECT clarion_now()))"
+        )
     if wall.staff:
         out.append(
             f"CREATE POLICY staff ON {table} TO clarion_staff USING (true) WITH CHECK (true)"
@@ -74,4 +129,18 @@ def statements(table: str, wall: Wall) -> list[str]:
             f"CREATE POLICY system ON {table} TO clarion_system"
             " USING (true) WITH CHECK (true)"
         )
+    if wall.watch:
+        out.append(
+            f"CREATE POLICY watch ON {table} TO clarion_watch USING (true) WITH CHECK (true)"
+        )
     return out
+
+
+def under_grant(table: str) -> list[str]:
+    """Write the policies of content that speak of staff: those of tables made before too."""
+    behind = f"CREATE POLICY behind ON {table} AS RESTRICTIVE TO clarion_app"
+    granted = f"CREATE POLICY granted ON {table} FOR SELECT TO clarion_staff"
+    return [
+        f"{behind} USING ((SELECT clarion_grant_ok()))",
+        f"{granted} USING (account_id = (SELECT clarion_granted()))",
+    ]

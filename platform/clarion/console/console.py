@@ -13,7 +13,19 @@ from wtforms.validators import InputRequired, Length, Optional
 
 from clarion.base.errors import NotFound
 from clarion.base.words import _
-from clarion.console import console_machine, console_security, console_staff, log, service
+from clarion.console import (
+    console_accounts,
+    console_machine,
+    console_misuse,
+    console_plugins,
+    console_roles,
+    console_security,
+    console_staff,
+    console_support,
+    log,
+    service,
+)
+from clarion.misuse import measures
 from clarion.tenancy.access import allowed
 from clarion.tenancy.models import Account, Person
 from clarion.web.pages import Form
@@ -82,7 +94,7 @@ class ConsoleAccountScreen(Screen):
         "created_at",
     ]
     search_columns = ["name", "country", "state"]
-    order_columns = ["name", "state", "country", "created_at"]
+    order_columns = ["name", "created_at"]
     base_order = ("created_at", "desc")
     choices = {"state": ("active", "suspended", "closed")}
     formatters_columns = {"state": pill}
@@ -96,6 +108,14 @@ class ConsoleAccountScreen(Screen):
         "country": lazy_gettext("Country"),
         "created_at": lazy_gettext("Since"),
     }
+
+    @expose("/")
+    @needs("console.accounts")
+    def list(self) -> Any:
+        """List accounts; asked for a name, an owner's e-mail or an id, by key."""
+        if "q" in request.args or "risky" in request.args:
+            return console_accounts.searched(self)
+        return super().list()
 
     def complete(self, rows: Sequence[Any]) -> None:
         """Count people, senders and running campaigns of the page's accounts."""
@@ -158,13 +178,13 @@ class ConsoleAccountScreen(Screen):
     @expose("/<uuid:pk>/suspend", methods=["POST"])
     @needs("console.accounts_suspend")
     def suspend(self, pk: UUID) -> Any:
-        """Stop everything the account sends."""
+        """Want everything stopped that the account sends; somebody else confirms."""
         form = Reason()
         return self._answer(
             pk,
             form,
-            lambda: service.suspend_account(pk, form.reason.data),
-            _("The account is suspended: nothing more leaves."),
+            lambda: measures.ask(pk, "suspend", form.reason.data),
+            _("Noted. Another staff member has to confirm it here."),
         )
 
     @expose("/<uuid:pk>/reopen", methods=["POST"])
@@ -175,7 +195,7 @@ class ConsoleAccountScreen(Screen):
         return self._answer(
             pk,
             form,
-            lambda: service.reopen_account(pk, form.reason.data),
+            lambda: measures.reopen(pk, form.reason.data),
             _("The account may send again."),
         )
 
@@ -208,6 +228,7 @@ class ConsoleAccountScreen(Screen):
             senders=service.senders(pk) if tab == "senders" else [],
             campaigns=service.campaigns(pk) if tab == "campaigns" else [],
             deeds=log.latest(account_id=pk) if tab == "log" else [],
+            wish=measures.open_for(pk),
             forms=blank,
         )
 
@@ -222,7 +243,7 @@ class ConsolePersonScreen(Screen):
     loads = ("id", "name", "email", "state", "confirmed_at", "last_seen_at", "created_at")
     list_columns = ["name", "email", "accounts", "state", "last_seen_at"]
     search_columns = ["name", "email", "state"]
-    order_columns = ["name", "email", "last_seen_at", "created_at"]
+    order_columns = ["name", "email", "created_at"]
     base_order = ("created_at", "desc")
     choices = {"state": ("active", "disabled")}
     formatters_columns = {"state": pill}
@@ -276,8 +297,13 @@ def _status(form: Form) -> int:
 
 VIEWS: tuple[type, ...] = (
     *console_machine.VIEWS,
+    *console_plugins.VIEWS,
     ConsoleAccountScreen,
     ConsolePersonScreen,
+    *console_accounts.VIEWS,
+    *console_misuse.VIEWS,
     *console_staff.VIEWS,
+    *console_roles.VIEWS,
     *console_security.VIEWS,
+    console_support.ConsoleSupportPanel,
 )

@@ -13,10 +13,10 @@ from clarion.base.words import _, country
 from clarion.console import backups, machine, service
 from clarion.messaging import channels, limits, portfolio, prices
 from clarion.messaging.models import Sender
-from clarion.plugging.manager import Found, plugins
-from clarion.plugging.manifest import about
+from clarion.plugging.manager import plugins
+from clarion.tenancy.access import allowed
 from clarion.web.pages import fragment, is_fragment
-from clarion.web.screens import STOCK, Panel, Screen, expose, needs
+from clarion.web.screens import STOCK, Panel, Screen, expose, member, needs
 from clarion.web.ui import pill
 
 
@@ -27,9 +27,14 @@ class ConsoleTodayPanel(Panel):
     title = lazy_gettext("Today")
 
     @expose("/")
-    @needs("console.overview")
+    @member
     def index(self) -> Any:
-        """Show the day; a live region asks for the inside of it again."""
+        """Show the day; a live region asks for the inside of it again.
+
+        Who may not see it comes to the first page of their own menu.
+        """
+        if not allowed("console.overview"):
+            return redirect(_first_page())
         today = machine.today()
         if is_fragment():
             return fragment(self.render("console/today_live.html", today=today))
@@ -47,7 +52,7 @@ class ConsoleSenderScreen(Screen):
         "name", "account", "masked", "transport", "quality", "health", "why", "rate_per_s",
     ]  # fmt: skip
     search_columns = ["name", "state", "quality"]
-    order_columns = ["name", "quality", "state", "rate_per_s"]
+    order_columns = ["name", "rate_per_s"]
     base_order = ("created_at", "desc")
     choices = {"state": ("active", "paused"), "quality": ("green", "yellow", "red")}
     formatters_columns = {"health": pill, "quality": lambda v: pill(v) if v else "—"}
@@ -201,34 +206,6 @@ class ConsoleWebhookPanel(Panel):
         return redirect(url_for(".index"))
 
 
-class ConsolePluginPanel(Panel):
-    """What this deployment is made of."""
-
-    route_base = "/plugins"
-    title = lazy_gettext("Plugins")
-
-    @expose("/")
-    @needs("console.plugins")
-    def index(self) -> Any:
-        """List loaded, failed and switched-off plugins."""
-        found = plugins().found.values()
-        order = {"failed": 0, "loaded": 1, "off": 2}
-        listed = sorted(found, key=lambda one: (order.get(one.state, 3), one.name))
-        return self.render("console/plugins.html", plugins=listed, what_it_is=_what_it_is)
-
-    @expose("/<name>")
-    @needs("console.plugins")
-    def show(self, name: str) -> Any:
-        """Show what one plugin declares."""
-        one = plugins().found.get(name)
-        if one is None:
-            raise NotFound("plugin_unknown", _("There is no such plugin."))
-        shut = plugins().shut.get(name, ())
-        return self.render(
-            "console/plugin.html", one=one, shut=shut, what_it_is=_what_it_is
-        )
-
-
 class ConsoleBackupPanel(Panel):
     """Whether this is the database we left, and the way back after a restore."""
 
@@ -274,10 +251,12 @@ VIEWS: tuple[type, ...] = (
     ConsoleSenderScreen,
     ConsoleQueuePanel,
     ConsoleWebhookPanel,
-    ConsolePluginPanel,
 )
 
 
-def _what_it_is(one: Found) -> str:
-    said = about(one.about)
-    return _(said) if said else ""  # of nothing, gettext says the catalogue's own header
+def _first_page() -> str:
+    for plugin, item in plugins().nav("console"):
+        wanted = item.needs if "." in item.needs else f"{plugin}.{item.needs}"
+        if allowed(wanted) and plugins().running(plugin):
+            return url_for(item.to)
+    return url_for("ConsoleSecurityPanel.index")

@@ -23,6 +23,7 @@ from clarion.messaging.models import (
     ProviderCode,
     Sender,
 )
+from clarion.misuse import cases
 from clarion.plugging.manager import Found, plugins
 from clarion.tenancy import access, audit
 from clarion.tenancy.models import Account
@@ -81,6 +82,7 @@ class Today:
     broken_senders: int
     waiting_events: int
     strange_codes: int
+    cases: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,6 +193,7 @@ def today() -> Today:
         broken_senders=sick or 0,
         waiting_events=_waiting_events(),
         strange_codes=len(_codes()),
+        cases=cases.waiting(),
     )
 
 

@@ -12,7 +12,7 @@ from clarion.plugging.manager import plugins
 from clarion.tenancy import access, audit
 from clarion.tenancy.models import StaffProfile
 from clarion.tenancy.scope import current_actor
-from clarion.web.staff import ADMIN, may, pair
+from clarion.web.staff import ADMIN, HIGHEST, may, pair
 from clarion.web.tables import (
     Permission,
     PermissionView,
@@ -23,7 +23,7 @@ from clarion.web.tables import (
     assoc_user_role,
 )
 
-FIXED = (ADMIN, "owner")  # never edited by web: a way in must be left
+FIXED = HIGHEST  # never edited by web: a way in must be left
 
 audit.watch(Role)
 audit.label("console.role.created", "Created a role")
@@ -55,7 +55,7 @@ def change_permissions(role_id: int, wanted: Iterable[str]) -> Role:
     role = orm.scalar(select(Role).where(Role.id == role_id).with_for_update())
     if role is None:
         raise NotFound("role_unknown", _("There is no such role."))
-    if role.name in FIXED:
+    if role.name in FIXED and current_actor().kind == "staff":
         raise Conflict("role_fixed", _("This role is built in and cannot be changed here."))
     if role.name in current_actor().role.split(", "):
         raise Conflict("role_own", _("You cannot change your own role; ask a colleague."))
@@ -67,6 +67,9 @@ def change_permissions(role_id: int, wanted: Iterable[str]) -> Role:
     require_own(before ^ after)
 
     ids = _permission_ids(declared)
+    if (before ^ after) - set(ids):
+        text = _("This permission is new here; run `clarion db upgrade` first.")
+        raise Conflict("permission_not_stored", text)
     link = assoc_permissionview_role
     dropped = [ids[name] for name in before - after]
     orm.execute(
@@ -199,18 +202,32 @@ def role_names() -> list[str]:
     mine = current_actor().permissions
     everything = set(plugins().permissions("console"))
     need = {
-        one.name: everything if one.name == ADMIN else has.get(one.id, set())
+        one.name: everything if one.name == ADMIN else has.get(one.id, set()) & everything
         for one in roles
     }
-    return [one.name for one in roles if need[one.name] <= mine]
+    lower = [one.name for one in roles if one.name not in HIGHEST]
+    return [name for name in lower if need[name] <= mine]
+
+
+def require_lower(names: Iterable[str]) -> None:
+    """Refuse to give or take one of the two highest roles in the browser."""
+    if current_actor().kind == "staff" and set(names) & set(HIGHEST):
+        raise Forbidden(
+            "role_highest",
+            _("The two highest roles are given and taken on the command line only."),
+        )
 
 
 # --- rules that staff and roles share
 
 
 def require_own(permissions: Iterable[str]) -> None:
-    who = current_actor()
-    if who.kind == "staff" and not set(permissions) <= who.permissions:
+    """Refuse to give or take what one may not do oneself.
+
+    What a plugin left behind that is gone is nobody's, and stands in nobody's way.
+    """
+    who, declared = current_actor(), plugins().permissions("console").keys()
+    if who.kind == "staff" and not set(permissions) & declared <= who.permissions:
         raise Forbidden(
             "beyond_own", _("You cannot give or take what you may not do yourself.")
         )

@@ -1,4 +1,4 @@
-"""Accounts and people as staff manage them: open, rename, suspend, reopen, disable.
+"""Accounts and people as staff manage them: open, rename, invite, disable.
 
 Staff never see what customers write or whom they write to; the database refuses it.
 """
@@ -16,7 +16,6 @@ from clarion.base import clock, db
 from clarion.base.errors import Conflict, Invalid, NotFound
 from clarion.base.words import _
 from clarion.console.staffing import first_token
-from clarion.messaging import ledger
 from clarion.messaging.models import Campaign, Channel, Sender
 from clarion.tenancy import access, audit, team
 from clarion.tenancy.models import Account, Invitation, Membership, Person
@@ -28,8 +27,6 @@ RECENT = 20
 
 audit.label("console.account.opened", "Opened an account")
 audit.label("console.account.renamed", "Renamed an account")
-audit.label("console.account.suspended", "Suspended an account")
-audit.label("console.account.reopened", "Reopened an account")
 audit.label("console.person.disabled", "Disabled a person")
 audit.label("console.person.enabled", "Enabled a person")
 
@@ -90,35 +87,6 @@ def rename_account(account_id: UUID, name: str) -> None:
     account = _locked_account(account_id)
     account.name, account.updated_at = words, clock.now()
     audit.record("console.account.renamed", account)
-
-
-def suspend_account(account_id: UUID, reason: str) -> None:
-    """Stop everything an account sends, from the next message on; its people can read why.
-
-    Takes the account's lock, which every intent to send holds shared: when this commits,
-    nothing that was not on its way already will leave.
-    """
-    access.require("console.accounts_suspend")
-    words = _reason(reason)
-    ledger.lock_account(account_id)
-    account = _locked_account(account_id)
-    if account.state != "active":
-        raise Conflict("account_not_active", _("This account is not active."))
-    account.state, account.state_reason = "suspended", words
-    account.updated_at = clock.now()
-    audit.record("console.account.suspended", account)
-
-
-def reopen_account(account_id: UUID, reason: str) -> None:
-    """Let a suspended account send again; what waited goes on by itself."""
-    access.require("console.accounts_suspend")
-    words = _reason(reason)
-    account = _locked_account(account_id)
-    if account.state != "suspended":
-        raise Conflict("account_not_suspended", _("This account is not suspended."))
-    account.state, account.state_reason = "active", ""
-    account.updated_at = clock.now()
-    audit.record("console.account.reopened", account, reason=words)
 
 
 # --- people
@@ -374,17 +342,6 @@ def masked(number: str) -> str:
 
 
 # --- rows and words
-
-
-def _reason(text: str) -> str:
-    words = " ".join(text.split())
-    if not words:
-        raise Invalid(
-            "reason_missing", _("Say why; the account's log keeps it."), field="reason"
-        )
-    if len(words) > 300:
-        raise Invalid("reason_long", _("Use at most 300 letters."), field="reason")
-    return words
 
 
 def _locked_account(account_id: UUID) -> Account:

@@ -12,8 +12,16 @@ from clarion.base.errors import Conflict, Invalid, NotFound
 from clarion.base.limits import Limit
 from clarion.base.settings import settings
 from clarion.base.words import _
-from clarion.console.roles import leave_somebody, one_at_a_time, permissions_of, require_own
+from clarion.console.roles import (
+    leave_somebody,
+    one_at_a_time,
+    permissions_of,
+    require_lower,
+    require_own,
+    roles_of,
+)
 from clarion.plugging.manager import plugins
+from clarion.support import grants
 from clarion.tenancy import access, audit, credentials, factors
 from clarion.tenancy.actor import COMMAND, Actor
 from clarion.tenancy.models import StaffProfile
@@ -175,6 +183,24 @@ def change_password(old: str, new: str) -> None:
     limits.clear(OWN_PASSWORD, who.id)
 
 
+def arrange_roles(
+    email: str, give: Iterable[str] = (), take: Iterable[str] = ()
+) -> list[str]:
+    """Give a staff member roles and take others; answers which they have then.
+
+    For the command line, the only way to the two highest roles.
+    """
+    with staff_scope(COMMAND), db.transaction() as orm:
+        user_id = orm.scalar(select(User.id).where(User.email == parse_email(email)))
+        if user_id is None:
+            raise NotFound("staff_unknown", _("There is no such staff member."))
+        have = set(roles_of([user_id]).get(user_id, []))
+        wanted = (have | set(give)) - set(take)
+        if wanted != have:
+            change_roles(user_id, sorted(wanted))
+        return sorted(wanted)
+
+
 def reset_factors(email: str) -> int:
     """Remove every second factor of a staff member who has lost them; ends their sessions.
 
@@ -206,6 +232,7 @@ def disable(user_id: int) -> User:
     leave_somebody(without=user.id)
     user.active = False
     _end_sessions(user.id)
+    grants.end_of_staff(user.id)
     audit.record("console.staff.disabled", user)
     with system_scope(current_actor()), db.transaction():
         credentials.void(_subject(user.id))
@@ -244,6 +271,8 @@ def change_roles(user_id: int, roles: Sequence[str]) -> User:
         rows = [{"user_id": user.id, "role_id": role_id} for role_id in after.values()]
         orm.execute(insert(assoc_user_role), rows)
     leave_somebody()
+    if "console.support_open" not in may(orm, user.id)[1]:
+        grants.end_of_staff(user.id)
     audit.record(
         "console.staff.roles_changed", user, before=sorted(before), after=sorted(after)
     )
@@ -277,6 +306,17 @@ def member(user_id: int) -> StaffView:
     return StaffView(row[0], name, row[3], bool(row[4]), row[5], row[6], row[7])
 
 
+def names_of(labels: Iterable[str | None]) -> dict[str, str]:
+    """Name who stands behind labels such as `staff:7`, in one statement."""
+    keys = {
+        int(one.removeprefix("staff:")): one
+        for one in labels
+        if one and one.removeprefix("staff:").isdecimal()
+    }
+    query = select(User.id, User.first_name, User.last_name).where(User.id.in_(keys))
+    return {keys[r[0]]: f"{r[1]} {r[2]}".strip() for r in db.session().execute(query)}
+
+
 # --- rules
 
 
@@ -286,6 +326,7 @@ def _giveable(roles: Iterable[str], besides: Iterable[str] = ()) -> list[Role]:
     found = list(db.session().scalars(select(Role).where(Role.name.in_(wanted))))
     if {one.name for one in found} != wanted:
         raise Invalid("role_unknown", _("There is no such role."), field="roles")
+    require_lower(wanted - set(besides))
     has = permissions_of([one.id for one in found])
     for one in found:
         if one.name not in besides:

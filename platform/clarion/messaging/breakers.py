@@ -432,7 +432,7 @@ def _lift(row: Breaker) -> None:
         )
     stopped = _orders(kind, row.subject, ("paused", "pausing"), row.reason)
     for campaign_id in stopped:
-        orders.resume(campaign_id)
+        orders.go_on(campaign_id)
     for campaign_id in _orders(kind, row.subject, ("running",)):
         if campaign_id not in stopped:
             orders.ring(campaign_id)

@@ -17,7 +17,7 @@ from clarion.base.errors import Conflict, Invalid, NotFound, NotSent
 from clarion.base.settings import settings
 from clarion.base.telemetry import logger
 from clarion.base.words import _
-from clarion.messaging import address, contract, limits
+from clarion.messaging import address, contract, limits, quotas
 from clarion.messaging.models import Channel, Sender, SenderBucket
 from clarion.plugging.manager import plugins
 from clarion.tenancy import access, audit
@@ -122,6 +122,7 @@ def connect(
         raise Invalid("sender_missing", _("Add at least one number."), field="provider_id")
     numbers = [address.parse_phone(s.number).e164 for s in senders]
     _refuse_known(transport, senders)
+    quotas.require_senders(len(senders))
 
     row = Channel(id=db.new_id(), transport=transport, name=name, config=dict(config))
     row.secrets = _sealed(row.id, given)

@@ -36,6 +36,7 @@ from clarion.messaging import (
     launches,
     orders,
     pacing,
+    quotas,
     window,
     wishes,
 )
@@ -46,6 +47,7 @@ from clarion.messaging.models import Campaign, Channel, Sender
 from clarion.messaging.preparing import Plan, Prepared, Preparer
 from clarion.messaging.results import Results
 from clarion.messaging.threads import LedgerThread
+from clarion.tenancy.models import Account
 from clarion.work import jobs
 from clarion.work.jobs import job
 
@@ -121,13 +123,17 @@ def _plan(campaign_id: UUID) -> Plan | None:
         select(Campaign, Sender, Channel)
         .join(Sender, Sender.id == Campaign.sender_id)
         .join(Channel, Channel.id == Sender.channel_id)
+        .join(Account, Account.id == Campaign.account_id)
         .where(Campaign.id == campaign_id, Campaign.state == "running")
+        .where(Account.state == "active")  # else the gate would refuse one after the other
     )
     row = db.session().execute(query).first()
     if row is None:
         return None
     campaign, sender, channel = row
     if sender.state != "active" or channel.state != "active":
+        return None
+    if quotas.spent(campaign):
         return None
     trials = breakers.way(campaign, sender)
     if trials is None:
@@ -143,6 +149,7 @@ def _plan(campaign_id: UUID) -> Plan | None:
         transport=channels.transports()[channel.transport],
         channel=channels.opened(channel),
         trials=trials,
+        quota=quotas.of("messages") is not None,
     )
 
 
@@ -273,7 +280,11 @@ class _Drain:
                 return False
             await _until(grant)
             return True
-        if found.claimed == 0 or (self.plan.budget and self.plan.budget.stuck):
+        if (
+            found.claimed == 0
+            or found.full
+            or (self.plan.budget and self.plan.budget.stuck)
+        ):
             return False
         if grant.count < size and grant.wait_seconds > 0 and found.claimed >= grant.count:
             await _until(grant)

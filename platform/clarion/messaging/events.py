@@ -17,6 +17,14 @@ class CampaignFinished(Event):
 
 
 @dataclass(frozen=True, slots=True)
+class CampaignStarted(Event):
+    """A send order has its people; it may be held before the first message leaves."""
+
+    name: ClassVar[str] = "messaging.campaign.started"
+    campaign_id: UUID
+
+
+@dataclass(frozen=True, slots=True)
 class CampaignPaused(Event):
     """A send order was paused, by a person or because something is wrong."""
 

@@ -135,6 +135,14 @@ def lock_account(account_id: UUID) -> None:
     )
 
 
+def lock_account_shared(account_id: UUID) -> None:
+    """Take the shared lock of an account: what begins to send waits for a suspension."""
+    db.session().execute(
+        text("SELECT pg_advisory_xact_lock_shared(1, hashtext(:account))"),
+        {"account": str(account_id)},
+    )
+
+
 def intend(token: UUID, ids: Sequence[UUID]) -> list[UUID]:
     """Move claimed rows to dispatching if everything still allows it; the gate.
 

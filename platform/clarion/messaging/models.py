@@ -73,8 +73,21 @@ class Sender(AccountBase):
     """A number messages are sent from."""
 
     __tablename__ = "sender"
-    __table_args__ = (UniqueConstraint("account_id", "channel_id", "provider_id"),)
-    wall = Wall(kind="operational", staff=("SELECT",), system=("SELECT",))
+    __table_args__ = (
+        UniqueConstraint("account_id", "channel_id", "provider_id"),
+        # every order and search of the console's list
+        Index("ix_sender_by_created_at", "created_at", "id"),
+        Index("ix_sender_by_name", "name", "id"),
+        Index("ix_sender_by_state", "state", "created_at", "id"),
+        Index("ix_sender_by_quality", "quality", "created_at", "id"),
+        Index("ix_sender_by_rate_per_s", "rate_per_s", "id"),
+    )
+    wall = Wall(
+        kind="operational",
+        staff=("SELECT",),
+        system=("SELECT",),
+        watch=("SELECT (id, account_id, quality)",),
+    )
 
     channel_id: Mapped[UUID] = column(Uuid, pd=None, to="channel")
     provider_id: Mapped[str] = column(String(60), pd=None)
@@ -230,7 +243,12 @@ class Breaker(AccountBase):
         _one_of("kind", ("template", "campaign", "sender", "channel", "portfolio")),
         _one_of("state", ("open", "half_open", "closed")),
     )
-    wall = Wall(kind="operational", staff=("SELECT",), system=("SELECT",))
+    wall = Wall(
+        kind="operational",
+        staff=("SELECT",),
+        system=("SELECT",),
+        watch=("SELECT (id, account_id, kind, reason, opened_at)",),
+    )
 
     kind: Mapped[str] = column(String(12), pd=None)
     subject: Mapped[str] = column(String(600), pd=None)

@@ -15,13 +15,14 @@ from clarion.messaging import (
     countries,
     counts,
     doubts,
+    holds,
     lanes,
     ledger,
     outcomes,
     snapshot,
     timing,
 )
-from clarion.messaging.events import CampaignFinished, CampaignPaused
+from clarion.messaging.events import CampaignFinished, CampaignPaused, CampaignStarted
 from clarion.messaging.models import Attempt, Campaign, Message
 from clarion.tenancy import audit
 from clarion.tenancy.scope import current_account
@@ -180,7 +181,12 @@ def start(campaign_id: UUID, audience: Select[Any]) -> int:
     order.state = "running"
     order.started_at = func.clarion_now()
     audit.record("messaging.campaign.started", order, people=rows)
-    ring(campaign_id)
+    outbox.publish(CampaignStarted(campaign_id=campaign_id))
+    ledger.lock_account_shared(order.account_id)
+    if holds.stands(order.purpose):
+        order.state, order.state_reason = "paused", holds.REASON
+    else:
+        ring(campaign_id)
     return rows
 
 
@@ -210,6 +216,10 @@ def resume(campaign_id: UUID) -> None:
     if order.state_reason == doubts.RESTORED:
         said = _("Its messages are held after a restore: two people decide about them.")
         raise Conflict("campaign_held", said)
+    if holds.stands(order.purpose):
+        raise Conflict(
+            "campaign_in_review", _("Campaigns of this account are held for a review.")
+        )
     order.state, order.state_reason = "running", ""
     audit.record("messaging.campaign.resumed", order)
     ring(campaign_id)
@@ -221,7 +231,10 @@ def go_on(campaign_id: UUID) -> None:
     if order.state_reason == doubts.RESTORED:
         return  # two people let it go on, nobody else
     if order.state in ("paused", "pausing"):
-        resume(campaign_id)
+        if holds.stands(order.purpose):
+            order.state_reason = holds.REASON  # goes on with the others
+        else:
+            resume(campaign_id)
     else:
         ring(campaign_id)
 

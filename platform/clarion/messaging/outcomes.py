@@ -171,6 +171,11 @@ REASONS: Mapping[tuple[str, str], Row] = {
         _("Your business has written to as many people today as the provider allows."),
         _("Nothing: it leaves when the next places come free, within a day."),
     ),
+    ("queued", "quota"): Row(
+        _("Waits for tomorrow"),
+        _("Your account has sent as many messages today as it may."),
+        _("Nothing: it leaves when the next day begins. Ask us if you need more."),
+    ),
     ("queued", "pair_limit"): Row(
         _("Waits a moment for this person"),
         _("The provider allows one message in six seconds from a number to one person."),
@@ -224,6 +229,11 @@ REASONS: Mapping[tuple[str, str], Row] = {
         _(
             "Wait for reports of the provider; after a day two people decide about the rest."
         ),
+    ),
+    ("paused", "misuse_review"): Row(
+        _("Held for a review"),
+        _("What was measured looks unusual, so somebody of ours looks at it first."),
+        _("Open Review: read what was measured, and answer. Nothing is lost meanwhile."),
     ),
     ("needs_decision", "provider_quality"): Row(
         _("Needs your decision"),

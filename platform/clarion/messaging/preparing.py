@@ -10,7 +10,16 @@ from sqlalchemy.exc import OperationalError
 
 from clarion.base import crash, db
 from clarion.base.telemetry import logger
-from clarion.messaging import caps, contract, epoch, leases, ledger, pacing, references
+from clarion.messaging import (
+    caps,
+    contract,
+    epoch,
+    leases,
+    ledger,
+    pacing,
+    quotas,
+    references,
+)
 from clarion.messaging.budget import Budget
 from clarion.messaging.leases import Claimed
 from clarion.plugging.manager import plugins
@@ -44,6 +53,7 @@ class Plan:
     transport: contract.Transport
     channel: contract.Channel
     trials: tuple[UUID, ...] = ()
+    quota: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,12 +65,14 @@ class Prepared:
         claimed: how many rows were there to be claimed.
         leaving: rows whose intent is durable, each with its message.
         durable: since when, on this process's monotonic clock.
+        full: whether today's quota let nobody of them through.
     """
 
     grant: pacing.Grant
     claimed: int = 0
     leaving: Sequence[tuple[Claimed, contract.Message]] = ()
     durable: float = 0.0
+    full: bool = False
 
 
 class Preparer:
@@ -72,7 +84,7 @@ class Preparer:
 
     def __init__(self, plan: Plan) -> None:
         self.plan, self.compose = plan, _composer(plan)
-        self.looked, self.dry = 0.0, False
+        self.looked, self.dry, self.full = 0.0, False, False
 
     def __call__(self, size: int, *, late: float = 0.0, suspect: bool = False) -> Prepared:
         """Prepare up to `size` messages, or the next row under suspicion.
@@ -110,7 +122,7 @@ class Preparer:
             return Prepared(grant)
         crash.here("after_intent_commit")
         leaving = [one for one in composed if one[0].id in gone]
-        return Prepared(grant, len(rows), leaving, durable)
+        return Prepared(grant, len(rows), leaving, durable, self.full)
 
     def _look(self) -> None:
         """Say now and then that somebody is at work, and keep the plans good."""
@@ -144,7 +156,12 @@ class Preparer:
             _ask_plugins(self.plan, ids, token)
             if grant.pairs:
                 pacing.hold_pairs(ids, token)
+            if self.plan.quota:
+                asked, ids = ids, quotas.admit(token, ids)
+                self.full = bool(asked) and not ids
             gone = ledger.intend(token, ids)
+            if self.plan.quota:
+                quotas.count(len(gone))
             if self.plan.lane < pacing.BULK_LANE:
                 pacing.note_pairs(gone)
             left = set(gone)
@@ -157,9 +174,10 @@ class Preparer:
 
 def _ask_plugins(plan: Plan, ids: Sequence[UUID], token: UUID) -> None:
     batch = Batch(plan.campaign_id, tuple(ids), token)
-    for _plugin, refusals in plugins().before("send", preferences.switched_on, batch=batch):
+    for plugin, refusals in plugins().before("send", preferences.switched_on, batch=batch):
         if refusals is not None:
-            ledger.veto(refusals, ids, token)
+            with plugins().timed(plugin, "before_send"):
+                ledger.veto(refusals, ids, token)
 
 
 def _composer(plan: Plan) -> Callable[[Claimed], contract.Message]:

@@ -21,6 +21,7 @@ from clarion.base import broker, telemetry
 from clarion.base.telemetry import logger
 from clarion.messaging import dispatch, lanes, reconcile
 from clarion.messaging.lanes import Wish
+from clarion.tenancy import hooktimes
 from clarion.tenancy.actor import Actor
 from clarion.tenancy.scope import account_scope
 from clarion.work import jobs
@@ -168,6 +169,8 @@ class Slots:
                 jobs.done.labels(bell.path, "failed").inc()
                 one = jobs.resolve(bell.path)
                 await asyncio.to_thread(jobs.again, one, bell.path, bell.payload, 1, error)
+            if hooktimes.due():
+                await asyncio.to_thread(hooktimes.keep)
 
 
 def _wish(bell: Bell) -> Wish | None:

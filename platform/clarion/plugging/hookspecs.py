@@ -32,7 +32,7 @@ def register_console() -> "list[Any]":
     For     every loaded plugin
     Return  a list of `Screen` or `Panel` classes
     Must    not touch the database or a request
-    Used by console, the example plugin
+    Used by console, clarion_contacts, the example plugin
     """
     raise NotImplementedError
 

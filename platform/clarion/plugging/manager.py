@@ -1,13 +1,15 @@
 """Find the plugins, check their shape, call their hooks, remember what failed."""
 
 import importlib.metadata
+import threading
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Any, NamedTuple
 
 import pluggy
 from packaging.specifiers import SpecifierSet
@@ -20,6 +22,8 @@ from clarion.plugging.manifest import NavItem, Permission, Plugin
 
 log = logger(__name__)
 GROUP, API = "clarion.plugins", Version("1.0")
+RESERVED = ("on", "barred")  # settings that are the platform's own
+LOOK_SECONDS = 3.0  # so old may be what a process knows of the switches
 
 
 class PluginError(Exception):
@@ -53,6 +57,27 @@ class Found:
         return (self.module.__doc__ or "").strip() if self.module else ""
 
 
+class Spent(NamedTuple):
+    """What calls of one hook took: how many, how many failed, microseconds, the longest."""
+
+    calls: int = 0
+    failures: int = 0
+    micros: int = 0
+    slowest: int = 0
+
+    def plus(self, micros: int, failed: int) -> "Spent":
+        """Add one call."""
+        return Spent(
+            self.calls + 1,
+            self.failures + failed,
+            self.micros + micros,
+            max(self.slowest, micros),
+        )
+
+
+NOTHING = Spent()
+
+
 class Plugins:
     """The plugins of this process, in the order of `requires`."""
 
@@ -71,6 +96,9 @@ class Plugins:
         for name in self._ordered():
             self._check(self.found[name])
         self.guarded_by(lambda: guards or {})
+        self.switched_by(lambda: ())
+        self._spent: dict[tuple[str, str], Spent] = {}
+        self._spending = threading.Lock()
 
     def guarded_by(self, read: Callable[[], Mapping[str, Collection[str]]]) -> None:
         """Say who knows the guards of the last good start: plugin → its before_* hooks.
@@ -79,6 +107,62 @@ class Plugins:
         """
         self._read_guards = read
         self._shut: dict[str, Collection[str]] | None = None
+
+    def switched_by(self, read: Callable[[], Collection[str]]) -> None:
+        """Say who knows which plugins are switched off for the whole installation.
+
+        Asked at most every three seconds, and before the first use.
+        """
+        self._read_switches: Callable[[], Collection[str]] = read
+        self._switched: frozenset[str] = frozenset()
+        self.look_again()
+
+    def look_again(self) -> None:
+        """Ask at the next use which plugins are switched off."""
+        self._look_at = 0.0
+
+    @property
+    def switched_off(self) -> frozenset[str]:
+        """The plugins that staff switched off; they stay loaded, and nothing calls them."""
+        if time.monotonic() >= self._look_at:
+            self._switched = frozenset(self._read_switches())
+            self._look_at = time.monotonic() + LOOK_SECONDS
+        return self._switched
+
+    def running(self, name: str) -> bool:
+        """Say whether a plugin is loaded and nobody has switched it off."""
+        return self.on(name) and name not in self.switched_off
+
+    def owner_of(self, module: str) -> str | None:
+        """Name the plugin that brings a module; None for the core's own."""
+        top = module.partition(".")[0]
+        if top == "clarion":
+            return None
+        for one in self.loaded():
+            if one.target.partition(":")[0].partition(".")[0] == top:
+                return one.name
+        return None
+
+    @contextmanager
+    def timed(self, name: str, hook: str) -> Iterator[None]:
+        """Count what is done with a hook's answer as time of that hook."""
+        start = time.perf_counter()
+        try:
+            yield
+        finally:
+            micros = round((time.perf_counter() - start) * 1e6)
+            with self._spending:
+                had = self._spent.get((name, hook), NOTHING)
+                more = had._replace(
+                    micros=had.micros + micros, slowest=max(had.slowest, micros)
+                )
+                self._spent[name, hook] = more
+
+    def spent(self) -> dict[tuple[str, str], "Spent"]:
+        """Hand over what hooks took since the last time, by plugin and hook, and begin anew."""
+        with self._spending:
+            found, self._spent = self._spent, {}
+        return found
 
     @property
     def shut(self) -> dict[str, Collection[str]]:
@@ -145,10 +229,14 @@ class Plugins:
         self, hook: str, who: Callable[[str], bool], **given: Any
     ) -> Iterator[tuple[str, Any]]:
         """In the transaction. What cannot be asked has not agreed."""
+
+        def asked(name: str) -> bool:
+            return name not in self.switched_off and who(name)
+
         for name, hooks in self.shut.items():
-            if f"before_{hook}" in hooks and who(name):
+            if f"before_{hook}" in hooks and asked(name):
                 raise Shut("plugin_shut", f"The plugin {name} is on, but is not loaded.")
-        for name, call in self._calls(f"before_{hook}", who, given):
+        for name, call in self._calls(f"before_{hook}", asked, given):
             yield name, call()
 
     def render(
@@ -156,7 +244,11 @@ class Plugins:
     ) -> Iterator[tuple[str, str]]:
         """While a page is drawn. What raises draws nothing and is logged."""
         given = {"place": place, "context": context}
-        for name, call in self._calls("render_slot", who, given):
+
+        def asked(name: str) -> bool:
+            return name not in self.switched_off and who(name)
+
+        for name, call in self._calls("render_slot", asked, given):
             try:
                 answer = call()
             except Exception:
@@ -172,7 +264,24 @@ class Plugins:
         for impl in getattr(self.pm.hook, hook).get_hookimpls():
             name = impl.plugin_name
             if self.on(name) and who(name):
-                yield name, _bound(impl, given, hook)
+                yield name, self._bound(impl, given, hook)
+
+    def _bound(self, impl: Any, given: dict[str, Any], hook: str) -> Callable[[], Any]:
+        def call() -> Any:
+            start, failed = time.perf_counter(), 1
+            try:
+                answer = impl.function(*(given[a] for a in impl.argnames))
+                failed = 0
+                return answer
+            finally:
+                micros = round((time.perf_counter() - start) * 1e6)
+                with self._spending:
+                    key = impl.plugin_name, hook
+                    self._spent[key] = self._spent.get(key, NOTHING).plus(micros, failed)
+                if _tracing():
+                    log.info("hook.called", hook=hook, plugin=impl.plugin_name, us=micros)
+
+        return call
 
     # --- loading: a broken plugin is recorded, the site starts
 
@@ -199,6 +308,11 @@ class Plugins:
                 raise PluginError(f"calls itself {plugin.name!r}")
             if API not in SpecifierSet(plugin.api):
                 raise PluginError(f"wants plugin API {plugin.api}, this is {API}")
+            for setting in plugin.settings:
+                if setting.name in RESERVED:
+                    raise PluginError(f"a setting may not be called {setting.name!r}")
+                if setting.secret and (setting.kind, setting.scope) != (str, "instance"):
+                    raise PluginError(f"{setting.name}: a secret is a str of the instance")
             one.module, one.plugin = module, plugin
         except KeyboardInterrupt:
             raise
@@ -257,19 +371,6 @@ class Plugins:
             raise PluginError(f"{one.name}: {error}") from error
         one.state, one.error = "failed", f"{type(error).__name__}: {error}"
         log.error("plugin.failed", plugin=one.name, error=one.error)
-
-
-def _bound(impl: Any, given: dict[str, Any], hook: str) -> Callable[[], Any]:
-    def call() -> Any:
-        start = time.perf_counter()
-        try:
-            return impl.function(*(given[a] for a in impl.argnames))
-        finally:
-            if _tracing():
-                micros = round((time.perf_counter() - start) * 1e6)
-                log.info("hook.called", hook=hook, plugin=impl.plugin_name, us=micros)
-
-    return call
 
 
 @cache

@@ -26,12 +26,23 @@ class Permission:
 
 @dataclass(frozen=True, slots=True)
 class Setting:
-    """One thing an account may choose. `kind` is str, int, bool or a tuple of choices."""
+    """One thing an account may choose, or staff for the whole installation.
+
+    Attributes:
+        name: as code asks for it; not `on` and not `barred`.
+        kind: str, int, bool or a tuple of choices.
+        default: what holds until somebody chooses.
+        title: what the form says.
+        scope: `account`: its owner chooses; `instance`: staff do, for all accounts.
+        secret: sealed when it is stored, never shown again; of the installation, a str.
+    """
 
     name: str
     kind: Any
     default: Any
     title: str
+    scope: Literal["account", "instance"] = "account"
+    secret: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,8 +14,16 @@ plugin = Plugin(
         ),
         Permission("senders", "Connect, pause and resume numbers", sensitive=True),
         Permission("settings", "Change the account and its plugins", roles=("owner",)),
+        Permission("review", "Read reviews, answer and appeal", roles=("owner",)),
         Permission("activity", "Read the account's log"),
         Permission("log", "Download the account's log", sensitive=True, roles=("owner",)),
+        Permission(
+            "support",
+            "Let our support in, and end its access",
+            sensitive=True,
+            roles=("owner",),
+        ),
+        Permission("access_log", "Read what our support looked at, and ask about it"),
         Permission("view", "See overview, team and senders", roles=EVERYBODY),
     ),
     nav=(
@@ -23,6 +31,16 @@ plugin = Plugin(
         NavItem("Senders", "phone", "senders.index", "view", "g s", "Account", order=80),
         NavItem("Team", "users-group", "team.index", "view", "g m", "Account", order=82),
         NavItem("Activity", "history", "activity.index", "activity", "g a", "Account", 84),
+        NavItem("Review", "shield-check", "review.index", "review", "g v", "Account", 85),
+        NavItem(
+            "Support access",
+            "lifebuoy",
+            "support.index",
+            "access_log",
+            "g x",
+            "Account",
+            85,
+        ),
         NavItem("Settings", "settings", "settings.index", "settings", "g ,", "Account", 86),
     ),
     cookies=(
@@ -48,12 +66,25 @@ def register_portal() -> list[object]:
         activity,
         auth,
         portal,
+        review,
         security,
         senders,
         sending,
         settings,
+        support,
         team,
     )
 
-    rooms = (activity, auth, portal, security, senders, sending, settings, team)
+    rooms = (
+        activity,
+        auth,
+        portal,
+        review,
+        security,
+        senders,
+        sending,
+        settings,
+        support,
+        team,
+    )
     return [room.pages for room in rooms]

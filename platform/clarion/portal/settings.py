@@ -1,6 +1,7 @@
 """Settings of the account: its name and place, its plugins, and what they let it choose."""
 
 import datetime as dt
+from dataclasses import replace
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -15,15 +16,16 @@ from flask import (
 )
 from flask_babel import gettext as _
 from flask_babel import lazy_gettext as lazy
-from wtforms import BooleanField, DateField, IntegerField, SelectField, StringField
+from wtforms import BooleanField, DateField, SelectField, StringField
 from wtforms.validators import InputRequired, Length, Optional
 
 from clarion.base import clock
 from clarion.plugging.manager import plugins
-from clarion.plugging.manifest import Plugin, Setting, about
+from clarion.plugging.manifest import Plugin, about
 from clarion.portal import places, service
 from clarion.tenancy import people, preferences, team
 from clarion.web.pages import Form, Pages, needs
+from clarion.web.settings_form import form_of
 
 pages = Pages("settings", __name__)
 NEEDED = InputRequired(lazy("This is needed."))
@@ -111,11 +113,12 @@ def plugin_list() -> str:
 def plugin(name: str) -> Any:
     """Show and change what a plugin lets an account choose: a form made of its manifest."""
     manifest = preferences.manifest(name)
-    kind = form_of(manifest)
-    form = kind(data=preferences.values(name))
+    mine = tuple(one for one in manifest.settings if one.scope == "account")
+    manifest = replace(manifest, settings=mine)
+    form = form_of(name, mine)(data=preferences.values(name))
     if form.validate_on_submit():
         with form.attempt():
-            given = {s.name: form[s.name].data for s in manifest.settings}
+            given = {s.name: form[s.name].data for s in mine}
             preferences.store(name, given)
             flash(_("Saved."), "success")
             return redirect(url_for(".plugin", name=name))
@@ -137,30 +140,17 @@ def switch(name: str) -> Response:
     return make_response(redirect(url_for(".plugin_list")))
 
 
-def form_of(manifest: Plugin) -> type[Form]:
-    """Make a form with one field for each setting of a manifest."""
-    return type(
-        f"{manifest.name}_settings", (Form,), {s.name: _field(s) for s in manifest.settings}
-    )
-
-
-def _field(setting: Setting) -> Any:  # Any: WTForms' unbound field
-    title = _(setting.title)
-    if isinstance(setting.kind, tuple):
-        return SelectField(title, choices=[(word, _(word)) for word in setting.kind])
-    if setting.kind is bool:
-        return BooleanField(title)
-    if setting.kind is int:
-        return IntegerField(title, [NEEDED])
-    return StringField(title, [Length(max=preferences.LONGEST)])
-
-
-def _plugins() -> list[tuple[Plugin, str, bool]]:
-    """List the plugins an account can choose about: manifest, description, whether on."""
+def _plugins() -> list[tuple[Plugin, str, bool, str]]:
+    """List the plugins an account can choose about: what it is, whether on, or why not."""
     return [
-        (one.plugin, _about(one.name), preferences.switched_on(one.name))
+        (
+            one.plugin,
+            _about(one.name),
+            preferences.switched_on(one.name),
+            preferences.barred(one.name),
+        )
         for one in plugins().loaded()
-        if one.plugin and not one.plugin.always
+        if one.plugin and not one.plugin.always and plugins().running(one.name)
     ]
 
 

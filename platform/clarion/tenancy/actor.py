@@ -6,6 +6,8 @@ from typing import Any, Literal
 from uuid import UUID
 
 Kind = Literal["person", "staff", "job", "webhook", "command", "contact", "nobody"]
+_SECRET = ("permissions", "email", "name", "account_name", "address")
+_OF_A_REQUEST = ("grant_id", "access_id", "read_only")
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +25,9 @@ class Actor:
         reason: why they do, in their own words.
         address: truncated client address.
         request_id: ties log, audit and error page together.
+        grant_id: the grant under which somebody stands behind this person.
+        access_id: the entry of the access log by which this request may read.
+        read_only: whether the grant is for looking only.
     """
 
     kind: Kind
@@ -37,6 +42,9 @@ class Actor:
     reason: str | None = None
     address: str = ""
     request_id: str = ""
+    grant_id: UUID | None = None
+    access_id: UUID | None = None
+    read_only: bool = False
 
     @property
     def label(self) -> str:
@@ -51,7 +59,7 @@ class Actor:
     def to_json(self) -> dict[str, Any]:
         """Write what a job payload carries: ids and the name of nobody."""
         data = asdict(self.as_job())
-        for secret in ("permissions", "email", "name", "account_name", "address"):
+        for secret in (*_SECRET, *_OF_A_REQUEST):
             data.pop(secret)
         data["account_id"] = str(self.account_id) if self.account_id else None
         return data

@@ -61,6 +61,19 @@ def remember(subject: str, old: str, *, device: str, address: str) -> str:
     return key
 
 
+def shared(one: str, other: str) -> bool:
+    """Say whether two of the same realm came in from one and the same browser lately.
+
+    Two accounts of one person look like that; two people who share a browser do, too.
+    """
+    m = _table(one)
+    since = clock.now() - LASTS
+    mine = select(m.key_hash).where(m.subject == one, m.seen_at > since)
+    query = select(m.id).where(m.subject == other, m.seen_at > since, m.key_hash.in_(mine))
+    with db.apart(SYSTEM) as orm:
+        return orm.execute(query.limit(1)).first() is not None
+
+
 def forget(subject: str, key: str = "") -> None:
     """Know none of their browsers any more, except the one with this key."""
     m = _table(subject)

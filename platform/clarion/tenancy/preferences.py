@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import delete, select
 from sqlalchemy.dialects.postgresql import insert
 
 from clarion.base import db
@@ -15,12 +15,14 @@ from clarion.tenancy import access, audit
 from clarion.tenancy.models import Preference
 from clarion.tenancy.scope import current_actor
 
-SWITCH = "on"
+SWITCH, BARRED = "on", "barred"
 _CACHE = "preferences"  # in the session's info: as old as the scope, never older
 LONGEST = 500
 
 audit.label("portal.settings.changed", "Changed settings")
 audit.label("portal.plugin.switched", "Switched a plugin")
+audit.label("portal.plugin.barred", "Switched a plugin off for this account")
+audit.label("portal.plugin.unbarred", "Let the account choose about a plugin again")
 
 
 def switched_on(plugin: str) -> bool:
@@ -31,9 +33,18 @@ def switched_on(plugin: str) -> bool:
     found = plugins().found.get(plugin)
     if found and found.plugin and found.plugin.always:
         return True
+    if plugin in plugins().switched_off:
+        return False
     if current_actor().account_id is None:
         return False
+    if (plugin, BARRED) in _chosen():
+        return False
     return bool(_chosen().get((plugin, SWITCH), True))
+
+
+def barred(plugin: str) -> str:
+    """Say why staff switched a plugin off for this account; "" when they have not."""
+    return str(_chosen().get((plugin, BARRED), ""))
 
 
 def value(plugin: str, name: str) -> Any:
@@ -43,12 +54,12 @@ def value(plugin: str, name: str) -> Any:
     """
     setting = _setting(plugin, name)
     stored = _chosen().get((plugin, name), setting.default)
-    return stored if _fits(setting, stored) else setting.default
+    return stored if fits(setting, stored) else setting.default
 
 
 def values(plugin: str) -> dict[str, Any]:
     """Return all settings of a plugin as this account has them."""
-    declared = manifest(plugin).settings
+    declared = [one for one in manifest(plugin).settings if one.scope == "account"]
     return {setting.name: value(plugin, setting.name) for setting in declared}
 
 
@@ -61,7 +72,7 @@ def store(plugin: str, given: Mapping[str, Any]) -> None:
     access.require("portal.settings")
     for name, new in given.items():
         setting = _setting(plugin, name)
-        if not _fits(setting, new):
+        if not fits(setting, new):
             raise Invalid("setting_invalid", _("This value does not fit."), field=name)
         if new != value(plugin, name):
             _write(plugin, name, new)
@@ -81,6 +92,11 @@ def switch(plugin: str, *, to: bool) -> None:
     declared = manifest(plugin)
     if not to:
         _refuse_needed(declared)
+    elif barred(plugin):
+        raise Conflict(
+            "plugin_barred",
+            _("It is switched off for your account: %(why)s", why=barred(plugin)),
+        )
     elif missing := [need for need in declared.requires if not switched_on(need)]:
         raise Conflict(
             "plugin_needs",
@@ -89,6 +105,29 @@ def switch(plugin: str, *, to: bool) -> None:
     if to != switched_on(plugin):
         _write(plugin, SWITCH, to)
         audit.record("portal.plugin.switched", plugin=plugin, on=to)
+
+
+def bar(plugin: str, reason: str) -> None:
+    """Switch a plugin off for this account, as staff: its owner cannot switch it on.
+
+    Raises:
+        Conflict: it cannot be switched off, or others that are on build upon it.
+    """
+    access.require("console.plugins_edit")
+    _refuse_needed(manifest(plugin))
+    _write(plugin, BARRED, reason)
+    audit.record("portal.plugin.barred", plugin=plugin, reason=reason)
+
+
+def unbar(plugin: str) -> None:
+    """Leave it to the account again whether a plugin is on."""
+    access.require("console.plugins_edit")
+    if not barred(plugin):
+        raise Conflict("plugin_not_barred", _("It is not switched off by staff."))
+    mine = Preference.plugin == plugin, Preference.name == BARRED
+    db.session().execute(delete(Preference).where(*mine).execution_options(audited=True))
+    db.session().info.pop(_CACHE, None)
+    audit.record("portal.plugin.unbarred", plugin=plugin)
 
 
 def _refuse_needed(declared: Plugin) -> None:
@@ -138,12 +177,12 @@ def _title(plugin: str) -> str:
 
 def _setting(plugin: str, name: str) -> Setting:
     for one in manifest(plugin).settings:
-        if one.name == name:
+        if one.name == name and one.scope == "account":
             return one
     raise NotFound("setting_unknown", _("There is no such setting."))
 
 
-def _fits(setting: Setting, given: Any) -> bool:
+def fits(setting: Setting, given: Any) -> bool:
     if isinstance(setting.kind, tuple):
         return given in setting.kind
     if setting.kind is str:

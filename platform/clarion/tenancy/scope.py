@@ -32,15 +32,30 @@ def current_account() -> UUID:
 
 @contextmanager
 def account_scope(account_id: UUID, actor: Actor) -> Iterator[Actor]:
-    """Act inside one account as `clarion_app`, with an ORM session of its own."""
-    with _scope(db.Entry("clarion_app", account_id, actor.label), actor, account_id) as who:
+    """Act inside one account as `clarion_app`, with an ORM session of its own.
+
+    Staff who act as a person enter with their grant: when it ends, nothing is seen any more.
+    """
+    entry = db.Entry("clarion_app", account_id, actor.label)
+    if actor.grant_id is not None:
+        entry = replace(
+            entry,
+            grant_id=actor.grant_id,
+            access_id=actor.access_id,
+            read_only=actor.read_only,
+        )
+    with _scope(entry, actor, account_id) as who:
         yield who
 
 
 @contextmanager
 def staff_scope(actor: Actor) -> Iterator[Actor]:
-    """Act as staff: operational tables of all accounts, no customer's content."""
-    with _scope(db.Entry("clarion_staff", None, actor.label), actor, None) as who:
+    """Act as staff: operational tables of all accounts.
+
+    A customer's content shows only with the entry of the access log written for this reading.
+    """
+    entry = db.Entry("clarion_staff", None, actor.label, access_id=actor.access_id)
+    with _scope(entry, actor, None) as who:
         yield who
 
 

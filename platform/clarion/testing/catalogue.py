@@ -13,7 +13,7 @@ from sqlalchemy import Connection, Table, text
 from clarion.base.db import Base, Wall
 from clarion.base.walls import statements
 
-ROLES = ("clarion_app", "clarion_staff", "clarion_system")
+ROLES = ("clarion_app", "clarion_staff", "clarion_system", "clarion_watch")
 ERASE = re.compile(r"delete|shred|keep:[a-z_]+")
 NULLABLE = {"audit_entry": "what staff and the machinery do belongs to no account"}
 """Tables whose account_id may be absent, with the reason."""

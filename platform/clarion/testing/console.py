@@ -11,7 +11,8 @@ from werkzeug.test import Client, TestResponse
 
 from clarion.base import db
 from clarion.console import roles, staffing
-from clarion.tenancy.actor import COMMAND
+from clarion.plugging.manager import plugins
+from clarion.tenancy.actor import COMMAND, Actor
 from clarion.tenancy.scope import staff_scope
 from clarion.testing.authenticator import Authenticator, options_in, registered
 from clarion.testing.factories import Tenant
@@ -43,6 +44,12 @@ def make_staff(*names: str, name: str = "Ada Okafor", passkey: bool = True) -> C
     staffing.set_password(link.partition("token=")[2], PASSWORD, PASSWORD)
     device = registered(f"s:{user_id}", email) if passkey else None
     return Colleague(user_id, email, device)
+
+
+def acting(colleague: Colleague, name: str = "Ada Okafor") -> Actor:
+    """Say who a staff member is who may everything, without a request."""
+    may = frozenset(plugins().permissions("console"))
+    return Actor("staff", str(colleague.id), name, permissions=may)
 
 
 def make_role(*permissions: str) -> str:

@@ -5,10 +5,18 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
-from flask import Flask, Response, make_response, redirect, request, url_for
+from flask import (
+    Flask,
+    Response,
+    current_app,
+    make_response,
+    redirect,
+    request,
+    url_for,
+)
 
 from clarion.base import db, words
-from clarion.base.errors import Forbidden, Invalid, NotSignedIn
+from clarion.base.errors import Forbidden, Invalid, NotFound, NotSignedIn
 from clarion.base.settings import settings
 from clarion.base.words import _
 from clarion.boot import boot, plugin_folders, translations
@@ -84,9 +92,11 @@ def create_console() -> Flask:
     with app.app_context():
         console = staff.Console(security_manager_class=door.Doorman)
         console.init_app(app, db.session)
+        screens = app.extensions["clarion-screens"] = {}
         for plugin, views in found.register("console"):
             for view in views:
                 console.add(plugin, view)
+                screens[view.__name__] = plugin
     app.extensions["babel"].locale_selector = _language
     app.jinja_env.globals.update(GLOBALS)
     return app
@@ -104,6 +114,10 @@ def gate() -> Response | None:
         raise Forbidden("network_outside", text)
     if any("\0" in text for texts in request.values.listvalues() for text in texts):
         raise Invalid("text_unusable", _("This text has a sign in it that cannot be kept."))
+    screen = (request.endpoint or "").partition(".")[0]
+    whose = current_app.extensions["clarion-screens"].get(screen)
+    if whose is not None and not plugins().running(whose):
+        raise NotFound("plugin_off", _("This plugin is switched off."))
     known = request.endpoint is not None and guard_of(request.endpoint) != "public"
     if known and current_actor().kind != "staff":
         raise NotSignedIn("not_signed_in", _("Please sign in."))
@@ -133,6 +147,8 @@ def nav_items() -> list[dict[str, Any]]:
     here = (request.endpoint or "").partition(".")[0]
     out = []
     for plugin, item in plugins().nav("console"):
+        if not plugins().running(plugin):
+            continue
         wanted = item.needs if "." in item.needs else f"{plugin}.{item.needs}"
         if item.needs and not allowed(wanted):
             continue

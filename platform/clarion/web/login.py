@@ -9,6 +9,7 @@ import copy
 import datetime as dt
 import ipaddress
 import json
+import math
 import re
 import secrets
 from collections.abc import Callable
@@ -30,6 +31,7 @@ from clarion.tenancy.models import ConsoleSession, PortalSession
 SYSTEM = db.Entry("clarion_system", None, "web:session")
 TOUCH = dt.timedelta(minutes=1)  # one write a minute, not one a page
 FRESH = dt.timedelta(minutes=10)  # for so long a proof is good for sensitive acts
+UNTIL = "until"  # in a session of support: when it ends, whatever happens
 KEPT = ("locale",)  # what survives signing in and out
 _LOGIN_ID = "_user_id"  # flask-login reads this name
 _PROOFS = "proofs"  # what this session has shown, and when: {"password": 1796037600}
@@ -145,7 +147,9 @@ class Sessions(SessionInterface):
                     update(m).where(mine).values(seen_at=now, **_visitor(request)),
                     execution_options={"synchronize_session": False},
                 )
-        return Stored(key, row.data, row.created_at) if row else Stored(None, {})
+        if row is None or row.data.get(UNTIL, math.inf) <= now.timestamp():
+            return Stored(None, {})
+        return Stored(key, row.data, row.created_at)
 
     def save_session(self, _app: Flask, stored: Any, response: Response) -> None:
         """Write what changed, revoke what was left, send a new key when there is one."""
@@ -167,7 +171,7 @@ class Sessions(SessionInterface):
             response.set_cookie(
                 self.cookie,
                 stored.key,
-                max_age=self.end,
+                max_age=self._lasts(stored),
                 path="/",
                 secure=self.secure,
                 httponly=True,
@@ -182,6 +186,8 @@ class Sessions(SessionInterface):
             "seen_at": now,
             **_visitor(request),
         }
+        if m is PortalSession:
+            row |= {"behind": stored.get("behind"), "reason": stored.get("reason")}
         first = {
             "id_hash": crypto.digest(stored.key or ""),
             "created_at": stored.since or now,
@@ -191,6 +197,13 @@ class Sessions(SessionInterface):
             if gone:
                 orm.execute(_revoking(m, gone))
             orm.execute(query.on_conflict_do_update(index_elements=["id_hash"], set_=row))
+
+    def _lasts(self, stored: Stored) -> dt.timedelta:
+        """How long the cookie is kept: no longer than the access of who stands behind it."""
+        until = stored.get(UNTIL)
+        if until is None:
+            return self.end
+        return dt.timedelta(seconds=max(0, until - _now()))
 
     def _revoke(self, key: str) -> None:
         with db.apart(SYSTEM) as orm:

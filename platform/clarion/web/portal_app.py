@@ -30,10 +30,11 @@ from clarion.base.telemetry import logger
 from clarion.base.words import _
 from clarion.boot import plugin_folders, translations
 from clarion.plugging.manager import plugins
-from clarion.tenancy import access, audit, people, preferences
+from clarion.support.grants import NAMES
+from clarion.tenancy import access, audit, hooktimes, people, preferences
 from clarion.tenancy.actor import Actor
 from clarion.tenancy.scope import account_scope, anonymous_scope, current_actor
-from clarion.web import guard, login, traces
+from clarion.web import behind, guard, login, traces
 from clarion.web.errors import init_errors
 from clarion.web.pages import WITHOUT_SESSION, Pages, guard_of, is_fragment
 from clarion.web.restored import restored
@@ -58,7 +59,9 @@ class Portal(Flask):
                 stack.enter_context(_entered())
             except Exception as error:  # the database is away: an error page, not a trace
                 return self.finalize_request(self.handle_user_exception(error))
-            return super().full_dispatch_request()
+            response = super().full_dispatch_request()
+        hooktimes.keep()
+        return response
 
     def dispatch_request(self) -> Response:
         """Run the view in one transaction; count it, if it may change something."""
@@ -68,14 +71,19 @@ class Portal(Flask):
         if request.method not in guard.SAFE and not by_link:
             who = current_actor()
             limits.hit(WRITES, who.label if who.id else who.address)
+        behind.refuse()
         before = audit.written()
-        with db.transaction() as orm:
-            response = self.make_response(super().dispatch_request())
-            if response.status_code >= 400:
-                orm.rollback()
-            else:
-                traces.done(orm, before)
-            return response
+        try:
+            with db.transaction() as orm:
+                response = self.make_response(super().dispatch_request())
+                if response.status_code >= 400:
+                    orm.rollback()
+                else:
+                    traces.done(orm, before)
+                return response
+        except Forbidden:
+            behind.refused()
+            raise
 
 
 def create_portal() -> Flask:
@@ -107,6 +115,9 @@ def create_portal() -> Flask:
         allowed=access.allowed,
         url_to=url_to,
         restored=restored,
+        stopped_seat=_stopped_seat,
+        support_access=behind.now,
+        purpose_name=lambda name: NAMES.get(name, name),
     )
     return app
 
@@ -119,8 +130,11 @@ def _add(app: Flask, plugin: str, pages: Blueprint) -> None:
         )
 
     def only_where_on() -> None:
-        mine = request.blueprint == pages.name
-        if mine and current_actor().account_id and not preferences.switched_on(plugin):
+        if request.blueprint != pages.name:
+            return
+        if not plugins().running(plugin):
+            raise NotFound("plugin_off", _("This is switched off."))
+        if current_actor().account_id and not preferences.switched_on(plugin):
             raise NotFound("plugin_off", _("This is switched off in your account."))
 
     app.before_request(only_where_on)  # a second application may take the same pages
@@ -144,6 +158,7 @@ def _plugin_of(folder: Path) -> str:
 @contextmanager
 def _entered() -> Iterator[Actor]:
     """Enter the scope of the person in the session, or of nobody."""
+    acting = behind.standing()
     who: people.SignedIn | None = login.current()
     origin: dict[str, Any] = {  # texts
         "address": login.truncated(request.remote_addr),
@@ -154,6 +169,8 @@ def _entered() -> Iterator[Actor]:
             yield actor
         return
     seat = who.seat(session.get(ACCOUNT))
+    if acting and seat and seat.account_id != acting.account_id:
+        seat = None  # they left that account; no other one opens instead
     actor = Actor(
         "person",
         id=str(who.id),
@@ -161,10 +178,10 @@ def _entered() -> Iterator[Actor]:
         email=who.email,
         account_name=seat.account_name if seat else "",
         role=seat.role if seat else "",
-        behind=session.get("behind"),
-        reason=session.get("reason"),
         **origin,
     )
+    if acting and seat:
+        actor = behind.actor(actor, acting)
     scope = account_scope(seat.account_id, actor) if seat else anonymous_scope(actor)
     with scope as entered:
         yield entered
@@ -226,6 +243,12 @@ def _shown_actor() -> Any:
     """Answer who the menu names: nobody while nobody is signed in."""
     who = current_actor()
     return who if who.kind == "person" else None
+
+
+def _stopped_seat() -> people.Seat | None:
+    """Answer the account of this person if it may not send; every page says so then."""
+    seat = _seat()
+    return seat if seat is not None and seat.state != "active" else None
 
 
 def _nav_items() -> list[SimpleNamespace]:

@@ -27,7 +27,7 @@ from flask_appbuilder.baseviews import expose as fab_expose
 from flask_appbuilder.models.sqla import filters as fab
 from flask_appbuilder.models.sqla.interface import SQLAInterface
 from flask_babel import lazy_gettext
-from sqlalchemy import func, select
+from sqlalchemy import select
 from sqlalchemy.orm import Query, joinedload, load_only
 
 from clarion.base import db
@@ -35,8 +35,8 @@ from clarion.base.errors import Conflict, Invalid, NotSignedIn
 from clarion.base.words import _
 from clarion.tenancy import access
 from clarion.tenancy.scope import current_actor
-from clarion.web import login
-from clarion.web.ui import state_label
+from clarion.web import keyset, login
+from clarion.web.ui import state_label, url_with
 
 F = TypeVar("F", bound=Callable[..., Any])
 LONGEST: Final = 200
@@ -146,8 +146,14 @@ class _Page(BaseView):
 
 
 class Panel(_Page):
-    """A page that is not a plain list; write its methods with `@expose` and `@needs`."""
+    """A page that is not a plain list; write its methods with `@expose` and `@needs`.
 
+    Attributes:
+        content: what of an account it shows, if it shows a customer's content: its `index`
+            takes an `account_id`, and the page of an access leads to it.
+    """
+
+    content: ClassVar[Any] = ""
     default_view = "index"
 
 
@@ -160,14 +166,17 @@ class Is(fab.FilterEqual):
 
 
 class Contains(fab.FilterContains):
-    """Text anywhere inside; what a person types is searched for, not a pattern."""
+    """Text anywhere inside; what a person types is searched for, not a pattern.
+
+    One or two letters are looked for at the beginning: inside of words they are nearly
+    everywhere, and no index finds the few texts without them.
+    """
 
     name = lazy_gettext("contains")
 
     def apply(self, query: Query[Any], value: str) -> Query[Any]:
         """Keep the rows that contain the text in any case."""
-        field = getattr(self.model, self.column_name)
-        return query.filter(field.icontains(value, autoescape=True))
+        return keyset.containing(query, getattr(self.model, self.column_name), value)
 
 
 class Starts(fab.FilterStartsWith):
@@ -177,8 +186,7 @@ class Starts(fab.FilterStartsWith):
 
     def apply(self, query: Query[Any], value: str) -> Query[Any]:
         """Keep the rows that begin with the text in any case."""
-        field = getattr(self.model, self.column_name)
-        return query.filter(field.istartswith(value, autoescape=True))
+        return keyset.beginning(query, getattr(self.model, self.column_name), value)
 
 
 class Equal(fab.FilterEqual):
@@ -212,9 +220,8 @@ class Converter(fab.SQLAFilterConverter):
 
 
 class Rows(SQLAInterface):
-    """Lists that stay fast: a capped count, named columns, relations with the page."""
+    """Lists that stay fast: paged by key, named columns, relations with the page."""
 
-    CAP: Final = 1_000  # shown as "more than 1,000"
     filter_converter_class = Converter
 
     def __init__(
@@ -223,23 +230,16 @@ class Rows(SQLAInterface):
         super().__init__(model)
         self.loads, self.together = tuple(loads), tuple(together)
 
-    def query_count(
-        self, query: Query[Any], filters: Any = None, select_columns: Any = None
-    ) -> int:
-        """Count up to one more than the cap."""
-        found = self._apply_inner_all(
-            query, filters, select_columns=select_columns, aliases_mapping={}
-        )
-        found = found.order_by(None).with_entities(self.get_pk()).limit(self.CAP + 1)
-        return self.session.scalar(select(func.count()).select_from(found.subquery())) or 0
-
-    def apply_all(self, query: Query[Any], *args: Any, **kwargs: Any) -> Query[Any]:
-        """Read the named columns only, and relations in the same statement."""
+    def leaf(self, filters: Any, asked: keyset.Asked, size: int) -> keyset.Leaf:
+        """Read the page that was asked for, and count up to one more than the cap."""
+        found: Any = select(self.obj)  # Any: what FAB's filters take and give
+        for one, value in zip(filters.filters, filters.values, strict=True):
+            found = one.apply(found, value)
         options = [joinedload(getattr(self.obj, name)) for name in self.together]
         if self.loads:
             options.append(load_only(*(getattr(self.obj, name) for name in self.loads)))
-        found: Query[Any] = super().apply_all(query, *args, **kwargs)
-        return found.options(*options)
+        key = self.get_pk()
+        return keyset.read(self.session, found, key, asked, size=size, options=options)
 
 
 class Screen(_Page, ModelView):
@@ -304,24 +304,19 @@ class Screen(_Page, ModelView):
     @_own
     def list(self) -> Any:
         """Show one page of the rows that the address asks for."""
-        column, direction = self._asked_order()
-        page = _number(request.args.get("page"), 1)
+        column, falling = self._asked_order()
         filters = self._asked_filters()
-        count, rows = self.datamodel.query(
-            filters.get_joined_filters(self._base_filters),
-            column,
-            direction,
-            page=page - 1,
-            page_size=self.page_size,
-        )
-        self.complete(rows)
+        after, before = (self._key(request.args.get(n, "")) for n in ("after", "before"))
+        asked = keyset.Asked(getattr(self.model, column), falling, after, before)
+        leaf = self.datamodel.leaf(filters, asked, self.page_size)
+        self.complete(leaf.rows)
         return self.render(
             self.list_template,
-            rows=rows,
-            count=count,
-            capped=count > Rows.CAP,
-            page=page,
-            pages=-(-count // self.page_size),
+            rows=leaf.rows,
+            count=leaf.count,
+            capped=leaf.count > keyset.CAP,
+            before=url_with(before=leaf.before, after=None) if leaf.before else "",
+            after=url_with(after=leaf.after, before=None) if leaf.after else "",
             fields=[self._field(column) for column in self.search_columns],
             filtered=bool(filters.filters),
         )
@@ -351,14 +346,14 @@ class Screen(_Page, ModelView):
 
     # --- what the address asks for; whatever is not declared is refused
 
-    def _asked_order(self) -> tuple[str, str]:
+    def _asked_order(self) -> tuple[str, bool]:
         asked = request.args.get("sort", "")
         if not asked:
-            return self.base_order
+            return self.base_order[0], self.base_order[1] == "desc"
         column = asked.removeprefix("-")
         if column not in self.order_columns:
             raise _unknown(_("This list cannot be sorted like that."))
-        return column, "desc" if asked.startswith("-") else "asc"
+        return column, asked.startswith("-")
 
     def _asked_filters(self) -> Any:
         filters = self._filters
@@ -398,11 +393,6 @@ class Screen(_Page, ModelView):
             return UUID(pk)
         except ValueError:
             return None
-
-
-def _number(text: str | None, least: int) -> int:
-    good = text is not None and text.isdecimal() and len(text) < 7
-    return max(least, int(text)) if good and text else least
 
 
 def _unknown(sentence: str) -> Invalid:

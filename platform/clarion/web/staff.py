@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from flask import Flask, current_app, request
 from flask_appbuilder import AppBuilder
-from sqlalchemy import insert, select, union
+from sqlalchemy import func, insert, select, union
 from sqlalchemy.orm import Session
 
 from clarion.base import db, lean
@@ -39,6 +39,10 @@ with lean.fab():
 PREFIX: Final = "/console"
 HOME: Final = f"{PREFIX}/"
 ADMIN: Final = "Admin"  # built in: may everything, has no rows
+OWNER: Final = "owner"
+HIGHEST: Final = (ADMIN, OWNER)  # given, taken and changed on the command line only
+SEEDED: Final = (OWNER, "operations", "support", "compliance", "billing", "content")
+ONE_SYNC: Final = 0x0C1A_5001
 SYSTEM = db.Entry("clarion_system", None, "web:console")
 
 
@@ -142,7 +146,8 @@ def pair(permission: str) -> tuple[str, str]:
 def sync() -> dict[str, int]:
     """Store what the manifests declare, as `clarion_staff`; `clarion db upgrade` calls it.
 
-    A permission that is new goes to the roles its manifest names. What is there already
+    The platform's own roles are always there; a permission that is new goes to the roles
+    its manifest names. What is there already
     stays as people arranged it, and nothing is ever deleted.
 
     Returns:
@@ -151,13 +156,16 @@ def sync() -> dict[str, int]:
     declared = plugins().permissions("console")
     wanted = {pair(name): one for name, one in declared.items()}
     with staff_scope(COMMAND), db.transaction() as orm:
+        orm.execute(
+            select(func.pg_advisory_xact_lock(ONE_SYNC))
+        )  # one release step at a time
         verbs = _names(orm, Permission, {verb for verb, _plugin in wanted})
         views = _names(orm, ViewMenu, {plugin for _verb, plugin in wanted})
         named = {(verbs[v], views[p]): one for (v, p), one in wanted.items()}
         stored = _stored(orm)
         missing = sorted(named.keys() - stored.keys())
         stored |= _added(orm, missing)
-        names = {ADMIN, *(role for one in declared.values() for role in one.roles)}
+        names = {ADMIN, *SEEDED, *(role for one in declared.values() for role in one.roles)}
         roles = _names(orm, Role, names)
         grants = [
             {"permission_view_id": stored[key], "role_id": roles[role]}

@@ -78,6 +78,17 @@ STATES: Final[dict[str, tuple[str, str]]] = {
     "yours": ("info", N_("Your choice")),
     "clash": ("bad", N_("Used twice")),
     "left_out": ("idle", N_("Left out")),
+    # a case of the watch for misuse, and an appeal
+    "open": ("warn", N_("Open")),
+    "allowed": ("ok", N_("Allowed")),
+    "limited": ("warn", N_("Limited")),
+    "appealed": ("info", N_("Appealed")),
+    "answered": ("info", N_("Answered")),
+    "granted": ("ok", N_("Granted")),
+    "refused": ("bad", N_("Refused")),
+    # an access of support
+    "live": ("warn live", N_("Going on")),
+    "ended": ("idle", N_("Ended")),
     # a role in an account
     "owner": ("info", N_("Owner")),
     "manager": ("idle", N_("Manager")),

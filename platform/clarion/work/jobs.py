@@ -16,6 +16,8 @@ from sqlalchemy import func, insert
 from clarion.base import broker, db, telemetry
 from clarion.base.errors import ClarionError
 from clarion.base.telemetry import counter, logger
+from clarion.plugging.manager import plugins
+from clarion.tenancy import hooktimes, preferences
 from clarion.tenancy.actor import Actor
 from clarion.tenancy.scope import account_scope, current_actor, system_scope
 from clarion.work import outbox
@@ -47,15 +49,23 @@ class Job(Generic[P]):
         queue: lane it waits in.
         alone: True when it opens its own transactions; else it runs inside one.
         system: True when it finds across accounts as `clarion_system`.
+        when_off: True when it runs although its plugin is switched off.
     """
 
     def __init__(
-        self, function: Callable[P, None], queue: QueueName, *, alone: bool, system: bool
+        self,
+        function: Callable[P, None],
+        queue: QueueName,
+        *,
+        alone: bool,
+        system: bool,
+        when_off: bool = False,
     ) -> None:
         functools.update_wrapper(self, function)
         self.function = function
         self.path = f"{function.__module__}:{function.__name__}"
         self.queue, self.alone, self.system = queue, alone, system
+        self.when_off = when_off
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> None:
         self.function(*args, **kwargs)
@@ -92,6 +102,7 @@ def job(
     idempotent: Literal[True],
     alone: bool = False,
     system: bool = False,
+    when_off: bool = False,
 ) -> Callable[[Callable[P, None]], Job[P]]:
     """Declare a job. `idempotent` must be said: every job may run twice, or be cut off.
 
@@ -100,12 +111,14 @@ def job(
         idempotent: always True; there is no other kind.
         alone: the job opens its own transactions (it talks to the network).
         system: the job finds across accounts; what it finds runs per account.
+        when_off: the job runs where its plugin is switched off, too: it forgets people, or
+            keeps true what the core has decided. Others are dropped there.
     """
     if not idempotent:
         raise TypeError("a job that may not run twice cannot be a job")
 
     def wrap(function: Callable[P, None]) -> Job[P]:
-        return Job(function, queue, alone=alone, system=system)
+        return Job(function, queue, alone=alone, system=system, when_off=when_off)
 
     return wrap
 
@@ -188,9 +201,13 @@ def run(
     with scope, telemetry.bound(job=path):
         try:
             if one.alone:
+                if _dropped(one, path, who):
+                    return
                 one.function(**args)
             else:
                 with db.transaction():
+                    if _dropped(one, path, who):
+                        return
                     one.function(**args)
             done.labels(path, "done").inc()
         except Exception as error:
@@ -201,6 +218,23 @@ def run(
         took = time.monotonic() - began
         if took > SLOW_SECONDS:
             log.warning("job.slow", path=path, seconds=round(took, 1))
+    hooktimes.keep()
+
+
+def _dropped(one: Job[Any], path: str, who: Actor) -> bool:
+    """Say that a plugin's job does not run, because the plugin is off here."""
+    plugin = plugins().owner_of(path)
+    if plugin is None or one.when_off:
+        return False
+    if plugins().running(plugin):
+        if one.system or who.account_id is None:
+            return False
+        with db.transaction():
+            if preferences.switched_on(plugin):
+                return False
+    log.info("job.dropped", path=path, plugin=plugin)
+    done.labels(path, "off").inc()
+    return True
 
 
 def again(

@@ -241,6 +241,64 @@ def _signed_up(link: str, account: str) -> Text:
     ]
 
 
+def _misuse_held(link: str, account: str) -> Text:
+    return _("%(account)s: campaigns wait for a review", account=account), [
+        _("What was measured looks unusual, so we look at it before more is sent."),
+        _("Nothing is lost: what waits goes on when the review is over."),
+        _("Read what was measured, and answer, here:"),
+        link,
+    ]
+
+
+def _misuse_shown(link: str, account: str) -> Text:
+    return _("%(account)s: what we noticed", account=account), [
+        _("Fourteen days ago our watch noticed something about your account."),
+        _("Nobody has decided about it yet. You can read it, and answer, here:"),
+        link,
+    ]
+
+
+def _misuse_asked(link: str, account: str) -> Text:
+    return _("%(account)s: a question from us", account=account), [
+        _("We look at what was measured about your account, and have a question."),
+        _("Read it, and answer, here:"),
+        link,
+    ]
+
+
+def _misuse_decided(link: str, account: str) -> Text:
+    return _("%(account)s: the review is over", account=account), [
+        _("Somebody of ours has looked at your account and decided."),
+        _("Read what was measured and what was decided, here:"),
+        link,
+    ]
+
+
+def _misuse_appeal(link: str, account: str) -> Text:
+    return _("%(account)s: your appeal was decided", account=account), [
+        _("Somebody who had not decided before has looked at it again."),
+        _("Read what they say here:"),
+        link,
+    ]
+
+
+def _account_suspended(link: str, account: str) -> Text:
+    return _("%(account)s may not send for now", account=account), [
+        _("Two of our staff have decided that your account may not send for now."),
+        _("Nothing is lost: what waits goes on when the account may send again."),
+        _("Sign in to read why, and to ask for another look:"),
+        link,
+    ]
+
+
+def _account_closed(link: str, account: str) -> Text:
+    return _("%(account)s was closed", account=account), [
+        _("Two of our staff have decided to close your account. Nothing more is sent."),
+        _("If you think that this is wrong, write to our support."),
+        link,
+    ]
+
+
 def _notice(link: str, subject: str, text: str) -> Text:
     return subject, [*text.split("\n\n"), link]
 
@@ -259,5 +317,12 @@ KINDS: Final[dict[str, Callable[..., Text]]] = {
     "stopped": _stopped,
     "signing_up": _signing_up,
     "signed_up": _signed_up,
+    "misuse_held": _misuse_held,
+    "misuse_shown": _misuse_shown,
+    "misuse_asked": _misuse_asked,
+    "misuse_decided": _misuse_decided,
+    "misuse_appeal": _misuse_appeal,
+    "account_suspended": _account_suspended,
+    "account_closed": _account_closed,
     "notice": _notice,
 }

@@ -9,6 +9,7 @@ from sqlalchemy import delete
 from sqlalchemy.dialects.postgresql import insert
 
 from clarion.base import clock, db
+from clarion.plugging.manager import plugins
 from clarion.tenancy.actor import SYSTEM_JOB
 from clarion.work import outbox
 from clarion.work.models import Outbox, ScheduleSlot
@@ -41,6 +42,12 @@ def entries() -> list[Entry]:
     return list(_entries.values())
 
 
+def runs(entry: Entry) -> bool:
+    """Say whether anybody wants it: not while its plugin is switched off."""
+    plugin = plugins().owner_of(entry.job.path)
+    return plugin is None or entry.job.when_off or plugins().running(plugin)
+
+
 def tick(now: dt.datetime | None = None) -> int:
     """Ring each slot that `now` lies in, unless somebody has; return how many."""
     now = now or clock.now()
@@ -49,7 +56,7 @@ def tick(now: dt.datetime | None = None) -> int:
         slot = croniter(entry.cron, now + dt.timedelta(microseconds=1)).get_prev(
             dt.datetime
         )
-        if _known.get(entry.name) == slot:
+        if _known.get(entry.name) == slot or not runs(entry):
             continue
         with db.apart(outbox.SYSTEM) as orm:
             row = insert(ScheduleSlot).values(name=entry.name, slot=slot)

@@ -10,7 +10,7 @@ from sqlalchemy import Select
 from clarion.base.errors import NotFound
 from clarion.base.patience import PATIENCE_MS, patiently
 from clarion.base.words import _, ngettext
-from clarion.messaging import channels, launches, outcomes, snapshot, timing
+from clarion.messaging import channels, holds, launches, outcomes, snapshot, timing
 from clarion.tenancy import access
 from clarion_campaigns.service import dry_run, planning, restoring
 from clarion_campaigns.service.drafts import FIXED, DraftView, get, listed
@@ -163,6 +163,7 @@ def problems(found: Rail) -> list[Problem]:
     """List what stands in the way of a launch, then what is worth a look."""
     access.require("campaigns.view")
     every = [
+        *_about_account(found),
         *_about_restore(found),
         *_about_message(found),
         *_about_sender(found),
@@ -216,6 +217,19 @@ def _missing(draft: DraftView, purpose: str, about: str) -> dict[str, int]:
         counted = contacts.count(draft.segment, bare, purpose, about=about)
         out[name] = counted.left_out.get("missing_variable", 0)
     return out
+
+
+def _about_account(found: Rail) -> Iterator[Problem]:
+    """Say that the account may not send, or that what begins waits for a review."""
+    stopped = holds.stopped()
+    if stopped is not None:
+        said = _("Your account may not send for now: %(why)s", why=stopped)
+        yield Problem("account_stopped", "bad", "review", said)
+    elif holds.stands(found.template.category if found.template else "marketing"):
+        said = _(
+            "Campaigns of this account wait for a review; it begins when that is over."
+        )
+        yield Problem("account_in_review", "warn", "review", said)
 
 
 def _about_restore(found: Rail) -> Iterator[Problem]:

@@ -689,3 +689,30 @@ def test_a_snapshot_and_lists_are_an_audience(shop, run_jobs):
     assert (then, service.rail(draft.id).total) == (3, 0)
     with pytest.raises(Invalid), db.transaction():
         service.choose_people(draft.id, [], [], f"snapshot:{uuid4()}")
+
+
+# --- what our staff have stopped
+
+
+def test_a_launch_says_that_the_account_may_not_send(shop):
+    from clarion.messaging import holds
+    from clarion.tenancy.actor import COMMAND
+    from clarion.tenancy.models import Account
+    from clarion.tenancy.scope import staff_scope
+
+    shop.people(3)
+    draft = shop.draft()
+    with db.transaction():
+        holds.place(uuid4())
+    assert (codes(draft), codes(draft, "warn")) == (set(), {"account_in_review"})
+
+    with staff_scope(COMMAND), db.transaction() as orm:
+        row = orm.get(Account, shop.id)
+        row.state, row.state_reason = "suspended", "People never agreed."
+
+    found = service.problems(service.rail(draft.id))
+    assert [p.text for p in found if p.level == "bad"] == [
+        "Your account may not send for now: People never agreed."
+    ]
+    with pytest.raises(Invalid):
+        launch(draft)

@@ -66,7 +66,7 @@ def upload() -> Any:
     page = render_template(
         "contacts/import_upload.html",
         form=form,
-        max_bytes=service.MAX_BYTES,
+        max_bytes=service.most_bytes(),
         accept=ACCEPT,
     )
     return make_response(page, 422 if form.errors else 200)

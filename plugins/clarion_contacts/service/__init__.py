@@ -1,9 +1,7 @@
 """What can be done with people: the verbs that pages, jobs and other plugins call."""
 
 from clarion_contacts.importing.ours import harmless
-from clarion_contacts.importing.tables import (
-    MAX_BYTES,
-)
+from clarion_contacts.importing.tables import MAX_BYTES
 from clarion_contacts.segments import (
     Filling,
     Pick,
@@ -137,6 +135,7 @@ from clarion_contacts.service.imports import (
     listing,
     look,
     match,
+    most_bytes,
     receive,
     recheck,
     reread,
@@ -472,6 +471,7 @@ __all__ = [
     "merge",
     "merges_of",
     "missed",
+    "most_bytes",
     "move_field",
     "names",
     "note_changed",

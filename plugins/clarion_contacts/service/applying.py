@@ -31,7 +31,7 @@ from clarion.work import outbox
 from clarion_contacts.events import ImportFinished
 from clarion_contacts.importing import key_of
 from clarion_contacts.models import Consent, Contact, Import, ImportRow, Tag, Tagging
-from clarion_contacts.service import uploads, verdicts
+from clarion_contacts.service import gauging, uploads, verdicts
 from clarion_contacts.service.imports import KEPT
 from clarion_contacts.service.lists import keep as keep_listed
 from clarion_contacts.service.lists import keep_lists
@@ -53,6 +53,7 @@ def apply(import_id: UUID) -> None:
     if row.state != "importing":
         return
     verdicts.judge_rows(row)
+    gauging.require_room(verdicts.counted(row)["states"].get("new", 0))
     made = keep_tags(_tag_names(row), row.id)
     on = keep_lists(_list_names(row), row.id)
     done = {"created": 0, "updated": 0, "consents": 0, "withdrawn": 0}

@@ -15,13 +15,14 @@ from sqlalchemy import delete, func, select
 from clarion.base import clock, db
 from clarion.base.errors import Conflict, Invalid
 from clarion.base.words import _
-from clarion.tenancy import access, audit
+from clarion.tenancy import access, audit, switches
 from clarion.tenancy.scope import current_account
 from clarion.work import outbox
 from clarion_contacts.events import CheckRequested, ImportStarted, UndoRequested
 from clarion_contacts.importing import key_of
+from clarion_contacts.importing.tables import MAX_BYTES
 from clarion_contacts.models import Import, ImportRow, Wording
-from clarion_contacts.service import uploads
+from clarion_contacts.service import gauging, uploads
 from clarion_contacts.service.attestation import (
     refuse,
     require_current,
@@ -30,6 +31,7 @@ from clarion_contacts.service.attestation import (
 from clarion_contacts.service.wordings import keep_wording
 
 KEPT = dt.timedelta(hours=24)
+MB = 1024 * 1024
 OPEN = ("uploaded", "matched", "attested", "checked", "failed")
 
 audit.label("contacts.import.uploaded", "Uploaded a list of contacts")
@@ -39,6 +41,12 @@ audit.label("contacts.import.finished", "A list of contacts was taken in")
 audit.label("contacts.import.cancelled", "Threw an uploaded list away")
 audit.label("contacts.import.undo_started", "Took an import back")
 audit.label("contacts.import.undone", "An import was taken back")
+
+
+def most_bytes() -> int:
+    """Say how large a list may be: as staff set it, never more than can be read."""
+    chosen: int = switches.value("contacts", "import_mb")
+    return max(1, min(chosen * MB, MAX_BYTES))
 
 
 def look(file: BinaryIO) -> uploads.Seen:
@@ -61,6 +69,12 @@ def upload(file_name: str, raw: bytes) -> Import:
 def receive(file_name: str, seen: uploads.Seen) -> Import:
     """Take a file in that was looked at, sealed part by part."""
     access.require("contacts.import")
+    if seen.size > most_bytes():
+        mb = most_bytes() // MB
+        text = _(
+            "This file is larger than %(mb)s MB. Split it and import the parts.", mb=mb
+        )
+        raise Invalid("file_too_large", text)
     row = Import(
         id=db.new_id(),
         file_name=_base_name(file_name),
@@ -220,6 +234,7 @@ def start(import_id: UUID) -> Import:
     if row.state != "checked":
         raise Conflict("import_not_checked", _("This list is not ready to be imported."))
     require_current(row)
+    gauging.require_room(row.counts.get("states", {}).get("new", 0))
     row.state, row.progress, row.problem = "importing", 0, ""
     row.started_at = row.beat_at = func.clarion_now()
     uploads.make_fields(row)

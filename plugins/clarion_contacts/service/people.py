@@ -19,7 +19,7 @@ from clarion.work import outbox
 from clarion_contacts.events import ContactAdded, ContactErased
 from clarion_contacts.importing.rows import clean
 from clarion_contacts.models import Contact
-from clarion_contacts.service import fields, lineage
+from clarion_contacts.service import fields, gauging, lineage
 
 KINDS: tuple[address.Kind, ...] = (
     "phone", "email", "wa_id", "bsuid", "parent_bsuid", "username",
@@ -59,6 +59,7 @@ def add(details: Details) -> Contact:
             "contact_empty", _("Give a phone number or an e-mail address."), field="phone"
         )
     _refuse_taken(values, None)
+    gauging.require_room(1)
     contact = Contact(id=db.new_id(), **values)
     contact.phone_idx = _idx(contact.phone)
     db.session().add(contact)

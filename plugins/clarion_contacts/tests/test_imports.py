@@ -482,3 +482,40 @@ def test_what_an_earlier_release_wrote_down_can_be_taken_back(take_in, run_jobs)
     run_jobs()
 
     assert zones() == ["America/Sao_Paulo", "America/Manaus", ""]
+
+
+# --- what the watch for misuse is told, and the quota
+
+
+def test_the_watch_is_told_numbers_and_nobody(take_in):
+    from clarion.misuse.models import MisuseList
+
+    rows = [f"+55119123{i:05d};Ana {i}" for i in range(300)]
+    once = take_in("\n".join(["phone;name", *rows, "12;Dee"]), until="checked")
+    again = take_in("\n".join(["phone;name", *rows[::-1], "12;Dee"]), until="checked")
+
+    found = {row.import_id: row for row in db.session().scalars(select(MisuseList))}
+    first, second = found[once], found[again]
+    assert (first.rows, first.invalid, first.countries, first.attested) == (301, 1, 1, True)
+    assert first.in_row == 997
+    assert first.likeness == second.likeness  # the same list, whatever its order
+
+
+def test_a_quota_for_people_stops_hands_and_lists(take_in, state_of, account):
+    from clarion.misuse import quotas
+    from clarion.tenancy.actor import Actor
+    from clarion.tenancy.scope import staff_scope
+
+    may = frozenset({"console.accounts_limit"})
+    with staff_scope(Actor("staff", "1", "Ada", permissions=may)), db.transaction():
+        quotas.put(account.id, "people", 2, "Small plan.")
+    with pytest.raises(Conflict) as refused:
+        take_in(LIST)
+    assert refused.value.code == "quota_reached"
+    with db.transaction():
+        for number in "12":
+            service.add(service.Details(phone=f"+551191234000{number}"))
+    with db.transaction(), pytest.raises(Conflict):
+        service.add(service.Details(phone="+5511912340003"))
+
+    assert count(Contact) == 2

@@ -5,7 +5,7 @@ import threading
 from uuid import uuid4
 
 import pytest
-from sqlalchemy import event
+from sqlalchemy import event, select
 
 from clarion.base import db
 from clarion.base.errors import Conflict, Forbidden, Invalid, NotFound
@@ -451,3 +451,20 @@ def test_a_list_can_be_searched_and_turned(account):
     assert [v.name for v in service.listing(search="_3")] == ["number_3"]
     assert service.listing(search="%") == []
     assert service.counts() == {"draft": 5}
+
+
+def test_odd_links_are_counted_and_not_kept(account):
+    from clarion.misuse.models import MisuseLink
+
+    words = (
+        "Hi {{ first_name }}! See https://bit.ly/3x and https://shop.example/sale today."
+    )
+    view = submitted(account, but(body=words))
+
+    row = db.session().scalars(select(MisuseLink)).one()
+    assert (row.template_id, row.links, row.odd, row.kinds) == (
+        view.id,
+        2,
+        1,
+        ["shortened"],
+    )

@@ -19,19 +19,19 @@ def tell_due() -> None:
                 service.tell_due()
 
 
-@job(queue="default", idempotent=True)
+@job(queue="default", idempotent=True, when_off=True)
 def forget(contact_id: UUID) -> None:
     """Delete an erased contact's reminders. Twice or late: there is nothing left to delete."""
     service.forget(contact_id)
 
 
-@job(queue="default", idempotent=True)
+@job(queue="default", idempotent=True, when_off=True)
 def follow(contact_id: UUID, merged_id: UUID) -> None:
     """Follow a contact that became part of another. Twice or late: asks what is true now."""
     service.follow([contact_id, merged_id])
 
 
-@job(queue="default", idempotent=True)
+@job(queue="default", idempotent=True, when_off=True)
 def go_back(contact_id: UUID, parted_id: UUID) -> None:
     """Go back to a contact that is one of its own again. Asks what is true now as well."""
     service.follow([contact_id, parted_id])

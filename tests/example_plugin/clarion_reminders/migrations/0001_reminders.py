@@ -61,6 +61,13 @@ def upgrade() -> None:
     op.execute(
         "CREATE POLICY app ON reminders_reminder TO clarion_app USING (account_id = (SELECT clarion_account())) WITH CHECK (account_id = (SELECT clarion_account()))"
     )
+    op.execute("GRANT SELECT ON reminders_reminder TO clarion_staff")
+    op.execute(
+        "CREATE POLICY behind ON reminders_reminder AS RESTRICTIVE TO clarion_app USING ((SELECT clarion_grant_ok()))"
+    )
+    op.execute(
+        "CREATE POLICY granted ON reminders_reminder FOR SELECT TO clarion_staff USING (account_id = (SELECT clarion_granted()))"
+    )
     op.execute(
         "CREATE POLICY system ON reminders_reminder TO clarion_system USING (true) WITH CHECK (true)"
     )

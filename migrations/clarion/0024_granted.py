@@ -1,0 +1,46 @@
+"""content opens to staff under a live grant only, and closes behind who acts as a customer
+
+Revision ID: 0024_granted
+Revises: 0023_support
+"""
+
+from alembic import op
+
+revision = "0024_granted"
+down_revision = "0023_support"
+branch_labels = None
+depends_on = None
+
+CONTENT = (
+    "attempt",
+    "contact_part",
+    "decision",
+    "identifier",
+    "identity_doubt",
+    "inbound_message",
+    "message",
+    "message_event",
+    "provider_wish",
+    "suppression",
+    "webhook_inbox",
+)
+
+
+def upgrade() -> None:
+    for table in CONTENT:
+        op.execute(f"GRANT SELECT ON {table} TO clarion_staff")
+        op.execute(
+            f"CREATE POLICY behind ON {table} AS RESTRICTIVE TO clarion_app"
+            " USING ((SELECT clarion_grant_ok()))"
+        )
+        op.execute(
+            f"CREATE POLICY granted ON {table} FOR SELECT TO clarion_staff"
+            " USING (account_id = (SELECT clarion_granted()))"
+        )
+
+
+def downgrade() -> None:
+    for table in CONTENT:
+        op.execute(f"DROP POLICY granted ON {table}")
+        op.execute(f"DROP POLICY behind ON {table}")
+        op.execute(f"REVOKE SELECT ON {table} FROM clarion_staff")

@@ -1,0 +1,1 @@
+"""Support access: windows, grants, the log that customers read, and their questions."""

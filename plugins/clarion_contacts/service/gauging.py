@@ -1,0 +1,49 @@
+"""What a list is like, told to the watch for misuse without anybody on it; and the quota."""
+
+from typing import Any
+
+from sqlalchemy import func, select
+
+from clarion.base import db
+from clarion.messaging import quotas
+from clarion.misuse import facts
+from clarion.tenancy.scope import current_account
+from clarion_contacts.models import Contact, Import, ImportRow
+
+READABLE = ("new", "changed", "same", "suppressed", "duplicate")
+
+
+def gauge(row: Import) -> None:
+    """Tell what a checked list is like: sizes and shares. Its numbers stay in here."""
+    mine = (
+        ImportRow.account_id == current_account(),
+        ImportRow.import_id == row.id,
+        ImportRow.state.in_(READABLE),
+        ImportRow.phone != "",
+    )
+    numbers = (
+        select(ImportRow.phone)
+        .where(*mine)
+        .group_by(ImportRow.phone)
+        .order_by(ImportRow.phone)
+        .limit(facts.SAMPLE)
+    )
+    countries = select(func.count(ImportRow.country.distinct())).where(
+        *mine, ImportRow.country != ""
+    )
+    states: dict[str, Any] = row.counts.get("states", {})
+    facts.listed(
+        row.id,
+        rows=row.row_count,
+        invalid=states.get("invalid", 0),
+        numbers=list(db.session().scalars(numbers)),
+        countries=db.session().scalar(countries) or 0,
+        attested=row.consent_source not in ("", "none"),
+    )
+
+
+def require_room(more: int) -> None:
+    """Refuse people above the account's quota."""
+    if more > 0 and quotas.of("people") is not None:
+        count = select(func.count()).where(Contact.account_id == current_account())
+        quotas.require("people", have=db.session().scalar(count) or 0, more=more)

@@ -1,0 +1,282 @@
+"""Support in the portal as a person: a ticket, a session of its own, refusals, and its end."""
+
+import re
+
+import pytest
+from sqlalchemy import func, select, text
+
+from clarion.base import clock, db
+from clarion.console import staffing
+from clarion.support import acting, history, settling, windows
+from clarion.support.models import AccessEntry, AccessGrant, SupportWindow
+from clarion.tenancy.models import AuditEntry, PortalSession
+from clarion.tenancy.scope import account_scope, staff_scope
+from clarion.testing import console
+from clarion.testing.console import Browser
+
+SYSTEM = db.Entry("clarion_system", None, "test")
+
+
+@pytest.fixture
+def looking(web, tenant, ada, let_in):
+    """Let Ada in, and open the portal as the owner; answers a maker of browsers."""
+
+    def enter(**more):
+        let_in(ada, **more)
+        with staff_scope(console.acting(ada)), db.transaction():
+            ticket = acting.ticket(tenant.id, tenant.person_id)
+        browser = Browser(web)
+        page = browser.get(f"/support/enter/{ticket}")
+        assert page.status_code == 200
+        answer = browser.post(f"/support/enter/{ticket}")
+        assert answer.status_code == 303, answer.text
+        return browser
+
+    return enter
+
+
+def entries(tenant, *deeds):
+    with account_scope(tenant.id, tenant.actor):
+        m = AccessEntry
+        query = select(m).where(m.deed.in_(deeds or ("screen", "change", "denied")))
+        return db.session().scalars(query.order_by(m.created_at)).all()
+
+
+def test_thirty_clicks_are_thirty_entries_with_purpose(web, tenant, looking):
+    """ACC-01: what the customer reads is what was opened, in order, and why."""
+    browser = looking()
+    pages = ("/", "/contacts/", "/campaigns/", "/templates/", "/senders/", "/team/")
+    clicks = [pages[n % len(pages)] for n in range(30)]
+
+    assert {browser.get(path).status_code for path in clicks} == {200}
+
+    assert [one.what for one in entries(tenant)] == clicks
+    owner = Browser(web).knows_customer(tenant)
+    owner.post("/sign-in", email=tenant.email, password="correct horse battery staple")
+    listed = owner.get("/support/").text
+    assert "30 pages" in listed
+    assert "T-4821" in listed
+    assert "import fails" in listed
+    with account_scope(tenant.id, tenant.actor):
+        (visit,), _after = history.visits()
+    details = owner.get(f"/support/log/{visit.grant.id}").text
+    assert details.count(">opened <") == 30
+    assert "Ada Okafor" in details
+
+
+def test_every_page_has_the_bar(looking):
+    """STAFF-06: purpose, end, and the button, on pages and on refusals."""
+    browser = looking()
+    for path in ("/", "/contacts/", "/security/", "/no/such/page"):
+        page = browser.get(path).text
+        assert 'class="banner"' in page, path
+        assert "T-4821" in page
+        assert 'action="/support/end"' in page
+        assert re.search(r'<time-ago datetime="[^"]+">', page)
+
+
+REFUSED = (
+    ("POST", "/profile/password"), ("GET", "/security/"), ("POST", "/security/app/new"),
+    ("POST", "/profile"), ("POST", "/team/invite"), ("POST", "/contacts/export/csv"),
+    ("POST", "/support/windows"), ("POST", "/accounts/{account}"), ("POST", "/sign-in"),
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("scope", ["view", "act"])
+def test_what_is_refused_is_in_the_log(tenant, looking, scope):
+    """STAFF-05 for doors that matter most; the matrix of all routes is below."""
+    browser = looking(scope=scope)
+    token = browser.token("/")
+    for method, path in REFUSED:
+        where = path.format(account=tenant.id)
+        answer = (
+            browser.get(where)
+            if method == "GET"
+            else browser.client.post(where, data={"csrf_token": token})
+        )
+        assert answer.status_code in (403, 404, 405), (method, path, answer.status_code)
+
+    denied = [one.what for one in entries(tenant, "denied")]
+    assert "/profile/password" in denied
+    assert "/team/invite" in denied
+    assert "/support/windows" in denied
+    assert len(denied) >= 7
+
+
+def test_every_sensitive_route_is_refused(web, tenant, looking):
+    """STAFF-05: each route whose permission is sensitive, or that asks again, whatever it is."""
+    from clarion.tenancy import access
+    from clarion.web.portal_app import create_portal
+
+    app = create_portal()
+    browser = looking(scope="act")
+    token, wrong, tried = browser.token("/"), [], 0
+    for rule in app.url_map.iter_rules():
+        view = app.view_functions[rule.endpoint]
+        guard, fresh = getattr(view, "guard", ""), getattr(view, "fresh", None)
+        if not (access.sensitive(guard) or fresh or guard == "person"):
+            continue
+        path = rule.build(dict.fromkeys(rule.arguments, _value(rule)))[1]
+        for method in rule.methods & {"GET", "POST"}:
+            answer = browser.client.open(path, method=method, data={"csrf_token": token})
+            tried += 1
+            if answer.status_code != 403:
+                wrong.append(f"{method} {path}: {answer.status_code}")
+
+    assert wrong == []
+    assert tried > 30
+    assert len(entries(tenant, "denied")) == tried
+
+
+@pytest.mark.parametrize("action", ["delete", "export"])
+def test_what_a_verb_refuses_is_in_the_log_too(tenant, looking, action):
+    """The page is open to everybody; what is chosen on it is not."""
+    browser = looking(scope="act")
+
+    answer = browser.post("/contacts/bulk", "/contacts/", action=action, all="1")
+
+    assert answer.status_code == 403
+    assert [one.what for one in entries(tenant, "denied")] == ["/contacts/bulk"]
+
+
+def _value(rule):
+    kinds = {type(one).__name__ for one in rule._converters.values()}
+    return db.new_id() if "UUIDConverter" in kinds else "csv"
+
+
+def test_looking_only_changes_nothing(tenant, looking):
+    browser = looking()
+
+    answer = browser.post("/contacts/tags", "/contacts/", name="new")
+
+    assert answer.status_code in (403, 404)
+    with account_scope(tenant.id, tenant.actor):
+        assert db.session().scalar(text("SELECT count(*) FROM contacts_tag")) == 0
+
+
+def test_what_is_changed_carries_both_names(tenant, looking):
+    """Both names on the entry, and before and after in the customer's log."""
+    browser = looking(scope="act")
+
+    answer = browser.post(
+        "/settings/", name="Casa Azul", country="BR", timezone="UTC", language="en"
+    )
+
+    assert answer.status_code in (302, 303), answer.text
+    with account_scope(tenant.id, tenant.actor):
+        a = AuditEntry
+        query = select(a).where(a.name == "row.changed", a.row.like("account:%"))
+        deed = db.session().scalars(query).one()
+        (visit,), _after = history.visits()
+        seen, _after = history.seen(visit.grant.id)
+    assert deed.actor == f"person:{tenant.person_id}"
+    assert deed.behind.endswith("Ada Okafor")
+    assert deed.reason == "T-4821: import fails"
+    changed = next(one for one in seen if one.entry.deed == "change")
+    assert ("name", "Casa Verde", "Casa Azul") in [
+        v for _w, _t, vs in changed.changes for v in vs
+    ]
+
+
+def test_a_ticket_is_good_once_for_a_minute(web, tenant, ada, let_in):
+    let_in(ada)
+    with clock.freeze():
+        tickets = []
+        for _ in range(2):
+            with staff_scope(console.acting(ada)), db.transaction():
+                tickets.append(acting.ticket(tenant.id, tenant.person_id))
+        used, late = tickets[1], None
+        browser = Browser(web)
+        assert browser.post(f"/support/enter/{used}").status_code == 303
+        again = Browser(web).get(f"/support/enter/{used}")
+        with staff_scope(console.acting(ada)), db.transaction():
+            late = acting.ticket(tenant.id, tenant.person_id)
+        clock.advance(seconds=61)
+        over = Browser(web).get(f"/support/enter/{late}")
+
+    assert (again.status_code, over.status_code) == (404, 404)
+
+
+@pytest.mark.parametrize(
+    "how", ["revoked", "window", "disabled", "role", "time", "End", "session"]
+)
+def test_it_ends_at_the_next_request(web, tenant, ada, bob, looking, later, how):
+    browser = looking()
+    assert browser.get("/contacts/").status_code == 200
+    with account_scope(tenant.id, tenant.actor):
+        grant_id = db.session().scalars(select(AccessGrant.id)).one()
+        window_id = db.session().scalars(select(SupportWindow.id)).one()
+
+    if how == "revoked":
+        with account_scope(tenant.id, tenant.actor), db.transaction():
+            windows.revoke(grant_id)
+    elif how == "window":
+        with account_scope(tenant.id, tenant.actor), db.transaction():
+            windows.close_window(window_id)
+    elif how == "disabled":
+        with staff_scope(console.acting(bob, "Bob")), db.transaction():
+            staffing.disable(ada.id)
+    elif how == "role":
+        with staff_scope(console.acting(bob, "Bob")), db.transaction():
+            staffing.change_roles(ada.id, [console.make_role("console.support")])
+    elif how == "time":
+        later.forward(minutes=31)
+    elif how == "End":
+        assert browser.post("/support/end", "/").status_code == 303
+    else:
+        with db.apart(SYSTEM) as orm:
+            m = PortalSession
+            row = orm.scalars(
+                select(m).where(m.behind.is_not(None)).order_by(m.seen_at.desc())
+            ).first()
+            assert row.behind == f"staff:{ada.id} Ada Okafor"
+            row.revoked_at = func.now()
+
+    answer = browser.get("/contacts/")
+    assert answer.status_code == 302
+    assert answer.headers["Location"].startswith("/sign-in")
+    assert "banner" not in browser.get("/sign-in").text
+
+
+def test_the_cookie_lasts_no_longer_than_the_access(web, tenant, ada, let_in):
+    let_in(ada, minutes=15)
+    with staff_scope(console.acting(ada)), db.transaction():
+        ticket = acting.ticket(tenant.id, tenant.person_id)
+    answer = Browser(web).post(f"/support/enter/{ticket}")
+
+    lasts = int(re.search(r"Max-Age=(\d+)", answer.headers["Set-Cookie"])[1])
+    assert 0 < lasts <= 15 * 60
+
+
+def test_owners_are_told_by_mail_and_once(tenant, ada, let_in, mails, run_jobs):
+    let_in(ada)
+    (mail,) = mails(tenant.email)
+    settling.settle()
+    run_jobs()
+
+    assert len(mails(tenant.email)) == 1
+    assert "Ada Okafor" in mail.get_content()
+    assert "T-4821" in mail.get_content()
+    assert "/support/log/" in mail.get_content()
+
+
+def test_an_investigation_is_told_when_it_is_due(tenant, ada, bob, mails, later):
+    """ACC-03: the mail, too; and not before."""
+    from clarion.support import grants
+
+    with staff_scope(console.acting(ada)), db.transaction():
+        asked = grants.Asked("misuse_investigation", "M-7", "bait", 60, "view", True, 3)
+        grant = grants.ask(tenant.id, asked)
+    with staff_scope(console.acting(bob, "Bob")), db.transaction():
+        grants.approve(grant.id)
+    before = mails(tenant.email)
+    later.forward(days=3)
+    settling.settle()
+
+    assert before == []
+    (mail,) = mails(tenant.email)
+    assert "M-7" in mail.get_content()
+    with account_scope(tenant.id, tenant.actor):
+        m = AccessEntry
+        deeds = db.session().scalars(select(m.deed).order_by(m.created_at)).all()
+    assert deeds == ["asked", "approved", "started", "ended"]
