@@ -316,8 +316,8 @@ DEVICES = {}
 
 
 def network():
-    number = next(NETWORKS)
-    return f"10.{number // 65_536}.{number // 256 % 256}.{number % 256}"
+    number = next(NETWORKS)  # of their own: doors count how often one network comes
+    return f"10.{number // 256}.{number % 256}.7"
 
 
 class Browser:
