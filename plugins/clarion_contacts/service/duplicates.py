@@ -197,14 +197,8 @@ def _kinds() -> Iterator[tuple[str, ColumnElement[Any], ColumnElement[bool]]]:
 def _search(why: str, key: ColumnElement[Any], among: ColumnElement[bool]) -> int:
     # said here too: INSERT … SELECT is not asked
     mine = and_(Contact.account_id == current_account(), whole(), among)
-    shared = (
-        select(key.label("key"))
-        .where(mine)
-        .group_by(key)
-        .having(func.count().between(2, 2 if why == "name" else CROWD))
-        .limit(MOST)
-        .subquery("shared")
-    )
+    # one pass over one sort: a join of the keys with the people takes as long as the
+    # square of them when the planner does not know yet how many there are
     rows = (
         select(
             Contact.id,
@@ -212,8 +206,8 @@ def _search(why: str, key: ColumnElement[Any], among: ColumnElement[bool]) -> in
             func.first_value(Contact.id)
             .over(partition_by=key, order_by=Contact.id)
             .label("first"),
+            func.count().over(partition_by=key).label("sharing"),
         )
-        .join(shared, key == shared.c.key)
         .where(mine)
         .subquery("rows")
     )
@@ -223,7 +217,10 @@ def _search(why: str, key: ColumnElement[Any], among: ColumnElement[bool]) -> in
         rows.c.first,
         rows.c.id,
         cast(why, Text),
-    ).where(rows.c.first != rows.c.id)
+    ).where(
+        rows.c.first != rows.c.id,
+        rows.c.sharing.between(2, 2 if why == "name" else CROWD),
+    )
     if why == "name":
         one = aliased(Contact)
         pairs = pairs.join(
