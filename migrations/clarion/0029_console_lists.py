@@ -27,7 +27,7 @@ ORDERS = {
         ("rate_per_s", "id"),
     ),
 }
-WORDS = {"person": ("name", "email")}
+WORDS = {"account": ("name",), "person": ("name", "email"), "sender": ("name",)}
 
 
 def upgrade() -> None:

@@ -21,6 +21,7 @@ from clarion.tenancy import access, audit
 from clarion.tenancy.models import Account, AuditEntry, Membership, Person
 from clarion.tenancy.records import AccountNote, AccountQuota
 from clarion.tenancy.scope import current_actor
+from clarion.web import keyset
 
 PAGE, LONGEST_NOTE = 50, 2_000
 audit.label("console.note.written", "Wrote a note about an account")
@@ -211,7 +212,7 @@ def _matching(asked: str) -> list[ColumnElement[bool]]:
     except ValueError:
         pass
     if "@" not in asked:
-        return [Account.name.icontains(asked, autoescape=True)]
+        return [keyset.inside(Account.name, asked)]
     theirs = (
         select(Membership.account_id)
         .join(Person, Person.id == Membership.person_id)

@@ -24,7 +24,7 @@ from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped
 
 from clarion.base.db import Base, Wall, column, new_id
-from clarion.tenancy.models import NOW, AccountBase, Time
+from clarion.tenancy.models import NOW, AccountBase, Time, words
 
 STATES = (
     "queued", "claimed", "dispatching", "accepted", "sent", "delivered", "read", "failed",
@@ -81,6 +81,7 @@ class Sender(AccountBase):
         Index("ix_sender_by_state", "state", "created_at", "id"),
         Index("ix_sender_by_quality", "quality", "created_at", "id"),
         Index("ix_sender_by_rate_per_s", "rate_per_s", "id"),
+        words("sender", "name"),
     )
     wall = Wall(
         kind="operational",

@@ -78,6 +78,16 @@ class AccountBase(Base):
     )
 
 
+def words(table: str, column_name: str) -> Index:
+    """Find a text anywhere inside a column, by an index of three letters each."""
+    return Index(
+        f"ix_{table}_{column_name}_words",
+        column_name,
+        postgresql_using="gin",
+        postgresql_ops={column_name: "gin_trgm_ops"},
+    )
+
+
 class Account(Base):
     """A customer organisation: the tenant."""
 
@@ -87,6 +97,7 @@ class Account(Base):
         Index("ix_account_by_name", "name", "id"),
         Index("ix_account_by_state", "state", "created_at", "id"),
         Index("ix_account_by_country", "country", "created_at", "id"),
+        words("account", "name"),
     )
     wall = Wall(
         kind="platform",
@@ -128,18 +139,8 @@ class Person(Base):
         Index("ix_person_by_created_at", "created_at", "id"),
         Index("ix_person_by_name", "name", "id"),
         Index("ix_person_by_state", "state", "created_at", "id"),
-        Index(
-            "ix_person_name_words",
-            "name",
-            postgresql_using="gin",
-            postgresql_ops={"name": "gin_trgm_ops"},
-        ),
-        Index(
-            "ix_person_email_words",
-            "email",
-            postgresql_using="gin",
-            postgresql_ops={"email": "gin_trgm_ops"},
-        ),
+        words("person", "name"),
+        words("person", "email"),
     )
     wall = Wall(
         kind="platform",

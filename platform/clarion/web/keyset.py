@@ -85,11 +85,20 @@ def read(
     )
 
 
+def inside(column: Any, value: str) -> ColumnElement[bool]:
+    """Say that a text is anywhere inside; a short one, at the beginning.
+
+    An index of three letters each (`gin_trgm_ops`) serves it, also under row level
+    security where the policy lets the role see all: `USING (true)` hides nothing.
+    """
+    anywhere = "%" if len(value) >= SHORT else ""
+    found: ColumnElement[bool] = column.ilike(f"{anywhere}{_literally(value)}%", escape="/")
+    return found
+
+
 def containing(query: Any, column: Any, value: str) -> Any:
     """Keep the rows with a text anywhere inside; with a short one, at the beginning."""
-    if len(value) < SHORT:
-        return beginning(query, column, value)
-    return query.where(column.ilike(f"%{_literally(value)}%", escape="/"))
+    return query.where(inside(column, value))
 
 
 def beginning(query: Any, column: Any, value: str) -> Any:
