@@ -39,13 +39,15 @@ demo: frontend ## show Clarion on this machine; FRESH=1 begins anew, CHECK=1 run
 test: frontend ## run the whole suite; ARGS="…" goes to pytest, CHECKED=1 leaves out what check ran
 	$(BIN)/python dev/browser.py >&2
 	if [ -n '$(subst ','\'',$(ARGS))' ]; then exec $(BIN)/python -m pytest $(ARGS); fi
-	# two halves side by side, each with servers of its own: else one core would be idle
-	half=$$(mktemp) result=0
-	$(BIN)/python -m pytest -m "browser or faults" > $$half 2>&1 & other=$$!
-	$(BIN)/python -m pytest -m "not browser and not faults" \
+	# three parts side by side, each with servers of its own: most of the time they wait
+	said=$$(mktemp -d) result=0
+	$(BIN)/python -m pytest -m "browser or faults" > $$said/1 2>&1 & slow=$$!
+	$(BIN)/python -m pytest -m "not browser and not faults" plugins > $$said/2 2>&1 & plugins=$$!
+	$(BIN)/python -m pytest -m "not browser and not faults" tests \
 		$(if $(CHECKED),--ignore=tests/architecture) || result=$$?
-	wait $$other || result=$$?
-	cat $$half; rm -f $$half; exit $$result
+	wait $$plugins || result=$$?
+	wait $$slow || result=$$?
+	cat $$said/2 $$said/1; rm -rf $$said; exit $$result
 
 check: frontend ## lint, types, import contracts, architecture
 	$(BIN)/ruff check

@@ -94,6 +94,7 @@ class ConsoleAccountScreen(Screen):
         "created_at",
     ]
     search_columns = ["name", "country", "state"]
+    unoffered = ("name",)  # the box over the list finds it
     order_columns = ["name", "created_at"]
     base_order = ("created_at", "desc")
     choices = {"state": ("active", "suspended", "closed")}

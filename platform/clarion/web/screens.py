@@ -250,6 +250,7 @@ class Screen(_Page, ModelView):
         permission: who may list and show, `plugin.verb`.
         list_columns: what a row shows; the first leads to the row's page.
         search_columns: what may be filtered; named, no relations, no UUIDs.
+        unoffered: of these, what only links filter, because the page asks in another way.
         order_columns: what may be sorted by.
         loads: columns to read; others stay in the database (secrets, long texts).
         together: relations to read with the page.
@@ -265,6 +266,7 @@ class Screen(_Page, ModelView):
     list_columns: ClassVar[list[str]] = []
     order_columns: ClassVar[list[str]] = []
     search_columns: ClassVar[list[str]] = []
+    unoffered: ClassVar[tuple[str, ...]] = ()
     base_order = ("id", "desc")
     page_size = 50
     list_template = "appbuilder/general/model/list.html"
@@ -317,7 +319,11 @@ class Screen(_Page, ModelView):
             capped=leaf.count > keyset.CAP,
             before=url_with(before=leaf.before, after=None) if leaf.before else "",
             after=url_with(after=leaf.after, before=None) if leaf.after else "",
-            fields=[self._field(column) for column in self.search_columns],
+            fields=[
+                self._field(column)
+                for column in self.search_columns
+                if column not in self.unoffered
+            ],
             filtered=bool(filters.filters),
         )
 
