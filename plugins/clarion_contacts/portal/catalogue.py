@@ -52,6 +52,8 @@ DEEDS: Pairs = [
     ("not_read", lazy_gettext("did not read")),
     ("replied", lazy_gettext("answered within a week")),
     ("not_replied", lazy_gettext("did not answer within a week")),
+    ("clicked", lazy_gettext("pressed a button within a week")),
+    ("not_clicked", lazy_gettext("did not press a button within a week")),
     ("failed", lazy_gettext("could not be delivered")),
     ("not_failed", lazy_gettext("did not fail to be delivered")),
 ]

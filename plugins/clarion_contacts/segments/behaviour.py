@@ -22,8 +22,12 @@ STATES = {
     "delivered": ("delivered", "read"),
     "read": ("read",),
     "replied": LEFT,
+    "clicked": LEFT,
     "failed": ("failed",),
 }
+PRESSED = ("button", "interactive")
+"""Kinds of answers that are a button of the message (Meta's names). Who opens a link is told
+to nobody: its address is the customer's own, and we lead nobody over another one."""
 REPLY = dt.timedelta(days=7)
 """How long after a message what a person writes counts as an answer to it."""
 
@@ -45,8 +49,8 @@ def behaved(rule: Behaved) -> Select[Any]:
         query = query.where(Message.reason == rule.reason)
     if rule.code:
         query = query.where(_code(rule.code))
-    if rule.deed == "replied":
-        query = query.where(_answered(person))
+    if rule.deed in ("replied", "clicked"):
+        query = query.where(_answered(person, pressed=rule.deed == "clicked"))
     if rule.times > 1:
         query = query.group_by(person).having(func.count() >= rule.times)
     return query
@@ -112,8 +116,10 @@ def _code(code: str) -> Any:
     )
 
 
-def _answered(person: ColumnElement[Any]) -> Any:
+def _answered(person: ColumnElement[Any], *, pressed: bool) -> Any:
     query, writer = _whose(InboundMessage)
+    if pressed:
+        query = query.where(InboundMessage.kind.in_(PRESSED))
     return (
         query.where(
             InboundMessage.account_id == current_account(),

@@ -28,7 +28,7 @@ MOST_DAYS, MOST_TIMES, GREATEST = 3650, 100, Decimal(10) ** 15
 PURPOSES = ("marketing", "utility", "auth")
 STATES = ("given", "withdrawn", "none")
 PARTS = ("state", "method", "source", "date", "wording")
-DEEDS = ("sent", "delivered", "read", "replied", "failed")
+DEEDS = ("sent", "delivered", "read", "replied", "clicked", "failed")
 KINDS = ("text", "choice", "number", "date", "yes_no", "moment")
 FIELDS: Mapping[str, str] = {
     "name": "text",

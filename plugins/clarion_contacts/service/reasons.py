@@ -60,6 +60,7 @@ DEEDS: Mapping[str, Lazy] = {
     "delivered": lazy("reached them"),
     "read": lazy("was read by them"),
     "replied": lazy("was answered by them"),
+    "clicked": lazy("was answered with a button"),
     "failed": lazy("failed"),
 }
 PURPOSES: Mapping[str, Lazy] = {

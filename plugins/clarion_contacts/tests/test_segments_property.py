@@ -54,6 +54,7 @@ class Person:
     events: list[dict[str, Any]] = field(default_factory=list)
     messages: list[dict[str, Any]] = field(default_factory=list)
     wrote: list[dt.datetime] = field(default_factory=list)
+    pressed: list[dt.datetime] = field(default_factory=list)  # of what they wrote
     suppressed: bool = False
     hashes: dict[str, int] = field(default_factory=dict)
 
@@ -214,6 +215,7 @@ def read_campaign(rule, who, world):
     states = {
         "sent": sent,
         "replied": sent,
+        "clicked": sent,
         "delivered": {"delivered", "read"},
         "read": {"read"},
         "failed": {"failed"},
@@ -233,9 +235,10 @@ def read_campaign(rule, who, world):
         if rule["did"] == "failed" and rule.get("code", one["code"]) != one["code"]:
             continue
         week = dt.timedelta(days=7)
-        if rule["did"] == "replied" and not any(
+        answers = {"replied": who.wrote, "clicked": who.pressed}.get(rule["did"])
+        if answers is not None and not any(
             one["intent_at"] and one["intent_at"] < at <= one["intent_at"] + week
-            for at in who.wrote
+            for at in answers
         ):
             continue
         found += 1
@@ -401,14 +404,17 @@ def one_of(rng, n, world, imports, sender):
     messages(rng, who, world, sender)
     for _ in range(rng.choice((0, 0, 1, 3))):
         at = moments(rng, now, 20)
+        kind = rng.choice(("text", "button", "interactive"))
         who.wrote.append(at)
+        if kind != "text":
+            who.pressed.append(at)
         orm.add(
             InboundMessage(
                 id=db.new_id(),
                 provider_id=str(db.new_id()),
                 contact_id=who.id,
                 address_idx=b"x",
-                kind="text",
+                kind=kind,
                 body=b"",
                 sent_at=at,
             )
