@@ -75,6 +75,7 @@ def pages(tags: dict[str, UUID]) -> dict[str, str]:
         "agreed": "?consent=opted_in",
         "opted_out": "?consent=opted_out",
         "silent": "?consent=suppressed",
+        "last_heard": "?sort=heard",
         "agreed_and_name": "?consent=opted_in&q=silva",
         "opted_out_and_name": "?consent=opted_out&q=silva",
     }

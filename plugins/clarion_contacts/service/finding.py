@@ -6,7 +6,18 @@ from dataclasses import dataclass, replace
 from typing import Any, Literal
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Select, and_, func, literal, select, tuple_
+from sqlalchemy import (
+    ColumnElement,
+    ScalarSelect,
+    Select,
+    and_,
+    false,
+    func,
+    literal,
+    select,
+    tuple_,
+    union_all,
+)
 from sqlalchemy.dialects.postgresql import aggregate_order_by
 
 from clarion.base import db
@@ -115,10 +126,12 @@ def _page(
     chosen: Select[Any], sort: Sort, after: UUID | None, before: UUID | None, limit: int
 ) -> tuple[list[Line], bool, bool]:
     """Read a page; says whether there is more that way, and whether it was read backwards."""
-    query, keys = _sorted(chosen, sort)
     turned = before is not None
-    if (at := before or after) is not None:
-        query = _beyond(query, keys, _place(at, sort), turned=turned)
+    place = None if (at := before or after) is None else _place(at, sort)
+    if sort == "heard":
+        chosen = chosen.where(Contact.id.in_(_near(chosen, place, turned, limit + 1)))
+    query, keys = _sorted(chosen, sort)
+    query = _beyond(query, keys, place, turned=turned)
     order = [key.desc() if descending != turned else key.asc() for key, descending in keys]
     found = db.session().execute(query.order_by(*order).limit(limit + 1))
     rows = [_line(row) for row in found]
@@ -138,16 +151,53 @@ def _sorted(chosen: Select[Any], sort: Sort) -> tuple[Select[Any], Keys]:
     if sort == "name":
         return query, [(func.lower(Contact.name), False), (Contact.id.expression, False)]
     if sort == "heard":
-        heard = (
-            select(InboundMessage.contact_id, func.max(InboundMessage.sent_at).label("at"))
-            .where(InboundMessage.account_id == current_account())
-            .group_by(InboundMessage.contact_id)
-            .subquery("heard")
-        )
-        query = query.outerjoin(heard, heard.c.contact_id == Contact.id)
-        at = func.coalesce(heard.c.at, literal(NEVER))
+        at = func.coalesce(_heard(), literal(NEVER))
         return query, [(at, True), (Contact.id.expression, True)]
     return query, [(Contact.id.expression, sort == "newest")]
+
+
+def _near(
+    chosen: Select[Any], place: tuple[Any, ...] | None, turned: bool, count: int
+) -> Select[Any]:
+    """Choose whom a page by the last answer can show: few have written, most never did.
+
+    Both kinds are looked for apart, each by what orders it, so that nobody sorts a million.
+    """
+    last = (
+        select(InboundMessage.contact_id, func.max(InboundMessage.sent_at).label("at"))
+        .where(InboundMessage.account_id == current_account())
+        .group_by(InboundMessage.contact_id)
+        .subquery("last")
+    )
+    wrote = chosen.join(last, last.c.contact_id == Contact.id)
+    keys = [(last.c.at.expression, True), (Contact.id.expression, True)]
+    wrote = _beyond(wrote, keys, place, turned=turned)
+    never = chosen.where(_heard().is_(None))
+    if place is not None and place[0] == NEVER:
+        beyond = Contact.id > place[1] if turned else Contact.id < place[1]
+        never = never.where(beyond)
+    elif place is not None and turned:
+        never = never.where(false())
+    parts = []
+    for part, by in ((wrote, [last.c.at, Contact.id]), (never, [Contact.id])):
+        order = [one.asc() if turned else one.desc() for one in by]
+        parts.append(
+            part.with_only_columns(Contact.id).order_by(*order).limit(count).subquery()
+        )
+    return union_all(*(select(part.c.id) for part in parts)).subquery().select()
+
+
+def _heard() -> ScalarSelect[Any]:
+    """Say when a contact wrote for the last time."""
+    return (
+        select(func.max(InboundMessage.sent_at))
+        .where(
+            InboundMessage.account_id == Contact.account_id,
+            InboundMessage.contact_id == Contact.id,
+        )
+        .correlate(Contact)
+        .scalar_subquery()
+    )
 
 
 def _place(at: UUID, sort: Sort) -> tuple[Any, ...] | None:
@@ -191,15 +241,6 @@ def _lines(chosen: Select[Any]) -> Select[Any]:
         .correlate(Contact)
         .scalar_subquery()
     )
-    heard = (
-        select(func.max(InboundMessage.sent_at))
-        .where(
-            InboundMessage.account_id == Contact.account_id,
-            InboundMessage.contact_id == Contact.id,
-        )
-        .correlate(Contact)
-        .scalar_subquery()
-    )
     return chosen.with_only_columns(
         Contact.id,
         Contact.name,
@@ -212,7 +253,7 @@ def _lines(chosen: Select[Any]) -> Select[Any]:
         Contact.attributes,
         tags,
         lists,
-        heard,
+        _heard(),
         silenced(),
     )
 
