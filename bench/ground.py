@@ -52,6 +52,7 @@ def prepared() -> Iterator[Ground]:
         os.environ["CLARION_HOME"] = str(folder / "home")
         os.environ["CLARION_LOG_LEVEL"] = "error"
         os.environ["CLARION_MARKETING_HOURS"] = "00:00-24:00"
+        os.environ["CLARION_MISUSE_RAMP"] = "30:1000000"  # accounts here are new and large
         from clarion.base import db, migrate, services, settings, telemetry
         from clarion.plugging.manager import histories
 

@@ -40,6 +40,7 @@ class Stage:
             "CLARION_HOME": str(self.folder / "home"),
             "CLARION_ENV": "test",
             "CLARION_MARKETING_HOURS": "00:00-24:00",  # storms rage at night too
+            "CLARION_MISUSE_RAMP": "30:1000000",  # the same for new accounts
         }
         for name in ("CLARION_DATABASE_URL", "CLARION_DATABASE_OWNER_URL"):
             os.environ.pop(name, None)

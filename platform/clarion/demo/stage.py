@@ -77,6 +77,7 @@ def prepare(home: Path, ports: Ports, more: Mapping[str, str] | None = None) -> 
         "CLARION_CALLBACK_BASE_URL": ports.portal,
         "CLARION_HTTP_ALLOW": f"{HOST}:{ports.simulator}",
         "CLARION_MARKETING_HOURS": "00:00-24:00",  # a simulator does not sleep
+        "CLARION_MISUSE_RAMP": "30:1000000",  # a shop of a minute that sends like an old one
         "CLARION_CONFIRM_DEVICES": "0",  # its mails are files on this machine
         "CLARION_TRUSTED_HOSTS": f"localhost,{HOST}",
         "PYTHONUNBUFFERED": "1",

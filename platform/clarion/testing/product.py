@@ -61,6 +61,7 @@ class Product:
             "CLARION_CALLBACK_BASE_URL": self.url,
             "CLARION_TRUSTED_HOSTS": HOST,
             "CLARION_MARKETING_HOURS": "00:00-24:00",  # builds run at night too
+            "CLARION_MISUSE_RAMP": "30:1000000",  # new accounts, many people
             "CLARION_HTTP_ALLOW": f"{HOST}:{self.simulator.port}",
             "PYTHONUNBUFFERED": "1",
         }
