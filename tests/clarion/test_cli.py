@@ -140,7 +140,7 @@ def test_the_log_is_whole(account):
 
     assert told.exit_code == 0, told.output
     assert told.output.startswith(str(account.id))
-    assert told.output.rstrip().endswith("whole")
+    assert told.output.rstrip().endswith("Every chain is whole.")
 
 
 # --- plugins

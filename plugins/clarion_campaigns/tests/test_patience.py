@@ -16,7 +16,7 @@ from clarion_contacts import segments
 @pytest.fixture
 def slow(monkeypatch):
     """Let every rule of an audience take far too long, and pages have little patience."""
-    monkeypatch.setattr(segments, "condition", lambda _r: func.pg_sleep(9).is_not(None))
+    monkeypatch.setattr(segments, "condition", lambda _r: func.pg_sleep(0.5).is_not(None))
     monkeypatch.setattr(service, "rail", partial(service.rail, patience_ms=50))
 
 

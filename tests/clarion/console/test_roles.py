@@ -169,6 +169,20 @@ def test_the_matrix_is_taken_away_as_a_file(desk):
     )
 
 
+@pytest.fixture
+def nothing_left():
+    """Take away what was stored for a plugin of this test alone."""
+    yield
+    with staff_scope(COMMAND), db.transaction() as orm:
+        view = select(PermissionView.id).join(Permission)
+        gone = view.where(Permission.name.in_(("can_count", "can_gone")))
+        ids = orm.scalars(gone).all()
+        link = roles.assoc_permissionview_role
+        orm.execute(delete(link).where(link.c.permission_view_id.in_(ids)))
+        orm.execute(delete(PermissionView).where(PermissionView.id.in_(ids)))
+
+
+@pytest.mark.usefixtures("nothing_left")
 def test_a_plugins_permission_appears_with_its_words(desk, ada, monkeypatch):
     found = plugins().found["contacts"]
     new = Declared(
@@ -190,6 +204,7 @@ def test_a_plugins_permission_appears_with_its_words(desk, ada, monkeypatch):
         )
 
 
+@pytest.mark.usefixtures("nothing_left")
 def test_what_a_plugin_that_is_gone_left_behind_stands_in_nobodys_way(ada, monkeypatch):
     """Roles keep what it had; nobody has it any more, the highest neither."""
     found = plugins().found["contacts"]

@@ -65,13 +65,13 @@ def test_an_account_is_found_by_name_owner_and_id(desk, tenant, asked):  # noqa:
 def test_the_search_goes_on_by_key_with_as_many_statements(desk, web, root):  # noqa: F811
     def asked(query):
         with statements() as found:
-            html = desk.get(f"/console/accounts/?q=Keyed{query}").text
-        return len(found), re.findall(r">(Keyed \d+)<", html), html
+            html = desk.get(f"/console/accounts/?q=Leafed{query}").text
+        return len(found), re.findall(r">(Leafed \d+)<", html), html
 
     def make(count):
         with root.begin() as connection:
             connection.execute(text(
-                "INSERT INTO account (id, name) SELECT gen_random_uuid(), 'Keyed ' || n"
+                "INSERT INTO account (id, name) SELECT gen_random_uuid(), 'Leafed ' || n"
                 " FROM generate_series(1, :n) n"), {"n": count})  # fmt: skip
 
     make(2)

@@ -217,8 +217,7 @@ def test_it_ends_at_the_next_request(web, tenant, ada, bob, looking, later, how)
         with staff_scope(console.acting(bob, "Bob")), db.transaction():
             staffing.disable(ada.id)
     elif how == "role":
-        with staff_scope(console.acting(bob, "Bob")), db.transaction():
-            staffing.change_roles(ada.id, [console.make_role("console.support")])
+        staffing.arrange_roles(ada.email, [console.make_role("console.support")], ["Admin"])
     elif how == "time":
         later.forward(minutes=31)
     elif how == "End":
