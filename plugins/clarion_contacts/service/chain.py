@@ -64,6 +64,9 @@ def seal(window: dt.timedelta | None = WINDOW) -> int:
     if window is not None:
         loose = loose.where(Consent.created_at > func.clarion_now() - window)
     loose = loose.order_by(Consent.created_at, Consent.id).limit(AT_ONCE)
+    # right after a list was taken in the planner knows of no links yet, and would look
+    # through all of them for each event
+    db.session().execute(select(func.set_config("enable_nestloop", "off", True)))
     seq, last, done = *_head(), 0
     step = _step()
     rows = db.session().execute(loose.execution_options(yield_per=PART)).mappings()
