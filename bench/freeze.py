@@ -70,6 +70,7 @@ def crowd(size: int) -> None:
     """Make contacts with consent in the present account; every hundredth said STOP."""
     orm = db.session()
     orm.execute(_PEOPLE, {"size": size})
+    orm.execute(_GRANTS)
     orm.execute(_STOPS, {"size": size})
 
 
@@ -84,6 +85,12 @@ _PEOPLE = text(
     FROM generate_series(0, :size - 1) AS n, LATERAL (SELECT CASE n % 3
       WHEN 0 THEN '+55119' || 40000000 + n WHEN 1 THEN '+4915' || 100000000 + n
       ELSE '+919' || 800000000 + n END AS phone) p
+    """
+)
+_GRANTS = text(
+    """
+    INSERT INTO contacts_consent (id, contact_id, action, purpose, method, source)
+    SELECT consent_id, id, 'grant', 'marketing', 'shop', 'till' FROM contacts_contact
     """
 )
 _STOPS = text(
