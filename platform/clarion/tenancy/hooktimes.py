@@ -23,20 +23,20 @@ SYSTEM = db.Entry("clarion_system", None, "hooktimes")
 EVERY_SECONDS = 10.0
 KEPT = dt.timedelta(days=7)
 DAY = dt.timedelta(hours=24)
-_next = time.monotonic() + EVERY_SECONDS
+_kept = time.monotonic()
 
 
 def due() -> bool:
     """Say whether this process has kept nothing for ten seconds."""
-    return time.monotonic() >= _next
+    return time.monotonic() - _kept >= EVERY_SECONDS
 
 
 def keep() -> None:
     """Add what this process has counted, if it is due."""
-    global _next
+    global _kept
     if not due():
         return
-    _next = time.monotonic() + EVERY_SECONDS
+    _kept = time.monotonic()
     try:
         write()
     except SQLAlchemyError as error:  # figures are not worth a request or a job
