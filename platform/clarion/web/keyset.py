@@ -91,9 +91,7 @@ def inside(column: Any, value: str) -> ColumnElement[bool]:
     An index of three letters each (`gin_trgm_ops`) serves it, also under row level
     security where the policy lets the role see all: `USING (true)` hides nothing.
     """
-    anywhere = "%" if len(value) >= SHORT else ""
-    found: ColumnElement[bool] = column.ilike(f"{anywhere}{_literally(value)}%", escape="/")
-    return found
+    return _like(column, "%" if len(value) >= SHORT else "", value)
 
 
 def containing(query: Any, column: Any, value: str) -> Any:
@@ -103,11 +101,13 @@ def containing(query: Any, column: Any, value: str) -> Any:
 
 def beginning(query: Any, column: Any, value: str) -> Any:
     """Keep the rows that begin with a text."""
-    return query.where(column.ilike(f"{_literally(value)}%", escape="/"))
+    return query.where(_like(column, "", value))
 
 
-def _literally(value: str) -> str:
-    return value.replace("/", "//").replace("%", "/%").replace("_", "/_")
+def _like(column: Any, before: str, value: str) -> ColumnElement[bool]:
+    literally = value.replace("/", "//").replace("%", "/%").replace("_", "/_")
+    found: ColumnElement[bool] = column.ilike(f"{before}{literally}%", escape="/")
+    return found
 
 
 def _never_null(column: Any) -> ColumnElement[Any]:

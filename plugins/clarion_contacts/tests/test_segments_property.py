@@ -9,14 +9,14 @@ from uuid import UUID
 from zoneinfo import ZoneInfo
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import func, select
 
 from clarion.base import db
 from clarion.base.errors import Invalid
 from clarion.messaging import hours, identifiers, orders, suppression
-from clarion.messaging.models import Attempt, InboundMessage, Message
+from clarion.messaging.models import Attempt, Campaign, InboundMessage, Message
 from clarion.testing.factories import make_sender
 from clarion_contacts import segments
 from clarion_contacts.models import (
@@ -349,6 +349,7 @@ def populate(rng, account):
     )
     for n in range(PEOPLE):
         world.people.append(one_of(rng, n, world, imports, sender))
+    end(world.campaigns[1], world)
     keep_segments(world)
     keep_snapshots(rng, world)
     draw(world)
@@ -470,6 +471,8 @@ def messages(rng, who, world, sender):
     for campaign in world.campaigns:
         if rng.random() < 0.3:
             continue
+        # the second order is older, and has ended: see `end`
+        then = world.now - dt.timedelta(days=10 * world.campaigns.index(campaign))
         state = rng.choice(("sent", "delivered", "read", "failed", "accepted", "cancelled"))
         one = {
             "campaign": campaign,
@@ -478,8 +481,8 @@ def messages(rng, who, world, sender):
             if state == "failed"
             else "",
             "code": rng.choice(("131049", "131026")) if state == "failed" else "",
-            "intent_at": None if state == "cancelled" else moments(rng, world.now, 20),
-            "since": moments(rng, world.now, 20),
+            "intent_at": None if state == "cancelled" else moments(rng, then, 20),
+            "since": moments(rng, then, 20),
         }
         who.messages.append(one)
         row = Message(
@@ -507,6 +510,18 @@ def messages(rng, who, world, sender):
                 code=one["code"],
             )
         )
+
+
+def end(campaign, world):
+    """Let an order have ended with its last message: it is looked through for those days only."""
+    moments = [
+        one["intent_at"] or one["since"]
+        for who in world.people
+        for one in who.messages
+        if one["campaign"] == campaign
+    ]
+    order = db.session().get_one(Campaign, UUID(campaign))
+    order.state, order.finished_at = "finished", max(moments)
 
 
 def keep_segments(world):
@@ -724,6 +739,10 @@ def test_the_database_says_what_a_plain_reading_says(account, seed):
         assert found == {one for one, who in names.items() if fits(rule, who, world)}
         assert others == set(names) - found
 
+    for last in (5, 12, 15, 25, 40):  # around the end of the order that has ended
+        for negated in (False, True):
+            rule = {"op": "campaign", "did": "sent", "days": last, "not": negated}
+            holds = example(rule)(holds)
     with db.transaction():
         holds()
 
