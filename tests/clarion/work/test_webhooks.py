@@ -225,7 +225,11 @@ def test_no_backlog_of_statuses_delays_a_reply(account, applied):
 
     assert webhooks.work("inbound")
 
-    assert applied[-1] == ["stop"]
+    # other tests' accounts may wait in the same lane, so not "and nothing else"
+    assert ["stop"] in applied
+    assert not any(
+        key.startswith("s") and key != "stop" for page in applied for key in page
+    )
     assert account.id not in webhooks.pending("inbound")
     assert account.id in webhooks.pending("status")
 
