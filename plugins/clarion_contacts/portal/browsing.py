@@ -4,6 +4,7 @@ import json
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Any
+from urllib.parse import urlencode
 from uuid import UUID
 
 from flask import (
@@ -19,7 +20,7 @@ from flask_babel import gettext as _
 from flask_babel import lazy_gettext as lazy
 
 from clarion.tenancy import access
-from clarion.web.pages import needs
+from clarion.web.pages import fragment, needs
 from clarion_contacts import service
 from clarion_contacts.portal.forms import ViewForm, countries, pages
 from clarion_contacts.portal.owned import as_id
@@ -96,6 +97,8 @@ def index() -> str:
     return render_template(
         "contacts/index.html",
         page=page,
+        people=page.people,
+        counting=f"{url_for('.count')}?{urlencode(list(request.args.items(multi=True)))}",
         asked=asked,
         f=asked.filters,
         chosen=json.dumps(asked.filters.to_json()),
@@ -114,6 +117,14 @@ def index() -> str:
         form=ViewForm(formdata=None),
         narrowed=_narrowed(asked.filters),
     )
+
+
+@pages.get("/count")
+@needs("contacts.view")
+def count() -> Response:
+    """Say how many people an address of the list is about, when the page did not wait."""
+    people = service.count_found(read(service.views()).filters)
+    return fragment(render_template("contacts/_count.html", people=people))
 
 
 @pages.post("/views")

@@ -105,10 +105,12 @@ from clarion_contacts.service.filters import (
 )
 from clarion_contacts.service.finding import (
     SORTS,
+    Count,
     Line,
     Page,
     Sort,
     count_all,
+    count_found,
     find,
 )
 from clarion_contacts.service.history import (
@@ -344,6 +346,7 @@ __all__ = [
     "Choices",
     "Compared",
     "ConsentLine",
+    "Count",
     "Counted",
     "Details",
     "Download",
@@ -418,6 +421,7 @@ __all__ = [
     "copy_segment",
     "count",
     "count_all",
+    "count_found",
     "decline",
     "delete",
     "delete_segment",

@@ -2,7 +2,7 @@
 
 import datetime as dt
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, Literal
 from uuid import UUID
 
@@ -21,6 +21,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import aggregate_order_by
 
 from clarion.base import db
+from clarion.base.patience import PATIENCE_MS, patiently, planned_anew
 from clarion.messaging.models import InboundMessage
 from clarion.tenancy import access
 from clarion.tenancy.scope import current_account
@@ -33,6 +34,7 @@ from clarion_contacts.service.silence import silenced
 
 PAGE = 50
 COUNT_TO = 10_000
+SOON_MS = 15  # how long a page waits for the number of people on all of its pages
 Sort = Literal["newest", "oldest", "name", "heard"]
 SORTS: tuple[Sort, ...] = ("newest", "oldest", "name", "heard")
 NEVER = dt.datetime(1, 1, 1, tzinfo=dt.UTC)  # when somebody wrote who never did
@@ -63,17 +65,24 @@ class Line:
 
 
 @dataclass(frozen=True, slots=True)
+class Count:
+    """How many people: `total` is exact up to 10,000, `more` says that there are more."""
+
+    total: int
+    more: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Page:
     """One page of the list. `next` and `previous` are keys, None where there is nothing.
 
-    `total` is exact up to 10,000; `more` says that there are more.
+    `people` is None where counting them takes longer than the page: `count_found` says it then.
     """
 
     rows: list[Line]
     next: UUID | None
     previous: UUID | None
-    total: int
-    more: bool
+    people: Count | None
 
 
 def find(
@@ -92,22 +101,30 @@ def find(
     access.require("contacts.view")
     wanted = Filters(words=filters) if isinstance(filters, str) else filters
     narrowed = narrowing.narrowed(wanted, known())
+    planned_anew()
     hits = searching.found(wanted.words)
-    reading = narrowed.where(*hits.reading)
-    rows, further, turned = _page(reading, sort, after, before, limit)
-    total = COUNT_TO + 1  # more than that have the words, and nothing else is asked
-    if not hits.many or replace(wanted, words=""):
-        total = _counted(narrowed.where(*hits.counting))
+    rows, further, turned = _page(narrowed.where(*hits.reading), sort, after, before, limit)
     onwards, back = (before is not None or further), (after is not None)
     if turned:
         back = further
+    people = None
+    if not onwards and not back:
+        people = Count(len(rows))  # all of them are on the page
+    elif not hits.many:
+        people = _counted(narrowed.where(*hits.counting), SOON_MS)
     return Page(
         rows=rows,
         next=rows[-1].id if rows and onwards else None,
         previous=rows[0].id if rows and back else None,
-        total=min(total, COUNT_TO),
-        more=total > COUNT_TO,
+        people=people,
     )
+
+
+def count_found(filters: Filters) -> Count | None:
+    """Count whom filters leave, for who has seen the page; None when it takes too long."""
+    access.require("contacts.view")
+    hits = searching.found(filters.words)
+    return _counted(narrowing.narrowed(filters, known()).where(*hits.counting), PATIENCE_MS)
 
 
 def count_all(filters: Filters) -> int:
@@ -117,9 +134,12 @@ def count_all(filters: Filters) -> int:
     return int(db.session().scalar(query) or 0)
 
 
-def _counted(chosen: Select[Any]) -> int:
+def _counted(chosen: Select[Any], patience_ms: int) -> Count | None:
+    """Count up to 10,000, and give up after a while."""
     capped = chosen.with_only_columns(Contact.id).limit(COUNT_TO + 1).subquery()
-    return db.session().scalar(select(func.count()).select_from(capped)) or 0
+    query = select(func.count()).select_from(capped)
+    total = patiently(lambda: db.session().scalar(query), patience_ms)
+    return None if total is None else Count(min(total, COUNT_TO), total > COUNT_TO)
 
 
 def _page(

@@ -43,7 +43,7 @@ STEP = 20_000
 class Found:
     """Conditions for `Contact` that say the same, for reading a page and for counting.
 
-    `many` says that more than 10,000 match, so that nobody need count.
+    `many` says that counting takes longer than somebody wants to wait for a page.
     """
 
     reading: Sequence[ColumnElement[bool]] = ()
@@ -56,12 +56,13 @@ def found(words: str) -> Found:
 
     Digits and letters anywhere, one or two letters alone where a name or address begins.
     """
-    patterns = [_pattern(word) for word in words.split()[:MOST_WORDS]]
-    if not patterns:
+    parts = [_part(word) for word in words.split()[:MOST_WORDS]]
+    if not parts:
         return Found()
-    said = array([func.lower(one) for one in patterns])
+    said = array([func.lower(_anywhere(one)) for one in parts])
     ids = db.session().scalar(select(_looked_up(said)))
-    alike = [_text().like(func.lower(one)) for one in patterns]
+    # not LIKE: what PostgreSQL guesses of a long pattern is "nobody", so it would sort everybody
+    alike = [func.strpos(_text(), func.lower(one)) > 0 for one in parts]
     if ids is None:
         return Found(alike, alike)
     if ids == MANY:
@@ -120,10 +121,15 @@ def _text() -> ColumnElement[str]:
     return func.lower(collate(func.concat_ws(" ", "", *words), "default"))
 
 
-def _pattern(word: str) -> str:
+def _part(word: str) -> str:
+    """Say what must be in the text; one or two letters alone begin a name or an address."""
     digits = re.sub(r"\D", "", word)
     if digits and re.fullmatch(r"[+\d().\-/]+", word):
-        return f"%{digits}%"
-    said = re.sub(r"([\\%_])", r"\\\1", unicodedata.normalize("NFC", word))
-    short = len(word) < 3 and word.isalnum()
-    return f"% {said}%" if short else f"%{said}%"
+        return digits
+    said = unicodedata.normalize("NFC", word)
+    return f" {said}" if len(word) < 3 and word.isalnum() else said
+
+
+def _anywhere(part: str) -> str:
+    literally = re.sub(r"([\\%_])", r"\\\1", part)
+    return f"%{literally}%"

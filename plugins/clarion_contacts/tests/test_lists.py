@@ -57,7 +57,7 @@ def test_a_list_is_changed_and_removed_and_the_people_stay(ids):
         service.remove_list(news.id)
 
     assert service.all_lists() == []
-    assert service.find().total == 4
+    assert service.find().people.total == 4
 
 
 @pytest.mark.parametrize(

@@ -154,7 +154,7 @@ def test_who_became_part_of_another_is_in_no_list_and_no_audience(account, ana, 
     with pytest.raises(NotFound):
         service.get(twin)
     assert [line.id for line in service.find().rows] == [ana]
-    assert service.find().total == 1
+    assert service.find().people.total == 1
     assert service.count(service.everyone(), {}, "utility").total == 1
     assert [tag.people for tag in service.tags()] == [1]
     assert service.survivors([twin, ana]) == {twin: ana, ana: ana}

@@ -13,7 +13,7 @@ from clarion.messaging.models import Identifier, Suppression
 from clarion.tenancy.scope import account_scope
 from clarion_contacts import jobs, service
 from clarion_contacts.models import Consent, Contact
-from clarion_contacts.service import Details, Filters
+from clarion_contacts.service import Count, Details, Filters
 
 CONSENT = {
     "method": "web_form",
@@ -286,7 +286,7 @@ def test_filters_and_pages_by_key(account):
     assert [r.name for p in (first, second, third) for r in p.rows] == [
         f"P{n}" for n in (6, 5, 4, 3, 2, 1, 0)
     ]
-    assert (first.previous, third.next, first.total, first.more) == (None, None, 7, False)
+    assert (first.previous, third.next, first.people) == (None, None, Count(7))
     assert [r.name for r in back.rows] == ["P6", "P5", "P4"]
     assert back.previous is None
     assert back.next == back.rows[-1].id
@@ -314,7 +314,7 @@ def test_tags_are_one_by_any_spelling(ana):
 
 def test_members_may_look_and_edit_not_delete(ana, account):
     with account_scope(account.id, account.member("member")):
-        assert service.find("ana").total == 1
+        assert service.find("ana").people == Count(1)
         for verb, args in (
             (service.delete, ([ana],)),
             (service.upload, ("x.csv", b"phone\n+5511912340001\n")),
@@ -329,7 +329,7 @@ def test_other_accounts_see_and_change_nothing(ana, account, other_account):
         tag = service.add_tag("vip")
 
     with account_scope(other_account.id, other_account.actor):
-        assert service.find().total == 0
+        assert service.find().people == Count(0)
         assert service.tags() == []
         with db.transaction():
             assert service.delete([ana]) == 0

@@ -1,10 +1,15 @@
 """Search: the same people with the index as without, at once and for their own account."""
 
+import re
+from dataclasses import replace
+from html import unescape
+
 import pytest
-from sqlalchemy import func, select, text
+from sqlalchemy import Text, cast, func, select, text
 
 from clarion.base import db
 from clarion.tenancy.scope import account_scope
+from clarion.testing.visitor import Visitor
 from clarion_contacts import jobs, service
 from clarion_contacts.models import Contact, Import
 from clarion_contacts.service import finding, searching
@@ -24,7 +29,7 @@ def names(words, **more):
 def looked_up(*patterns):
     """What the index says: ids as text, None when it cannot say."""
     with db.transaction():
-        query = select(func.cast(func.contacts_found(list(patterns), 10_000), text("text")))
+        query = select(cast(func.contacts_found(list(patterns), 10_000), Text))
         return db.session().scalar(query)
 
 
@@ -118,13 +123,45 @@ def test_nobody_finds_people_of_another_account(take_in, other_account):
         assert list(db.session().scalars(found)) == []
 
 
-def test_many_are_not_counted_to_the_end(take_in, monkeypatch):
+def test_many_are_counted_by_who_has_seen_the_page(take_in, monkeypatch):
     take_in(LIST)
     monkeypatch.setattr(searching, "MOST", 1)
+    agreed = service.Filters(words="example", consent="opted_in")
 
     assert names("example") == ["Ana Lima", "Bob Öz", "Caí Ana"]
     with db.transaction():
-        assert service.find("example").more
+        assert service.find("example", limit=2).people is None
+        assert service.find("example").people.total == 3  # all are on the page
+        assert service.count_found(agreed).total == 3
         monkeypatch.setattr(finding, "COUNT_TO", 2)
-        assert service.find(service.Filters(words="example", consent="opted_in")).more
-        assert not service.find(service.Filters(words="example", consent="opted_out")).more
+        assert service.count_found(agreed).more
+        assert not service.count_found(replace(agreed, consent="opted_out")).more
+
+
+def test_page_asks_for_the_number_it_did_not_wait_for(take_in, account, monkeypatch):
+    people = [f"+551191234{n};Ana {n};ana{n}@example.org" for n in range(1000, 1060)]
+    take_in("\n".join(["phone;name;email", *people]))
+    monkeypatch.setattr(searching, "MOST", 1)
+    visitor = Visitor(account)
+
+    page = visitor.get("/contacts/?q=example&tag=&after=%FF&_external=1")
+    address = unescape(re.search(r'hx-get="(/contacts/count[^"]+)"', page.text)[1])
+
+    assert "More than 50 people" in page.text
+    assert "All who match" in page.text
+    assert visitor.get(address, fragment=True).text.strip() == "60 people"
+
+
+def test_words_are_common_when_one_newest_of_a_hundred_has_them(take_in):
+    """Only where there are enough people to tell; the others are counted at once."""
+    people = [
+        f"+551191{n:06};{'Ana' if n % 60 == 0 else 'Bob'} {n};b{n}@example.org"
+        for n in range(100000, 105000)
+    ]
+    take_in("\n".join(["phone;name;email", *people[:4_990]]))
+    assert looked_up("%ana%").count(",") == 82
+
+    take_in("\n".join(["phone;name;email", *people[4_990:]]))
+    assert looked_up("%ana%") == "{NULL}"
+    with db.transaction():
+        assert service.count_found(service.Filters(words="ana")).total == 83

@@ -1,0 +1,72 @@
+"""words that many have are said to be so at once, from a look at the newest people
+
+Revision ID: 0015_contacts
+Revises: 0014_contacts
+"""
+
+from alembic import op
+
+revision = "0015_contacts"
+down_revision = "0014_contacts"
+branch_labels = None
+depends_on = None
+
+# NULL: nothing an index could look for; one NULL inside: so many match that one finds a page of
+# them by reading on, or more than `most`. One of a hundred among the newest is so many: an index
+# of parts of words reads a million entries to say who the others are.
+FOUND = """
+CREATE OR REPLACE FUNCTION contacts_found(patterns text[], most int) RETURNS uuid[]
+  LANGUAGE plpgsql STABLE
+  SECURITY DEFINER SET search_path = pg_catalog, public SET enable_seqscan = off AS $$
+DECLARE
+  look constant int := 5000;
+  seen int;
+  alike int;
+  ids uuid[];
+BEGIN
+  IF NOT EXISTS (SELECT FROM unnest(patterns) p WHERE p ~ '[[:alnum:]]{3}|^% .') THEN
+    RETURN NULL;
+  END IF;
+  EXECUTE format('SELECT count(*), count(*) FILTER (WHERE %s) FROM (SELECT words
+    FROM contacts_search WHERE account_id = %L ORDER BY account_id DESC, id DESC LIMIT %s) newest',
+    contacts_rule(patterns), clarion_account(), look) INTO seen, alike;
+  IF seen = look AND alike >= look / 100 THEN
+    RETURN array[NULL]::uuid[];
+  END IF;
+  ids := array(SELECT contacts_matching(patterns, most + 1));
+  RETURN CASE WHEN cardinality(ids) <= most THEN ids ELSE array[NULL]::uuid[] END;
+END $$;
+"""
+BEFORE = """
+CREATE OR REPLACE FUNCTION contacts_found(patterns text[], most int) RETURNS uuid[]
+  LANGUAGE plpgsql STABLE
+  SECURITY DEFINER SET search_path = pg_catalog, public SET enable_seqscan = off AS $$
+DECLARE
+  newest text := 'SELECT count(*) FILTER (WHERE %s) FROM (SELECT words FROM contacts_search
+    WHERE account_id = %L ORDER BY account_id DESC, id DESC LIMIT %s) newest';
+  rule text := contacts_rule(patterns);
+  number int;
+  ids uuid[];
+BEGIN
+  IF NOT EXISTS (SELECT FROM unnest(patterns) p WHERE p ~ '[[:alnum:]]{3}|^% .') THEN
+    RETURN NULL;
+  END IF;
+  EXECUTE format(newest, rule, clarion_account(), 1000) INTO number;
+  IF number >= 250 THEN
+    EXECUTE format(newest, rule, clarion_account(), most * 5) INTO number;
+    IF number > most THEN
+      RETURN array[NULL]::uuid[];
+    END IF;
+  END IF;
+  ids := array(SELECT contacts_matching(patterns, most + 1));
+  RETURN CASE WHEN cardinality(ids) <= most THEN ids ELSE array[NULL]::uuid[] END;
+END $$;
+"""
+
+
+def upgrade() -> None:
+    op.execute(FOUND)
+
+
+def downgrade() -> None:
+    op.execute(BEFORE)
