@@ -12,6 +12,7 @@ from sqlalchemy import (
     Integer,
     LargeBinary,
     String,
+    Text,
     UniqueConstraint,
     Uuid,
     literal_column,
@@ -20,7 +21,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 from sqlalchemy.orm import Mapped
 
-from clarion.base.db import Wall, column
+from clarion.base.db import Base, Wall, column
 from clarion.tenancy.models import NOW, AccountBase, Time
 
 LIKENESSES = ("email", "spelling", "name_phone", "name")
@@ -427,3 +428,36 @@ class Member(AccountBase):
 
     contact_id: Mapped[UUID] = column(Uuid, pd="contact.id")
     snapshot_id: Mapped[UUID] = column(Uuid, pd=None)
+
+
+class SearchText(Base):
+    """What a contact is found by: name, e-mail and number in small letters, one after another.
+
+    Written by a trigger, and for whole lists by a job; read by the SQL function
+    `contacts_found` alone.
+    """
+
+    __tablename__ = "contacts_search"
+    __table_args__ = (
+        UniqueConstraint("account_id", "id"),
+        Index(
+            "ix_contacts_search_words",
+            "words",
+            postgresql_using="gin",
+            postgresql_ops={"words": "gin_trgm_ops"},
+        ),
+        ForeignKeyConstraint(
+            ["account_id", "id"],
+            ["contacts_contact.account_id", "contacts_contact.id"],
+            ondelete="CASCADE",
+        ),
+    )
+    wall = Wall(
+        kind="platform",
+        app=("INSERT",),
+        why="nobody may read it; contacts_found() shows an account its own, by an index",
+    )
+
+    id: Mapped[UUID] = column(Uuid, pd="contact.id", export=False, primary_key=True)
+    account_id: Mapped[UUID] = column(Uuid, pd=None)
+    words: Mapped[str] = column(Text, pd="contact.name", export=False, retention="contact")

@@ -380,7 +380,7 @@ class Message(AccountBase):
             "state_since",
             postgresql_where=text("state IN ('unknown', 'held')"),
         ),
-        Index("ix_message_campaign_state", "account_id", "campaign_id", "state"),
+        Index("ix_message_who", "account_id", "campaign_id", "state", "contact_id"),
         # one key for each row of a frozen million; the order vouches for the rest
         ForeignKeyConstraint(
             ["account_id", "campaign_id", "sender_id"],

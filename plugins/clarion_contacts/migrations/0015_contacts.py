@@ -1,9 +1,10 @@
-"""words that many have are said to be so at once, from a look at the newest people
+"""common words are said to be so at once; what rules ask most is answered by an index
 
 Revision ID: 0015_contacts
 Revises: 0014_contacts
 """
 
+import sqlalchemy as sa
 from alembic import op
 
 revision = "0015_contacts"
@@ -64,9 +65,21 @@ END $$;
 """
 
 
+CONSENT = ["account_id", "consent", "id"]
+
+
 def upgrade() -> None:
     op.execute(FOUND)
+    op.create_index(
+        "ix_contacts_contact_asked",
+        "contacts_contact",
+        [*CONSENT, "country", "language"],
+        postgresql_where=sa.text("merged_into IS NULL"),
+    )
+    op.drop_index("ix_contacts_contact_consent", "contacts_contact")
 
 
 def downgrade() -> None:
+    op.create_index("ix_contacts_contact_consent", "contacts_contact", CONSENT)
+    op.drop_index("ix_contacts_contact_asked", "contacts_contact")
     op.execute(BEFORE)

@@ -6,8 +6,9 @@ did lately is looked for among the orders that had not ended before.
 
 import datetime as dt
 from typing import Any
+from uuid import UUID
 
-from sqlalchemy import ColumnElement, Select, func, or_, select
+from sqlalchemy import ColumnElement, Select, and_, func, or_, select
 
 from clarion.base import db
 from clarion.messaging import parts
@@ -40,11 +41,10 @@ def behaved(rule: Behaved) -> Select[Any]:
     )
     if rule.campaign_id is not None:
         query = query.where(Message.campaign_id == rule.campaign_id)
-    else:  # answers by no person belong to an order too, and are nobody's campaign
+    elif not rule.days:  # answers by no person belong to an order too, and are no campaign
         query = query.where(Message.campaign_id.is_not(None), Message.purpose != "service")
     if rule.days:
-        at = func.coalesce(Message.intent_at, Message.state_since)
-        query = query.where(at >= days.since(rule.days), _open_since(rule.days))
+        query = query.where(_lately(rule.days, rule.campaign_id))
     if rule.reason:
         query = query.where(Message.reason == rule.reason)
     if rule.code:
@@ -89,17 +89,28 @@ def _whose(model: Any) -> tuple[Select[Any], ColumnElement[Any]]:  # Any: of a c
     return query, told.person
 
 
-def _open_since(last: int) -> ColumnElement[bool]:
-    """Leave messages of orders that sent something in the last days, with a day to spare.
+def _lately(last: int, campaign_id: UUID | None) -> ColumnElement[bool]:
+    """Leave messages of the last days.
 
-    An order that has ended sends nothing; one that goes on has not ended. They are asked
-    for first and named: else the planner reads all messages of all years.
+    An order that has ended sends nothing; one that goes on has not ended. The orders are
+    asked for first and named: else the planner reads all messages of all years. Of orders
+    begun in these days all messages are of these days, which spares reading when they went.
     """
-    orders = select(Campaign.id).where(
+    since = days.since(last)
+    orders = select(Campaign.id, Campaign.started_at >= since).where(
         Campaign.account_id == current_account(),
         or_(Campaign.finished_at.is_(None), Campaign.finished_at >= days.since(last + 1)),
+        Campaign.purpose != "service"
+        if campaign_id is None
+        else Campaign.id == campaign_id,
     )
-    return Message.campaign_id.in_(db.session().scalars(orders).all())
+    found = db.session().execute(orders).all()
+    begun = Message.campaign_id.in_([order for order, lately in found if lately])
+    older = [order for order, lately in found if not lately]
+    if not older:
+        return begun
+    at = func.coalesce(Message.intent_at, Message.state_since)
+    return or_(begun, and_(Message.campaign_id.in_(older), at >= since))
 
 
 def _code(code: str) -> Any:

@@ -349,7 +349,8 @@ def populate(rng, account):
     )
     for n in range(PEOPLE):
         world.people.append(one_of(rng, n, world, imports, sender))
-    end(world.campaigns[1], world)
+    run(world.campaigns[0], world)
+    run(world.campaigns[1], world, ended=True)
     keep_segments(world)
     keep_snapshots(rng, world)
     draw(world)
@@ -471,7 +472,7 @@ def messages(rng, who, world, sender):
     for campaign in world.campaigns:
         if rng.random() < 0.3:
             continue
-        # the second order is older, and has ended: see `end`
+        # the second order is older, and has ended: see `run`
         then = world.now - dt.timedelta(days=10 * world.campaigns.index(campaign))
         state = rng.choice(("sent", "delivered", "read", "failed", "accepted", "cancelled"))
         one = {
@@ -512,8 +513,11 @@ def messages(rng, who, world, sender):
         )
 
 
-def end(campaign, world):
-    """Let an order have ended with its last message: it is looked through for those days only."""
+def run(campaign, world, *, ended=False):
+    """Let an order have begun with its first message: all of them are of the days since.
+
+    One that ended with its last is looked through for those days only.
+    """
     moments = [
         one["intent_at"] or one["since"]
         for who in world.people
@@ -521,7 +525,9 @@ def end(campaign, world):
         if one["campaign"] == campaign
     ]
     order = db.session().get_one(Campaign, UUID(campaign))
-    order.state, order.finished_at = "finished", max(moments)
+    order.state, order.started_at = "running", min(moments)
+    if ended:
+        order.state, order.finished_at = "finished", max(moments)
 
 
 def keep_segments(world):
