@@ -391,6 +391,7 @@ class Import(AccountBase):
     )
     wall = Wall(
         kind="content",
+        app=("SELECT", "INSERT", "UPDATE"),
         system=(
             "SELECT (id, account_id, state, beat_at, created_at, expires_at, forgotten_at)",
             "SELECT (read_to, searchable_to)",
@@ -523,17 +524,12 @@ class ImportRow(AccountBase):
             postgresql_where=text("state <> 'new'"),
         ),
         one_of("state", ROW_STATES),
-        ForeignKeyConstraint(
-            ["account_id", "import_id"],
-            ["contacts_import.account_id", "contacts_import.id"],
-            ondelete="CASCADE",
-        ),
     )
     wall = Wall(kind="content")
     owner_unique = False
     account_key = False
 
-    import_id: Mapped[UUID] = column(Uuid, pd=None)
+    import_id: Mapped[UUID] = column(Uuid, pd=None)  # nobody may delete an import
     line: Mapped[int] = column(Integer, pd=None)
     state: Mapped[str] = column(String(12), pd=None)
     reason: Mapped[str] = column(String(40), pd=None, server_default="")

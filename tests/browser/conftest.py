@@ -5,6 +5,7 @@ import re
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import TimeoutError as Late
+from playwright.sync_api import expect
 
 REPORT = """
 addEventListener('securitypolicyviolation', (e) =>
@@ -16,6 +17,9 @@ WHO = """(width) => [...document.querySelectorAll('body *')]
   .filter((e) => e.getBoundingClientRect().right > width && !e.closest('.table-responsive'))
   .map((e) => `${e.tagName}.${e.className}`).slice(-4)"""
 WIDTHS = (390, 320)
+PATIENCE = 20_000  # milliseconds until something must be on a page: machines are busy
+
+expect.set_options(timeout=PATIENCE)
 
 
 class Witness:
@@ -84,7 +88,7 @@ def witness(new_context, product, request):
     def open_(scheme="light", **more):
         context = new_context(color_scheme=scheme, **more)
         one = Witness(context, product.url, narrow=scheme == "light")
-        one.page.set_default_timeout(20_000)
+        one.page.set_default_timeout(PATIENCE)
         opened.append(one)
         return one
 

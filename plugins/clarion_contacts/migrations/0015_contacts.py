@@ -77,9 +77,20 @@ def upgrade() -> None:
         postgresql_where=sa.text("merged_into IS NULL"),
     )
     op.drop_index("ix_contacts_contact_consent", "contacts_contact")
+    op.drop_constraint("fk_contacts_import_row_account_id_import_id", "contacts_import_row")
+    op.execute("REVOKE DELETE ON contacts_import FROM clarion_app")
 
 
 def downgrade() -> None:
+    op.execute("GRANT DELETE ON contacts_import TO clarion_app")
+    op.create_foreign_key(
+        "fk_contacts_import_row_account_id_import_id",
+        "contacts_import_row",
+        "contacts_import",
+        ["account_id", "import_id"],
+        ["account_id", "id"],
+        ondelete="CASCADE",
+    )
     op.create_index("ix_contacts_contact_consent", "contacts_contact", CONSENT)
     op.drop_index("ix_contacts_contact_asked", "contacts_contact")
     op.execute(BEFORE)

@@ -113,6 +113,7 @@ from clarion_contacts.service.finding import (
     count_found,
     find,
 )
+from clarion_contacts.service.gauging import gauge
 from clarion_contacts.service.history import (
     ConsentLine,
 )
@@ -443,6 +444,7 @@ __all__ = [
     "forget_bulks",
     "forget_merges",
     "freeze",
+    "gauge",
     "get",
     "get_bulk",
     "get_field",

@@ -1,6 +1,7 @@
 """What a list is like, told to the watch for misuse without anybody on it; and the quota."""
 
 from typing import Any
+from uuid import UUID
 
 from sqlalchemy import func, select
 
@@ -8,13 +9,17 @@ from clarion.base import db
 from clarion.messaging import quotas
 from clarion.misuse import facts
 from clarion.tenancy.scope import current_account
-from clarion_contacts.models import Contact, Import, ImportRow
+from clarion_contacts.models import Contact, ImportRow
+from clarion_contacts.service import uploads
 
 READABLE = ("new", "changed", "same", "suppressed", "duplicate")
 
 
-def gauge(row: Import) -> None:
+def gauge(import_id: UUID) -> None:
     """Tell what a checked list is like: sizes and shares. Its numbers stay in here."""
+    row = uploads.get(import_id)
+    if row.state not in ("checked", "importing", "done"):
+        return
     mine = (
         ImportRow.account_id == current_account(),
         ImportRow.import_id == row.id,

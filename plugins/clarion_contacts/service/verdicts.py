@@ -25,7 +25,7 @@ from clarion.messaging.models import Identifier
 from clarion.tenancy.scope import current_account
 from clarion_contacts.importing import key_of, ours
 from clarion_contacts.models import Contact, Import, ImportRow, List, Listing, Tag, Tagging
-from clarion_contacts.service import gauging, uploads
+from clarion_contacts.service import uploads
 
 PLAIN = (
     "name", "first_name", "last_name", "language", "country", "timezone", "email",
@@ -41,7 +41,6 @@ def settle(import_id: UUID) -> None:
     row.counts = {**row.counts, **counted(row)}
     row.state, row.beat_at = "checked", func.clarion_now()
     row.progress = row.row_count
-    gauging.gauge(row)
 
 
 def judge_rows(row: Import) -> None:
