@@ -175,12 +175,15 @@ _ARGENTINA_15 = re.compile(r"549(11|[23][0-9]{2,3})15([0-9]{6,8})")
 
 def _one_spelling(digits: str) -> str:
     """Fold the spellings of Brazil, Mexico and Argentina (see the module's words)."""
-    if digits[:1] != "5":
+    country = digits[:2]
+    if country == "55":
+        found = _BRAZIL.fullmatch(digits)
+        return f"55{found[1]}9{found[2]}" if found else digits
+    if country == "52":
+        found = _MEXICO.fullmatch(digits)
+        return f"52{found[1]}" if found else digits
+    if country != "54":
         return digits
-    if found := _BRAZIL.fullmatch(digits):
-        return f"55{found[1]}9{found[2]}"
-    if found := _MEXICO.fullmatch(digits):
-        return f"52{found[1]}"
     if found := _ARGENTINA.fullmatch(digits):
         return f"549{found[1]}"
     found = _ARGENTINA_15.fullmatch(digits)
