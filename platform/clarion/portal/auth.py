@@ -111,7 +111,8 @@ def second() -> Any:
     if form.is_submitted():
         with form.attempt():
             return _go_on(steps.shown(steps.check_second(one.subject)))
-    return security.ask(form, one.subject, url_for(".second"), url_for(".sign_in"))
+    away, lost = url_for(".sign_in"), url_for("lost.ask")
+    return security.ask(form, one.subject, url_for(".second"), away, lost)
 
 
 @pages.route("/sign-in/device", methods=["GET", "POST"])

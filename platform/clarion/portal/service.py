@@ -21,7 +21,17 @@ from clarion.messaging import breakers, channels, outcomes
 from clarion.messaging.models import Campaign, Channel, Message, Sender
 from clarion.plugging.manager import plugins
 from clarion.portal import jobs
-from clarion.tenancy import access, audit, chain, deeds, factors, people, preferences, team
+from clarion.tenancy import (
+    access,
+    audit,
+    chain,
+    deeds,
+    factors,
+    mail_change,
+    people,
+    preferences,
+    team,
+)
 from clarion.tenancy.actor import COMMAND, Actor
 from clarion.tenancy.deeds import Asked, Form
 from clarion.tenancy.models import Account
@@ -98,6 +108,17 @@ def change_password(old: str, new: str) -> people.SignedIn:
     return who
 
 
+def request_address(email: str) -> None:
+    """Ask for another e-mail address; who has it already is told, and nobody else."""
+    who = current_actor()
+    subject = f"p:{who.id}"
+    wanted = mail_change.check(subject, who.email, email)
+    limits.hit(MAIL_TO, wanted)
+    letter = str(db.new_id())
+    asked = {"subject": subject, "old": who.email, "new": wanted, "name": who.name}
+    jobs.move.later(letter, mails.sealed(asked, letter))
+
+
 def reset_factors(email: str) -> int:
     """Remove every second factor of somebody who has lost them; ends their sessions.
 
@@ -162,9 +183,10 @@ def _by_mail(job: Job[[str, str]], email: str, address: str, language: str) -> N
 
 
 def _tell_changed(who: people.SignedIn) -> None:
-    mails.post(
-        "password_changed", who.email, name=who.name, language=who.language, link="/forgot"
-    )
+    for to in mail_change.addresses(f"p:{who.id}", who.email):
+        mails.post(
+            "password_changed", to, name=who.name, language=who.language, link="/forgot"
+        )
 
 
 # --- overview

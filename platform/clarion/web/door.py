@@ -90,7 +90,8 @@ class SignIn(Panel):
                 form.refuse(error)
             else:
                 return go_on(steps.shown(proof))
-        return security.ask(form, one.subject, self.url("second"), self.url("login"))
+        away, lost = self.url("login"), url_for("ConsoleLostPanel.ask")
+        return security.ask(form, one.subject, self.url("second"), away, lost)
 
     @expose("/device", methods=["GET", "POST"])
     @public

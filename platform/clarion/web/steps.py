@@ -19,10 +19,10 @@ from clarion.base.errors import Conflict, Invalid
 from clarion.base.limits import Limit
 from clarion.base.settings import settings
 from clarion.base.words import _
-from clarion.tenancy import devices, factors, passkeys
+from clarion.tenancy import devices, factors, mail_change, passkeys
 from clarion.tenancy.scope import current_actor, system_scope
 from clarion.web import login
-from clarion.work import mails
+from clarion.work import mails, recovering
 
 SECOND: Final = frozenset({"code", "passkey", "recovery"})
 """Proofs that are a second factor."""
@@ -107,6 +107,8 @@ def finish(one: Half) -> None:
     """Sign them in, know this browser from now on, and tell them if it is a new one."""
     known = devices.known(one.subject, _device_key())
     login.sign_in(one.who, one.key, *one.proofs)
+    if SECOND & set(one.proofs):
+        recovering.stop_by_factor(one.subject)
     if known:
         return
     remember(one.subject)
@@ -250,10 +252,15 @@ def current_network() -> str:
 
 
 def tell(who: Any, kind: str, **values: str) -> None:
-    """Write somebody a mail about their log-in; it leaves whatever becomes of the request."""
+    """Write somebody a mail about their log-in; it leaves whatever becomes of the request.
+
+    It goes to every address of theirs that is proven; a code only to the present one.
+    """
+    every = mail_change.addresses(f"{_logins().prefix}:{who.id}", who.email)
     with system_scope(current_actor()), db.transaction():
         language = getattr(who, "language", "")
-        mails.post(kind, who.email, name=who.name, language=language, **values)
+        for to in every[:1] if kind == "device_code" else every:
+            mails.post(kind, to, name=who.name, language=language, **values)
 
 
 def page_of(subject: str) -> str:
