@@ -96,7 +96,7 @@ def _done(desk: security.Desk, token: str, move: Mover) -> None:
         row, undo_token = mail_change.confirm(desk.subject, token, move)
         link = undo_path(desk.subject, undo_token)
         told = {"name": desk.who.name, "language": language}
-        mails.post("moved", row.old, link=link, to=row.new, **told)
+        mails.post("moved", row.old, link=link, now=row.new, **told)
         home = steps.page_of(desk.subject)
         mails.post("factor_changed", row.new, link=home, what="address", **told)
 

@@ -221,7 +221,7 @@ def _noted(user_id: int | None, who: staff.Member | None, stronger: str = "") ->
     network = login.truncated(request.remote_addr)
     acting = who.actor() if who else Actor("nobody", address=network)
     with staff_scope(acting), db.transaction() as orm:
-        user = orm.get(User, user_id) if user_id else None
+        user = orm.get(User, user_id or 0)  # also for nobody: the time tells nothing
         if who is None:
             audit.record("console.staff.refused", user)
             return

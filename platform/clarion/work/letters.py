@@ -94,9 +94,9 @@ def _move_known(link: str) -> Text:
     ]
 
 
-def _moved(link: str, to: str) -> Text:
+def _moved(link: str, now: str) -> Text:
     return _("Your e-mail address was changed"), [
-        _("Your Clarion log-in has another e-mail address now: %(to)s.", to=to),
+        _("Your Clarion log-in has another e-mail address now: %(now)s.", now=now),
         _("Every other device was signed out. This address opens nothing any more."),
         _("If it was not you, take it back here, within 7 days:"),
         link,
