@@ -82,7 +82,12 @@ def sign_in() -> Any:
     form = SignInForm()
     if form.validate_on_submit():
         with form.attempt():
-            who = service.sign_in(form.email.data, form.password.data, address=_network())
+            who = service.sign_in(
+                form.email.data,
+                form.password.data,
+                address=_network(),
+                device=steps.device_key(),
+            )
             return _go_on(steps.begin(who, who.id, "password", onward=target))
     return _door(form, target)
 

@@ -42,7 +42,7 @@ from clarion.tenancy.scope import (
     system_scope,
 )
 from clarion.tenancy.verifier import Head
-from clarion.work import mails
+from clarion.work import mails, notices
 from clarion.work.jobs import Job
 
 log = logger(__name__)
@@ -68,10 +68,12 @@ def request_reset(email: str, address: str, language: str = "") -> None:
     _by_mail(jobs.reset, people.parse_email(email), address, language)
 
 
-def sign_in(email: str, password: str, *, address: str) -> people.SignedIn:
+def sign_in(
+    email: str, password: str, *, address: str, device: str = ""
+) -> people.SignedIn:
     """Check who is at the door; a second factor or a mailed code may still be asked."""
     try:
-        who = people.check(email, password, address)
+        who = people.check(email, password, address, device)
     except Invalid:
         sign_ins.labels("refused").inc()
         log.info("sign_in.refused", network=address)
@@ -416,6 +418,7 @@ def export_log(asked: Asked, form: Form) -> Iterator[str]:
     access.require("portal.log")
     fields = sorted(asked.fields.keys() - {"account"})
     audit.record("portal.log.exported", form=form, filtered_by=fields)
+    notices.exported(lambda: _("part of the log"), link="/activity/")
     who, account_id = current_actor(), current_account()
     return deeds.written(asked, form, lambda: account_scope(account_id, who))
 
@@ -425,6 +428,7 @@ def download_log() -> Iterator[str]:
     access.require("portal.log")
     name = account().name
     audit.record("portal.log.downloaded")
+    notices.exported(lambda: _("the log with its chain"), link="/activity/")
     return chain.written(current_account(), name)
 
 

@@ -100,12 +100,12 @@ def next_step(one: Half) -> str:
         return "second"
     if one.vouched or proofs & {"passkey", "mail"} or not settings().confirm_devices:
         return ""
-    return "" if devices.known(one.subject, _device_key()) else "device"
+    return "" if devices.known(one.subject, device_key()) else "device"
 
 
 def finish(one: Half) -> None:
     """Sign them in, know this browser from now on, and tell them if it is a new one."""
-    known = devices.known(one.subject, _device_key())
+    known = devices.known(one.subject, device_key())
     login.sign_in(one.who, one.key, *one.proofs)
     if SECOND & set(one.proofs):
         recovering.stop_by_factor(one.subject)
@@ -118,7 +118,7 @@ def finish(one: Half) -> None:
 
 def remember(subject: str) -> None:
     """Know this browser as theirs from now on."""
-    key = devices.remember(subject, _device_key(), **_from())
+    key = devices.remember(subject, device_key(), **_from())
     name = device_cookie()
 
     @after_this_request
@@ -137,7 +137,7 @@ def remember(subject: str) -> None:
 
 def known_device(subject: str) -> bool:
     """Say whether this browser is one of theirs."""
-    return devices.known(subject, _device_key())
+    return devices.known(subject, device_key())
 
 
 # --- the code by mail
@@ -279,7 +279,8 @@ def device_cookie() -> str:
     return f"{front}clarion{'-console' if realm() == 'console' else ''}-device"
 
 
-def _device_key() -> str:
+def device_key() -> str:
+    """Answer what this browser says it is known by; "" when it says nothing."""
     return request.cookies.get(device_cookie(), "")
 
 
