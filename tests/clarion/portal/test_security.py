@@ -584,6 +584,45 @@ def test_only_who_manages_the_team_may_ask_it(account, address, link):
     assert guest.get("/settings/security").status_code in (403, 404)
 
 
+def test_who_is_invited_into_such_a_team_sets_one_up_first(account, address):
+    """No way goes round it: an invitation, a new password, another account of theirs."""
+    required(account)
+    with db.transaction():
+        token = team.invite(address, "manager")
+    guest = Visitor()
+    guest.get(f"/invitation/{token}")
+    joined = guest.post(f"/invitation/{token}", name="Rui Prado", password=NEW)
+
+    assert joined.status_code == 302
+    assert guest.get("/team/").location == "/security/"
+    assert "Set up a second factor first" in guest.get("/security/").text
+
+
+def test_a_new_password_is_no_way_round_the_teams_second_factor(account, link):
+    required(account)
+    visitor = Visitor()
+    visitor.get("/forgot")
+    visitor.post("/forgot", email=account.email)
+    path = link(account.email)
+    visitor.get(path)
+    visitor.post(path, password=NEW)
+    _same, answer = give_password(account, visitor, NEW)
+
+    assert answer.status_code == 302
+    assert visitor.get("/team/").location == "/security/"
+
+
+def test_removing_the_last_one_in_such_a_team_is_refused(account, device, subject):
+    required(account)
+    visitor = Visitor()
+    show(visitor, device)
+    visitor.get("/security/")
+    (one,) = factors.of(subject).passkeys
+
+    assert visitor.post(f"/security/factors/{one.id}/remove").status_code == 409
+    assert factors.of(subject).any
+
+
 # --- LIM-01: a browser one is known in stays open, whatever others type beside it
 
 
