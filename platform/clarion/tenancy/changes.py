@@ -12,7 +12,6 @@ from sqlalchemy.orm import Mapped
 from clarion.base.db import Base, Wall, column, new_id
 from clarion.tenancy.models import NOW, Time
 
-OPEN = text("state IN ('asked', 'approved')")
 DECIDED = (
     "state, first_by, first_name, first_how, first_at, second_by, second_name,"
     " second_how, second_at, due_at, ended_at"
@@ -48,7 +47,12 @@ class Recovery(Base):
             "(state IN ('asked', 'approved')) = (ended_at IS NULL)", name="open"
         ),
         CheckConstraint("state <> 'done' OR ended_at >= due_at", name="waited"),
-        Index("uq_recovery_open", "subject", unique=True, postgresql_where=OPEN),
+        Index(
+            "uq_recovery_open",
+            "subject",
+            unique=True,
+            postgresql_where=text("state IN ('asked', 'approved')"),
+        ),
         Index("ix_recovery_created_at", "created_at", "id"),
     )
     wall = Wall(
