@@ -7,7 +7,7 @@ from flask_babel import lazy_gettext as lazy
 from wtforms import EmailField
 from wtforms.validators import InputRequired, Length
 
-from clarion.base.errors import ClarionError, Conflict
+from clarion.base.errors import ClarionError, Conflict, NotFound
 from clarion.base.words import _
 from clarion.tenancy import factors, mail_change
 from clarion.tenancy.mail_change import Mover
@@ -43,9 +43,12 @@ def confirm(
     """Show what the link does; the POST does it, and `enter` begins the session anew.
 
     Raises:
-        Conflict: somebody else has the address by now.
+        NotFound: the link is over, or somebody else's.
     """
     new = mail_change.waiting(desk.subject, token)
+    if new is None and request.method == "POST":  # refused, so it is in the log
+        text = _("It was used already, is too old, or belongs to somebody else.")
+        raise NotFound("link_over", text)
     if new is None:
         return _over(desk.url("index"), desk.extends)
     if request.method == "POST":
