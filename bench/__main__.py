@@ -13,7 +13,7 @@ from typing import Any
 HERE = Path(__file__).parent
 NAMES = (
     "startup", "dispatch", "webhooks", "pause", "fairness", "rate", "million", "freeze",
-    "import", "pages", "segments", "proof", "suppression", "console",
+    "import", "pages", "segments", "proof", "suppression", "console", "doors",
 )  # fmt: skip
 
 

@@ -14,6 +14,7 @@ from clarion.plugging.manager import plugins
 for module in (
     "base.limits",
     "tenancy.models",
+    "tenancy.changes",
     "tenancy.records",
     "work.models",
     "messaging.models",

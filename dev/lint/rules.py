@@ -328,6 +328,7 @@ RULES = (
             "/migrations/",
             "/models.py",  # see the next rule
             "/records.py",  # the same: tables
+            "/tenancy/changes.py",  # likewise
         ),
     ),
     Rule(

@@ -22,10 +22,12 @@ from clarion.tenancy import (
     factors,
     guards,
     hooktimes,
+    mail_change,
+    recovery,
     sessions,
     switches,
 )
-from clarion.work import events, heads, purging, schedule, webhooks
+from clarion.work import events, heads, purging, recovering, schedule, webhooks
 from clarion.work.jobs import job
 
 HERE = Path(__file__).parent
@@ -89,6 +91,8 @@ def tidy() -> None:
     sessions.purge()
     devices.purge()
     factors.purge()
+    recovery.purge()
+    mail_change.purge()
     hooktimes.purge()
     chain.seal(window=None)
 
@@ -99,6 +103,7 @@ OURS = (
     ("messaging.restored", "* * * * *", restored.tend),
     ("misuse.watch", "*/5 * * * *", watching.look),
     ("support.settle", "* * * * *", settling.settle),
+    ("recovery.settle", "*/5 * * * *", recovering.settle),
     ("audit.seal", "* * * * * */10", seal),
     ("audit.heads", "53 3 * * *", heads.sign_all),
     ("tidy", "17 3 * * *", tidy),

@@ -15,6 +15,7 @@ from clarion.base.errors import NotFound
 from clarion.base.words import _
 from clarion.console import (
     console_accounts,
+    console_lost,
     console_machine,
     console_misuse,
     console_plugins,
@@ -306,5 +307,6 @@ VIEWS: tuple[type, ...] = (
     *console_staff.VIEWS,
     *console_roles.VIEWS,
     *console_security.VIEWS,
+    *console_lost.VIEWS,
     console_support.ConsoleSupportPanel,
 )

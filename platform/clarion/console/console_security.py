@@ -3,7 +3,7 @@
 from typing import Any
 from uuid import UUID
 
-from flask import flash, make_response, redirect, request
+from flask import flash, make_response, redirect, request, url_for
 from flask_babel import lazy_gettext
 from wtforms import PasswordField, StringField
 from wtforms.validators import InputRequired, Length
@@ -126,6 +126,7 @@ class ConsoleSecurityPanel(Panel):
             extends="ui/console.html",
             must=True,
             password=self.url("password"),
+            address=url_for("ConsoleAddressPanel.index"),
         )
 
 

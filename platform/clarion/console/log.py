@@ -14,6 +14,7 @@ from clarion.tenancy import access, audit, chain, deeds
 from clarion.tenancy.deeds import PLATFORM, Asked, Deed, Form
 from clarion.tenancy.models import Account, AuditEntry, AuditHead, AuditLink
 from clarion.tenancy.scope import current_actor, staff_scope
+from clarion.work import notices
 
 PAGE = deeds.PAGE
 
@@ -102,6 +103,7 @@ def export(asked: Asked, form: Form) -> Iterator[str]:
     access.require("console.audit_export")
     fields, account = sorted(asked.fields), str(asked.account or "")
     audit.record("console.audit.exported", form=form, account=account, filtered_by=fields)
+    notices.exported(lambda: _("part of the log"), link="/console/log/")
     who = current_actor()
     return deeds.written(asked, form, lambda: staff_scope(who))
 
@@ -116,6 +118,7 @@ def download(chain_id: UUID) -> Iterator[str]:
             raise NotFound("account_unknown", _("There is no such account."))
         name = found
     audit.record("console.audit.downloaded", chain=str(chain_id))
+    notices.exported(lambda: _("the log with its chain"), link="/console/log/")
     return chain.written(chain_id, name)
 
 

@@ -34,6 +34,14 @@ NAV = (  # title, icon, endpoint, permission, keys, section
     ("Plugins", "puzzle", "ConsolePluginPanel.index", "plugins", "g u", "Service"),
     ("Staff", "user-shield", "ConsoleStaffScreen.list", "staff", "g t", "Staff"),
     ("Roles", "key", "ConsoleRolePanel.index", "roles", "g r", "Staff"),
+    (
+        "Lost factors",
+        "shield-lock",
+        "ConsoleRecoveryPanel.index",
+        "recoveries",
+        "g f",
+        "Staff",
+    ),
     ("Networks", "world", "ConsoleNetworkPanel.index", "networks", "g n", "Staff"),
     ("Log", "history", "ConsoleAuditPanel.index", "audit", "g l", "Staff"),
 )
@@ -78,6 +86,17 @@ plugin = Plugin(
         _may("people", "See people", ("owner", "support", "compliance")),
         _may(
             "people_edit", "Disable and enable people", ("owner", "support"), sensitive=True
+        ),
+        _may(
+            "recoveries",
+            "See who lost every second factor",
+            ("owner", "support", "compliance"),
+        ),
+        _may(
+            "recoveries_decide",
+            "Agree that lost second factors are removed",
+            ("owner", "support", "compliance"),
+            sensitive=True,
         ),
         _may("senders", "See the health of numbers", ("owner", "support", "operations")),
         _may("limits", "See the daily limits of businesses", ("owner", "operations")),

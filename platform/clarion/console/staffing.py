@@ -3,14 +3,12 @@
 import datetime as dt
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from urllib.parse import urlsplit
 
 from sqlalchemy import delete, func, insert, select
 
 from clarion.base import db, limits
 from clarion.base.errors import Conflict, Invalid, NotFound
 from clarion.base.limits import Limit
-from clarion.base.settings import settings
 from clarion.base.words import _
 from clarion.console.roles import (
     leave_somebody,
@@ -118,7 +116,8 @@ def new_link(user_id: int, *, lasts: dt.timedelta = LINK) -> str:
     audit.record("console.staff.linked", user, hours=lasts.total_seconds() / 3600)
     with system_scope(current_actor()), db.transaction():
         token = credentials.issue(PURPOSE, _subject(user_id), lasts)
-    return f"{_console_url()}/console/sign/start?token={token}"
+    path = f"/console/sign/start?token={token}"
+    return f"{mails.host_of(path)}{path}"
 
 
 def holder(token: str) -> User | None:
@@ -367,12 +366,3 @@ def _subject(user_id: int) -> str:
 
 def _link_gone() -> NotFound:
     return NotFound("link_gone", _("This link was used already, or it is too old."))
-
-
-def _console_url() -> str:
-    conf = settings()
-    if not conf.console_host:
-        return conf.public_url
-    parts = urlsplit(conf.public_url)
-    port = f":{parts.port}" if parts.port else ""
-    return f"{parts.scheme}://{conf.console_host}{port}"

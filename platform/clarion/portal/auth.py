@@ -82,7 +82,12 @@ def sign_in() -> Any:
     form = SignInForm()
     if form.validate_on_submit():
         with form.attempt():
-            who = service.sign_in(form.email.data, form.password.data, address=_network())
+            who = service.sign_in(
+                form.email.data,
+                form.password.data,
+                address=_network(),
+                device=steps.device_key(),
+            )
             return _go_on(steps.begin(who, who.id, "password", onward=target))
     return _door(form, target)
 
@@ -111,7 +116,8 @@ def second() -> Any:
     if form.is_submitted():
         with form.attempt():
             return _go_on(steps.shown(steps.check_second(one.subject)))
-    return security.ask(form, one.subject, url_for(".second"), url_for(".sign_in"))
+    away, lost = url_for(".sign_in"), url_for("lost.ask")
+    return security.ask(form, one.subject, url_for(".second"), away, lost)
 
 
 @pages.route("/sign-in/device", methods=["GET", "POST"])

@@ -65,6 +65,7 @@ def register_portal() -> list[object]:
     from clarion.portal import (
         activity,
         auth,
+        lost,
         portal,
         review,
         security,
@@ -78,6 +79,7 @@ def register_portal() -> list[object]:
     rooms = (
         activity,
         auth,
+        lost,
         portal,
         review,
         security,

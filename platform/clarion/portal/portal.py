@@ -27,6 +27,7 @@ from clarion.web.pages import (
     Form,
     Pages,
     fragment,
+    fresh,
     local,
     needs,
     person,
@@ -121,6 +122,7 @@ def profile() -> Any:
 
 @pages.post("/profile/password")
 @person
+@fresh
 def password() -> Any:
     """Change one's password; every other device is signed out."""
     form = PasswordForm()

@@ -16,7 +16,7 @@ pages = Pages("security", __name__)
 @person
 def index() -> Response:
     """Show how one signs in, and where one is signed in."""
-    return security.page(_desk())
+    return security.page(desk())
 
 
 @pages.route("/again", methods=["GET", "POST"])
@@ -38,7 +38,7 @@ def again() -> Response:
 @fresh
 def begin_app() -> Response:
     """Begin to connect an authenticator app."""
-    return security.begin_app(_desk())
+    return security.begin_app(desk())
 
 
 @pages.route("/app", methods=["GET", "POST"])
@@ -46,7 +46,7 @@ def begin_app() -> Response:
 @fresh
 def app() -> Response:
     """Connect an authenticator app."""
-    return security.app(_desk())
+    return security.app(desk())
 
 
 @pages.route("/passkey", methods=["GET", "POST"])
@@ -54,7 +54,7 @@ def app() -> Response:
 @fresh
 def passkey() -> Response:
     """Make a passkey."""
-    return security.new_passkey(_desk())
+    return security.new_passkey(desk())
 
 
 @pages.post("/factors/<uuid:factor_id>/name")
@@ -62,7 +62,7 @@ def passkey() -> Response:
 @fresh
 def rename(factor_id: UUID) -> Response:
     """Call a passkey something else."""
-    return security.rename(_desk(), factor_id)
+    return security.rename(desk(), factor_id)
 
 
 @pages.post("/factors/<uuid:factor_id>/remove")
@@ -70,7 +70,7 @@ def rename(factor_id: UUID) -> Response:
 @fresh
 def remove(factor_id: UUID) -> Response:
     """Remove a passkey or the app."""
-    return security.remove(_desk(), factor_id)
+    return security.remove(desk(), factor_id)
 
 
 @pages.post("/codes")
@@ -78,24 +78,25 @@ def remove(factor_id: UUID) -> Response:
 @fresh
 def codes() -> Response:
     """Make new recovery codes."""
-    return security.new_codes(_desk())
+    return security.new_codes(desk())
 
 
 @pages.post("/devices/<uuid:session_id>/end")
 @person
 def end(session_id: UUID) -> Response:
     """Sign one device out."""
-    return security.end(_desk(), session_id)
+    return security.end(desk(), session_id)
 
 
 @pages.post("/devices/end-others")
 @person
 def end_others() -> Response:
     """Sign every other device out."""
-    return security.end_others(_desk())
+    return security.end_others(desk())
 
 
-def _desk() -> security.Desk:
+def desk() -> security.Desk:
+    """Say whose page of security it is: of who is signed in."""
     who: people.SignedIn = login.current()
     inside = bool(current_actor().account_name)
     return security.Desk(
@@ -105,4 +106,5 @@ def _desk() -> security.Desk:
         extends="ui/portal.html" if inside else "ui/public.html",
         must=any(seat.wants_second_factor for seat in who.seats),
         password=url_for("portal.profile", _anchor="password"),
+        address=url_for("lost.move"),
     )

@@ -21,7 +21,17 @@ from clarion.messaging import breakers, channels, outcomes
 from clarion.messaging.models import Campaign, Channel, Message, Sender
 from clarion.plugging.manager import plugins
 from clarion.portal import jobs
-from clarion.tenancy import access, audit, chain, deeds, factors, people, preferences, team
+from clarion.tenancy import (
+    access,
+    audit,
+    chain,
+    deeds,
+    factors,
+    mail_change,
+    people,
+    preferences,
+    team,
+)
 from clarion.tenancy.actor import COMMAND, Actor
 from clarion.tenancy.deeds import Asked, Form
 from clarion.tenancy.models import Account
@@ -32,7 +42,7 @@ from clarion.tenancy.scope import (
     system_scope,
 )
 from clarion.tenancy.verifier import Head
-from clarion.work import mails
+from clarion.work import mails, notices
 from clarion.work.jobs import Job
 
 log = logger(__name__)
@@ -58,10 +68,12 @@ def request_reset(email: str, address: str, language: str = "") -> None:
     _by_mail(jobs.reset, people.parse_email(email), address, language)
 
 
-def sign_in(email: str, password: str, *, address: str) -> people.SignedIn:
+def sign_in(
+    email: str, password: str, *, address: str, device: str = ""
+) -> people.SignedIn:
     """Check who is at the door; a second factor or a mailed code may still be asked."""
     try:
-        who = people.check(email, password, address)
+        who = people.check(email, password, address, device)
     except Invalid:
         sign_ins.labels("refused").inc()
         log.info("sign_in.refused", network=address)
@@ -96,6 +108,17 @@ def change_password(old: str, new: str) -> people.SignedIn:
     who = people.change_password(UUID(current_actor().id), old, new)
     _tell_changed(who)
     return who
+
+
+def request_address(email: str) -> None:
+    """Ask for another e-mail address; who has it already is told, and nobody else."""
+    who = current_actor()
+    subject = f"p:{who.id}"
+    wanted = mail_change.check(subject, who.email, email)
+    limits.hit(MAIL_TO, wanted)
+    letter = str(db.new_id())
+    asked = {"subject": subject, "old": who.email, "new": wanted, "name": who.name}
+    jobs.move.later(letter, mails.sealed(asked, letter))
 
 
 def reset_factors(email: str) -> int:
@@ -162,9 +185,10 @@ def _by_mail(job: Job[[str, str]], email: str, address: str, language: str) -> N
 
 
 def _tell_changed(who: people.SignedIn) -> None:
-    mails.post(
-        "password_changed", who.email, name=who.name, language=who.language, link="/forgot"
-    )
+    for to in mail_change.addresses(f"p:{who.id}", who.email):
+        mails.post(
+            "password_changed", to, name=who.name, language=who.language, link="/forgot"
+        )
 
 
 # --- overview
@@ -394,6 +418,7 @@ def export_log(asked: Asked, form: Form) -> Iterator[str]:
     access.require("portal.log")
     fields = sorted(asked.fields.keys() - {"account"})
     audit.record("portal.log.exported", form=form, filtered_by=fields)
+    notices.exported(lambda: _("part of the log"), link="/activity/")
     who, account_id = current_actor(), current_account()
     return deeds.written(asked, form, lambda: account_scope(account_id, who))
 
@@ -403,6 +428,7 @@ def download_log() -> Iterator[str]:
     access.require("portal.log")
     name = account().name
     audit.record("portal.log.downloaded")
+    notices.exported(lambda: _("the log with its chain"), link="/activity/")
     return chain.written(current_account(), name)
 
 

@@ -109,7 +109,7 @@ def plugin_list() -> str:
 
 
 @pages.route("/plugins/<name>", methods=["GET", "POST"])
-@needs("portal.settings")
+@needs("portal.settings", fresh=True)
 def plugin(name: str) -> Any:
     """Show and change what a plugin lets an account choose: a form made of its manifest."""
     manifest = preferences.manifest(name)
@@ -129,7 +129,7 @@ def plugin(name: str) -> Any:
 
 
 @pages.post("/plugins/<name>/switch")
-@needs("portal.settings")
+@needs("portal.settings", fresh=True)
 def switch(name: str) -> Response:
     """Switch a plugin on or off for the account."""
     to = request.form.get("to") == "on"

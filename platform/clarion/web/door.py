@@ -8,11 +8,11 @@ from sqlalchemy import func, or_, select
 from wtforms import PasswordField, StringField
 from wtforms.validators import InputRequired, Length
 
-from clarion.base import clock, db
+from clarion.base import clock, crypto, db
 from clarion.base.errors import ClarionError, Conflict, Invalid
 from clarion.base.limits import Limit, clear, hit
 from clarion.base.words import _, lazy
-from clarion.tenancy import audit, credentials
+from clarion.tenancy import audit, credentials, devices
 from clarion.tenancy.actor import Actor
 from clarion.tenancy.scope import staff_scope
 from clarion.web import login, security, staff, steps
@@ -90,7 +90,8 @@ class SignIn(Panel):
                 form.refuse(error)
             else:
                 return go_on(steps.shown(proof))
-        return security.ask(form, one.subject, self.url("second"), self.url("login"))
+        away, lost = self.url("login"), url_for("ConsoleLostPanel.ask")
+        return security.ask(form, one.subject, self.url("second"), away, lost)
 
     @expose("/device", methods=["GET", "POST"])
     @public
@@ -184,22 +185,25 @@ def knock(name: str, password: str) -> staff.Member | None:
         TooMany: this name, this network or everybody tried too often.
     """
     typed = name.strip().lower()
-    network = login.truncated(request.remote_addr)
-    hit(EVERYBODY)
-    hit(PER_NETWORK, network)
-    hit(PER_NAME, typed, network)
     query = select(User.id, User.password).where(
         or_(func.lower(User.email) == typed, func.lower(User.username) == typed)
     )
     with db.apart(SYSTEM) as orm:
         row = orm.execute(query.limit(1)).first()
     user_id, kept = (row.id, row.password or "") if row else (None, "")
+    place = login.truncated(request.remote_addr)
+    if devices.known(f"s:{user_id or 0}", steps.device_key()):
+        place = f"device {crypto.digest(steps.device_key()).hex()[:16]}"
+    else:  # a browser they are known in counts for itself: nobody shuts them out there
+        hit(EVERYBODY)
+        hit(PER_NETWORK, place)
+    hit(PER_NAME, typed, place)
     right = credentials.matches(kept, password)
     who = staff.find(str(user_id)) if right else None
     stronger = credentials.hashed(password) if who and credentials.outdated(kept) else ""
     _noted(user_id, who, stronger)
     if who is not None:
-        clear(PER_NAME, typed, network)
+        clear(PER_NAME, typed, place)
     return who
 
 
@@ -220,7 +224,7 @@ def _noted(user_id: int | None, who: staff.Member | None, stronger: str = "") ->
     network = login.truncated(request.remote_addr)
     acting = who.actor() if who else Actor("nobody", address=network)
     with staff_scope(acting), db.transaction() as orm:
-        user = orm.get(User, user_id) if user_id else None
+        user = orm.get(User, user_id or 0)  # also for nobody: the time tells nothing
         if who is None:
             audit.record("console.staff.refused", user)
             return

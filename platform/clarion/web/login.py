@@ -25,14 +25,19 @@ from clarion.base import clock, crypto, db
 from clarion.base.errors import ClarionError
 from clarion.base.settings import settings
 from clarion.base.words import _
-from clarion.tenancy import sessions
+from clarion.tenancy import audit, sessions
+from clarion.tenancy.actor import Actor
 from clarion.tenancy.models import ConsoleSession, PortalSession
+from clarion.tenancy.scope import system_scope
 
 SYSTEM = db.Entry("clarion_system", None, "web:session")
 TOUCH = dt.timedelta(minutes=1)  # one write a minute, not one a page
 FRESH = dt.timedelta(minutes=10)  # for so long a proof is good for sensitive acts
+NOTED = "noted"  # in an ended session: its key was shown once more
 UNTIL = "until"  # in a session of support: when it ends, whatever happens
 KEPT = ("locale",)  # what survives signing in and out
+for _realm in ("portal", "console"):
+    audit.label(f"{_realm}.session.refused", "Came with the key of an ended session")
 _LOGIN_ID = "_user_id"  # flask-login reads this name
 _PROOFS = "proofs"  # what this session has shown, and when: {"password": 1796037600}
 
@@ -148,8 +153,31 @@ class Sessions(SessionInterface):
                     execution_options={"synchronize_session": False},
                 )
         if row is None or row.data.get(UNTIL, math.inf) <= now.timestamp():
+            self._note_ended(key, request)
             return Stored(None, {})
         return Stored(key, row.data, row.created_at)
+
+    def _note_ended(self, key: str, request: Request) -> None:
+        """Write into the log, once, that somebody came with the key of an ended session.
+
+        A browser gets a new key at its next page; who goes on with an old one has a copy.
+        """
+        m = self.rows
+        mine = (m.id_hash == crypto.digest(key), m.revoked_at.is_not(None))
+        noting = (
+            update(m)
+            .where(*mine, m.subject.is_not(None), ~m.data.has_key(NOTED))
+            .values(data={NOTED: True})
+            .returning(m.subject)
+        )
+        with db.apart(SYSTEM) as orm:
+            subject = orm.scalar(noting)
+        if subject is None:
+            return
+        nobody = Actor("nobody", address=truncated(request.remote_addr))
+        realm = "console" if m is ConsoleSession else "portal"
+        with system_scope(nobody), db.transaction():
+            audit.record(f"{realm}.session.refused", of=subject)
 
     def save_session(self, _app: Flask, stored: Any, response: Response) -> None:
         """Write what changed, revoke what was left, send a new key when there is one."""

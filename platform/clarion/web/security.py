@@ -19,6 +19,7 @@ from clarion.tenancy import devices, factors, passkeys, sessions, totp
 from clarion.web import login, steps
 from clarion.web.codes import picture
 from clarion.web.pages import Form
+from clarion.work import recovering
 
 ISSUER = "Clarion"
 
@@ -53,6 +54,7 @@ class Desk:
         extends: the frame of the page.
         must: whether they cannot be without a second factor.
         password: the address where the password is changed.
+        address: the address where the e-mail address is changed.
     """
 
     who: Any
@@ -61,13 +63,14 @@ class Desk:
     extends: str
     must: bool
     password: str
+    address: str
 
 
 # --- at the door
 
 
-def ask(form: Form, subject: str, action: str, away: str) -> Response:
-    """Ask for the second factor: whatever kind they have."""
+def ask(form: Form, subject: str, action: str, away: str, lost: str) -> Response:
+    """Ask for the second factor: whatever kind they have; `lost` is for who has none left."""
     page = render_template(
         "ui/second.html",
         form=form,
@@ -76,6 +79,7 @@ def ask(form: Form, subject: str, action: str, away: str) -> Response:
         has=factors.of(subject),
         passkey=steps.asking(subject),
         once_more=False,
+        lost=lost,
     )
     return make_response(page, 422 if form.form_errors else 200)
 
@@ -111,6 +115,8 @@ def prove_again(
                 check_password(form["password"].data)
                 proof = "password"
             login.prove(proof)
+            if has.any:
+                recovering.stop_by_factor(subject)
             if proof == "recovery":
                 say_code_used(login.current(), subject)
             return make_response(redirect(onward, 303))
@@ -122,6 +128,7 @@ def prove_again(
         has=has,
         passkey=steps.asking(subject) if has.any else None,
         once_more=True,
+        lost="",
     )
     return make_response(page, 422 if form.errors else 200)
 

@@ -19,10 +19,10 @@ from clarion.base.errors import Conflict, Invalid
 from clarion.base.limits import Limit
 from clarion.base.settings import settings
 from clarion.base.words import _
-from clarion.tenancy import devices, factors, passkeys
+from clarion.tenancy import devices, factors, mail_change, passkeys
 from clarion.tenancy.scope import current_actor, system_scope
 from clarion.web import login
-from clarion.work import mails
+from clarion.work import mails, recovering
 
 SECOND: Final = frozenset({"code", "passkey", "recovery"})
 """Proofs that are a second factor."""
@@ -100,13 +100,15 @@ def next_step(one: Half) -> str:
         return "second"
     if one.vouched or proofs & {"passkey", "mail"} or not settings().confirm_devices:
         return ""
-    return "" if devices.known(one.subject, _device_key()) else "device"
+    return "" if devices.known(one.subject, device_key()) else "device"
 
 
 def finish(one: Half) -> None:
     """Sign them in, know this browser from now on, and tell them if it is a new one."""
-    known = devices.known(one.subject, _device_key())
+    known = devices.known(one.subject, device_key())
     login.sign_in(one.who, one.key, *one.proofs)
+    if SECOND & set(one.proofs):
+        recovering.stop_by_factor(one.subject)
     if known:
         return
     remember(one.subject)
@@ -116,7 +118,7 @@ def finish(one: Half) -> None:
 
 def remember(subject: str) -> None:
     """Know this browser as theirs from now on."""
-    key = devices.remember(subject, _device_key(), **_from())
+    key = devices.remember(subject, device_key(), **_from())
     name = device_cookie()
 
     @after_this_request
@@ -135,7 +137,7 @@ def remember(subject: str) -> None:
 
 def known_device(subject: str) -> bool:
     """Say whether this browser is one of theirs."""
-    return devices.known(subject, _device_key())
+    return devices.known(subject, device_key())
 
 
 # --- the code by mail
@@ -250,10 +252,15 @@ def current_network() -> str:
 
 
 def tell(who: Any, kind: str, **values: str) -> None:
-    """Write somebody a mail about their log-in; it leaves whatever becomes of the request."""
+    """Write somebody a mail about their log-in; it leaves whatever becomes of the request.
+
+    It goes to every address of theirs that is proven; a code only to the present one.
+    """
+    every = mail_change.addresses(f"{_logins().prefix}:{who.id}", who.email)
     with system_scope(current_actor()), db.transaction():
         language = getattr(who, "language", "")
-        mails.post(kind, who.email, name=who.name, language=language, **values)
+        for to in every[:1] if kind == "device_code" else every:
+            mails.post(kind, to, name=who.name, language=language, **values)
 
 
 def page_of(subject: str) -> str:
@@ -272,7 +279,8 @@ def device_cookie() -> str:
     return f"{front}clarion{'-console' if realm() == 'console' else ''}-device"
 
 
-def _device_key() -> str:
+def device_key() -> str:
+    """Answer what this browser says it is known by; "" when it says nothing."""
     return request.cookies.get(device_cookie(), "")
 
 

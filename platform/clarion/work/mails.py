@@ -8,17 +8,16 @@ import base64
 import json
 from collections.abc import Callable
 from typing import Final
+from urllib.parse import urlsplit
 from uuid import UUID
 
 from clarion.base import crypto, db, mail
 from clarion.base.settings import settings
 from clarion.base.words import _, speaking
 from clarion.work.jobs import job
+from clarion.work.letters import LETTERS, Text
 
 PLACE: Final = "work.mail"
-
-Text = tuple[str, list[str]]
-"""Subject and paragraphs."""
 
 
 def post(kind: str, to: str, *, name: str = "", language: str = "", **values: str) -> None:
@@ -68,9 +67,18 @@ def send(letter: str, closed: str) -> None:
 
 
 def _links(values: dict[str, str]) -> dict[str, str]:
-    base = settings().public_url
     ours = ("link", "unsubscribe")
-    return {k: f"{base}{v}" if k in ours else v for k, v in values.items()}
+    return {k: f"{host_of(v)}{v}" if k in ours else v for k, v in values.items()}
+
+
+def host_of(path: str) -> str:
+    """Answer the address before a path of ours: the console may have a host of its own."""
+    conf = settings()
+    if not (conf.console_host and path.startswith("/console/")):
+        return conf.public_url
+    parts = urlsplit(conf.public_url)
+    port = f":{parts.port}" if parts.port else ""
+    return f"{parts.scheme}://{conf.console_host}{port}"
 
 
 def _body(name: str, paragraphs: list[str]) -> str:
@@ -188,6 +196,7 @@ _FACTOR_CHANGES: Final[dict[str, Callable[[], str]]] = {
     "code_used": lambda: _("A recovery code was used to sign in to Clarion."),
     "password": lambda: _("The password of your Clarion log-in was changed."),
     "reset": lambda: _("Every second factor of your Clarion log-in was removed."),
+    "address": lambda: _("This is the e-mail address of your Clarion log-in from now on."),
 }
 
 
@@ -325,4 +334,5 @@ KINDS: Final[dict[str, Callable[..., Text]]] = {
     "account_suspended": _account_suspended,
     "account_closed": _account_closed,
     "notice": _notice,
+    **LETTERS,
 }

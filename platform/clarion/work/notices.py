@@ -11,9 +11,9 @@ from sqlalchemy import select
 
 from clarion.base import db
 from clarion.base.words import speaking
-from clarion.tenancy import access
+from clarion.tenancy import access, mail_change
 from clarion.tenancy.models import Account, Membership, Person
-from clarion.tenancy.scope import current_account
+from clarion.tenancy.scope import current_account, current_actor
 from clarion.work import mails
 
 
@@ -68,3 +68,38 @@ def tell(
         )
         told.append(str(person_id))
     return told
+
+
+def exported(what: Callable[[], str], *, link: str) -> None:
+    """Write to who takes something out of Clarion, and to the account's owners.
+
+    Nobody can turn that off: whoever has stolen a session is seen.
+
+    Args:
+        what: says what it is; called while the reader's language is spoken.
+        link: a path of ours, where it can be looked at.
+    """
+    who, told = current_actor(), dict[str, tuple[str, str]]()
+    if who.kind in ("person", "staff"):
+        subject = f"{who.kind[0]}:{who.id}"
+        for to in mail_change.addresses(subject, who.email):
+            told[to] = (who.name, "")
+    if who.account_id is not None:
+        owners = (
+            select(Person.email, Person.name, Person.language)
+            .join(Membership, Membership.person_id == Person.id)
+            .where(
+                Membership.account_id == who.account_id,
+                Membership.role == "owner",
+                Person.state == "active",
+            )
+            .order_by(Person.id)
+        )
+        for email, name, language in db.session().execute(owners).tuples():
+            told[email] = (name, language)
+    for to, (name, language) in told.items():
+        with speaking(language or None):
+            said = what()
+        mails.post(
+            "exported", to, name=name, language=language, link=link, what=said, who=who.name
+        )

@@ -12,6 +12,7 @@ from clarion.base.errors import NotFound
 from clarion.base.words import Lazy, _, lazy
 from clarion.tenancy import access, audit
 from clarion.tenancy.scope import current_account
+from clarion.work import notices
 from clarion_campaigns.models import Check, Draft, Listed
 from clarion_campaigns.service import dry_run
 from clarion_campaigns.service.drafts import found
@@ -78,6 +79,10 @@ def download(draft_id: UUID) -> UUID:
     if check is None or check.state != "ready":
         raise NotFound("check_unknown", _("This list is not kept any more."))
     audit.record("campaigns.people.exported", row, people=check.people)
+    notices.exported(
+        lambda: _("who gets a campaign, %(count)s people", count=check.people),
+        link="/activity/",
+    )
     return check.id
 
 

@@ -17,7 +17,7 @@ from clarion.base.errors import Conflict, Invalid, NotFound
 from clarion.base.words import _
 from clarion.tenancy import access, audit
 from clarion.tenancy.scope import current_account, current_actor
-from clarion.work import outbox
+from clarion.work import notices, outbox
 from clarion_contacts.events import BulkStarted
 from clarion_contacts.importing import key_of
 from clarion_contacts.models import Contact
@@ -119,6 +119,9 @@ def go(bulk_id: UUID, arguments: Mapping[str, str], *, typed: str = "") -> Bulk:
     bulk.beat_at = func.clarion_now()
     if bulk.action == "export":
         audit.record("contacts.contact.exported", bulk, people=bulk.total)
+        notices.exported(
+            lambda: _("contacts, %(count)s people", count=bulk.total), link="/activity/"
+        )
     else:
         audit.record("contacts.bulk.started", bulk, action=bulk.action, people=bulk.total)
     _set_off(bulk)

@@ -14,6 +14,7 @@ from clarion.tenancy.actor import COMMAND
 from clarion.tenancy.scope import staff_scope
 from clarion.testing.authenticator import Authenticator, options_in
 from clarion.testing.console import PASSWORD, Browser, link_path, make_role, make_staff
+from clarion.web import door
 
 NEW = "quiet lamp on tuesday"
 CODE = re.compile(r"<code>(\w{4}-\w{4}-\w{4})</code>")
@@ -229,6 +230,28 @@ def test_a_stale_session_asks_for_the_passkey_and_not_for_the_password(web, ada)
 
         assert answer.location == "/console/staff/new"
         assert browser.get("/console/staff/new").status_code == 200
+
+
+# --- LIM-01, AUTH-16
+
+
+def test_who_guesses_beside_me_shuts_nobody_out_of_a_known_browser(web, bare):
+    mine, thief = Browser(web).knows(bare), Browser(web)
+    for _n in range(door.PER_NAME.times + 1):
+        answer = thief.post("/console/sign/in", name=bare.email, password="wrong one")
+    assert answer.status_code == 429
+
+    assert give_password(bare, mine).location == "/console/"
+
+
+def test_taking_the_log_out_is_told_to_who_did(web, ada, mails):
+    browser = Browser(web).sign_in(ada)
+    page = "/console/log/"
+
+    assert browser.post(f"{page}export", page, form="csv").status_code == 200
+
+    subject = mails(ada.email)[-1]["Subject"]
+    assert subject == "Something was taken out of Clarion: part of the log"
 
 
 # --- from where the console opens

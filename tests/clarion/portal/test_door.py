@@ -3,9 +3,11 @@
 import re
 
 import pytest
+from sqlalchemy import select
 
 from clarion.base import clock
 from clarion.tenancy import people
+from clarion.tenancy.models import AuditEntry
 from clarion.testing.factories import PASSWORD
 from clarion.testing.visitor import Visitor
 
@@ -197,7 +199,7 @@ def test_a_session_begins_with_a_new_key(account):
     assert after.same_site == "Lax"
 
 
-def test_a_copied_cookie_dies_with_signing_out(owner):
+def test_a_copied_cookie_dies_with_signing_out(owner, account):
     key = owner.client.get_cookie("clarion").value
     thief = Visitor()
     thief.client.set_cookie("clarion", key)
@@ -207,6 +209,13 @@ def test_a_copied_cookie_dies_with_signing_out(owner):
 
     assert owner.get("/team/").status_code == 302
     assert thief.get("/team/").status_code == 302
+    assert thief.get("/team/").status_code == 302
+    with people.as_system() as orm:
+        entries = orm.scalars(
+            select(AuditEntry).where(AuditEntry.name == "portal.session.refused")
+        ).all()
+    mine = [e for e in entries if e.changes["of"] == [None, f"p:{account.person_id}"]]
+    assert len(mine) == 1  # however often the copy is tried
 
 
 def test_signing_out_is_a_post(owner):

@@ -281,7 +281,7 @@ def test_somebody_elses_passkey_is_no_second_factor(account, secret, other_accou
 
 
 def test_a_passkey_of_staff_opens_no_portal(account):
-    staff = registered("s:1", "ada@example.org")
+    staff = registered("s:999999999", "ada@example.org")  # nobody's number
 
     assert show(Visitor(), staff).status_code == 422
 
@@ -582,6 +582,79 @@ def test_only_who_manages_the_team_may_ask_it(account, address, link):
     guest.post(f"/invitation/{token}", name="Rui Prado", password=NEW)
 
     assert guest.get("/settings/security").status_code in (403, 404)
+
+
+def test_who_is_invited_into_such_a_team_sets_one_up_first(account, address):
+    """No way goes round it: an invitation, a new password, another account of theirs."""
+    required(account)
+    with db.transaction():
+        token = team.invite(address, "manager")
+    guest = Visitor()
+    guest.get(f"/invitation/{token}")
+    joined = guest.post(f"/invitation/{token}", name="Rui Prado", password=NEW)
+
+    assert joined.status_code == 302
+    assert guest.get("/team/").location == "/security/"
+    assert "Set up a second factor first" in guest.get("/security/").text
+
+
+def test_a_new_password_is_no_way_round_the_teams_second_factor(account, link):
+    required(account)
+    visitor = Visitor()
+    visitor.get("/forgot")
+    visitor.post("/forgot", email=account.email)
+    path = link(account.email)
+    visitor.get(path)
+    visitor.post(path, password=NEW)
+    _same, answer = give_password(account, visitor, NEW)
+
+    assert answer.status_code == 302
+    assert visitor.get("/team/").location == "/security/"
+
+
+def test_removing_the_last_one_in_such_a_team_is_refused(account, device, subject):
+    required(account)
+    visitor = Visitor()
+    show(visitor, device)
+    visitor.get("/security/")
+    (one,) = factors.of(subject).passkeys
+
+    assert visitor.post(f"/security/factors/{one.id}/remove").status_code == 409
+    assert factors.of(subject).any
+
+
+# --- LIM-01: a browser one is known in stays open, whatever others type beside it
+
+
+def test_who_guesses_in_the_same_network_shuts_nobody_out_of_a_known_browser(account):
+    mine = Visitor().knows(account)
+    for _n in range(people.PAIR.times + 1):
+        _thief, answer = give_password(account, Visitor(), "not the right one")
+    assert "too often" in answer.text
+    assert give_password(account, mine)[1].status_code == 302
+
+
+def test_a_known_browser_is_not_open_to_guessing_either(account):
+    mine = Visitor().knows(account)
+    for _n in range(people.PAIR.times):
+        _mine, answer = give_password(account, mine, "not the right one")
+        assert "too often" not in answer.text
+    _mine, answer = give_password(account, mine)
+
+    assert "too often" in answer.text
+
+
+# --- AUTH-16: whoever takes something out is seen
+
+
+def test_taking_the_log_out_is_told_to_owners(owner, account, mails):
+    owner.get("/activity/")
+    assert owner.post("/activity/export", form="csv").status_code == 200
+
+    told = mails(account.email)[-1]
+
+    assert told["Subject"] == "Something was taken out of Clarion: part of the log"
+    assert "just downloaded this: part of the log." in told.get_content()
 
 
 # --- lost
