@@ -22,6 +22,7 @@ from clarion.tenancy import (
     factors,
     guards,
     hooktimes,
+    resting,
     sessions,
     switches,
 )
@@ -39,6 +40,7 @@ def boot() -> Plugins:
     found = plugins()
     found.guarded_by(guards.read)
     found.switched_by(switches.read)
+    found.rested_by(resting.read)
     webhooks.handle("messaging", incoming.apply)
     events.subscribe(CampaignStarted, watching.note_started)
     events.subscribe(BreakerOpened, watching.note_stopped)
@@ -90,6 +92,7 @@ def tidy() -> None:
     devices.purge()
     factors.purge()
     hooktimes.purge()
+    resting.purge()
     chain.seal(window=None)
 
 
