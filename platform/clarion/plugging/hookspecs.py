@@ -71,7 +71,7 @@ def register_schedule() -> "list[tuple[str, str, Any]]":
     For     every loaded plugin
     Return  a list of (name, cron expression in UTC, job)
     Must    be safe to run twice for one slot
-    Used by clarion_contacts, clarion_templates, clarion_campaigns, the example plugin
+    Used by console, clarion_contacts, clarion_templates, clarion_campaigns, the example plugin
     """
     raise NotImplementedError
 
