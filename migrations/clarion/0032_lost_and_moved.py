@@ -1,14 +1,14 @@
 """who has lost every second factor, and who gets another e-mail address
 
 Revision ID: 0032_lost_and_moved
-Revises: 0036_who
+Revises: 0030_plugin_switches
 """
 
 import sqlalchemy as sa
 from alembic import op
 
 revision = "0032_lost_and_moved"
-down_revision = "0036_who"
+down_revision = "0030_plugin_switches"
 branch_labels = None
 depends_on = None
 

@@ -1,13 +1,13 @@
 """whose messages of an order came how far, from an index alone
 
 Revision ID: 0036_who
-Revises: 0030_plugin_switches
+Revises: 0035_hook_rests
 """
 
 from alembic import op
 
 revision = "0036_who"
-down_revision = "0030_plugin_switches"
+down_revision = "0035_hook_rests"
 branch_labels = None
 depends_on = None
 

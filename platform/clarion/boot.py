@@ -24,6 +24,7 @@ from clarion.tenancy import (
     hooktimes,
     mail_change,
     recovery,
+    resting,
     sessions,
     switches,
 )
@@ -41,6 +42,7 @@ def boot() -> Plugins:
     found = plugins()
     found.guarded_by(guards.read)
     found.switched_by(switches.read)
+    found.rested_by(resting.read)
     webhooks.handle("messaging", incoming.apply)
     events.subscribe(CampaignStarted, watching.note_started)
     events.subscribe(BreakerOpened, watching.note_stopped)
@@ -94,6 +96,7 @@ def tidy() -> None:
     recovery.purge()
     mail_change.purge()
     hooktimes.purge()
+    resting.purge()
     chain.seal(window=None)
 
 

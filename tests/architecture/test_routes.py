@@ -18,16 +18,18 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
-from sqlalchemy import create_engine, select, text
+from sqlalchemy import create_engine, select, text, update
 from werkzeug.test import Client
 
 from clarion.base import clock, db
 from clarion.messaging.models import Message
 from clarion.plugging.manager import plugins
+from clarion.support import acting, grants, windows
 from clarion.tenancy import access, factors
-from clarion.tenancy.models import PortalSession
-from clarion.tenancy.scope import account_scope
+from clarion.tenancy.models import ConsoleSession, PortalSession
+from clarion.tenancy.scope import account_scope, staff_scope
 from clarion.testing.authenticator import registered
+from clarion.testing.console import acting as acting_as
 from clarion.testing.console import make_role, make_staff
 from clarion.testing.factories import make_account
 from clarion.web.staff import SEEDED, sync
@@ -177,7 +179,17 @@ WORDS = {
     "settings.switch": {"name": "contacts"},
     **{
         f"ConsolePluginPanel.{view}": {"name": "contacts"}
-        for view in ("show", "off", "confirm", "keep", "on", "set_up", "bar", "unbar")
+        for view in (
+            "show",
+            "off",
+            "confirm",
+            "keep",
+            "on",
+            "wake",
+            "set_up",
+            "bar",
+            "unbar",
+        )
     },
     "ConsoleStandingPanel.put": {"kind": "messages"},
     "ConsoleStandingPanel.lift": {"kind": "messages"},
@@ -354,6 +366,55 @@ def callers(database, worlds):
         colleague = make_staff(*names)
         return StaffBrowser(network()).sign_in(colleague)
 
+    def too_old(browser, model):
+        """Let the newest session of its kind be one that nobody has used for a month."""
+        newest = select(model.id).order_by(model.created_at.desc()).limit(1)
+        month = text("interval '31 days'")
+        with db.apart(SYSTEM) as orm:
+            row = orm.get(model, orm.scalar(newest))
+            then = {
+                "seen_at": model.seen_at - month,
+                "created_at": model.created_at - month,
+            }
+            orm.execute(update(model).where(model.id == row.id).values(then))
+        return browser
+
+    def expired():
+        return too_old(Browser(network()).sign_in(worlds.victim.tenant), PortalSession)
+
+    def staff_expired():
+        return too_old(staff("Admin"), ConsoleSession)
+
+    def let_in(world_tenant, scope):
+        """Staff with a live grant in an account; answers who, and the grant."""
+        colleague = make_staff("Admin")
+        with account_scope(world_tenant.id, world_tenant.actor), db.transaction():
+            windows.open_window(1, scope)
+        with staff_scope(acting_as(colleague)), db.transaction():
+            asked = grants.Asked("support", "T-1", "looks", 30, scope)
+            return colleague, grants.ask(world_tenant.id, asked).id
+
+    def with_grant():
+        colleague, _grant_id = let_in(make_account("Hosts of support"), "act")
+        return StaffBrowser(network()).sign_in(colleague)
+
+    def behind(scope, *, over=False):
+        """Staff in the portal as a person of another account than the victim's."""
+        guests = make_account("Mallory's guests")
+        colleague, grant_id = let_in(guests, scope)
+        with staff_scope(acting_as(colleague)), db.transaction():
+            ticket = acting.ticket(guests.id, guests.person_id)
+        mine = Browser(network())
+        answer = mine.ask("POST", f"/support/enter/{ticket}")
+        assert answer.status_code == 303, answer.text
+        mine._token = None
+        assert mine.get("/").status_code == 200
+        assert mine.token
+        if over:
+            with account_scope(guests.id, guests.actor), db.transaction():
+                windows.revoke(grant_id)
+        return mine
+
     sync()
     staff("Admin")  # somebody must always be left who may manage staff
 
@@ -361,7 +422,14 @@ def callers(database, worlds):
         "anonymous": Caller(lambda: Browser(network())),
         "member": Caller(lambda: member("member")),
         "owner": Caller(lambda: member("owner")),
+        "manager": Caller(lambda: member("manager")),
         "ended session": Caller(ended),
+        "expired session": Caller(expired),
+        "expired staff session": Caller(staff_expired),
+        "staff with a grant elsewhere": Caller(with_grant),
+        "view as, to look": Caller(lambda: behind("view")),
+        "view as, to act": Caller(lambda: behind("act")),
+        "view as, over": Caller(lambda: behind("view", over=True)),
         "staff": Caller(lambda: staff("Admin")),
         "staff without permissions": Caller(lambda: staff(make_role())),
     } | {f"role {name}": Caller(partial(staff, name)) for name in ROLES}
@@ -401,7 +469,12 @@ SPENT = (
 """Routes after which a caller may be signed out, or have switched something off."""
 
 ROLES = SEEDED
-PORTAL_CALLERS = ("anonymous", "member", "owner", "ended session", "staff")
+SIGNED_IN = ("member", "manager", "owner", "view as, to look", "view as, to act")
+"""Who is somebody in the portal, of another account; everybody else is a stranger there."""
+
+PORTAL_CALLERS = (
+    *SIGNED_IN, "anonymous", "ended session", "expired session", "staff", "view as, over",
+)  # fmt: skip
 
 
 @pytest.mark.parametrize("kind", PORTAL_CALLERS)
@@ -417,14 +490,15 @@ def test_portal_routes_refuse_other_peoples_ids(kind, worlds, callers, root):
             path = path.replace("no-such-token", victim.token)
             answer = attack(route, caller.browser, path, victim)
             foreign = True
-        stranger = kind not in ("member", "owner") and not guard(route).startswith("public")
+        stranger = kind not in SIGNED_IN and not guard(route).startswith("public")
         found = judge(route, answer, victim, foreign=foreign or stranger)
         if (after := digest(root, victim)) != before:
             changed = [t for t in after if after[t] != before.get(t)]
             found.append(f"changed {', '.join(changed)}")
             before = after
         wrong += [f"{route.name}: {one}" for one in found]
-        if kind in ("member", "owner") and route.endpoint.startswith(SPENT):
+        spent = ("support.end", "auth.sign_out") if kind.startswith("view") else SPENT
+        if kind in SIGNED_IN and route.endpoint.startswith(spent):
             caller.renew()
 
     assert not wrong, "\n".join(wrong)
@@ -460,7 +534,9 @@ def test_other_peoples_rows_beside_own(database, worlds, root):
     assert digest(root, victim) == before
 
 
-@pytest.mark.parametrize("kind", ["anonymous", "owner", "staff without permissions"])
+@pytest.mark.parametrize(
+    "kind", ["anonymous", "owner", "staff without permissions", "expired staff session"]
+)
 def test_console_routes_refuse_who_has_no_business_there(kind, worlds, callers, root):
     victim, caller = worlds.victim, callers[kind]
     before, wrong = digest(root, victim), []
@@ -509,9 +585,10 @@ def test_a_role_reaches_what_it_may_and_nothing_else(role, worlds, callers, root
     assert digest(root, world, only=CONTENT) == before
 
 
-def test_staff_see_and_change_no_content(worlds, callers, root):
-    """Staff with every permission, and without a grant: there are none yet."""
-    world, caller = worlds.bystander, callers["staff"]
+@pytest.mark.parametrize("kind", ["staff", "staff with a grant elsewhere"])
+def test_staff_see_and_change_no_content(kind, worlds, callers, root):
+    """Staff with every permission, without a grant here; one elsewhere opens nothing."""
+    world, caller = worlds.bystander, callers[kind]
     before, wrong = digest(root, world, only=CONTENT), []
     for route in routes("console"):
         if guard(route) == "public":

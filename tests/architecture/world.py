@@ -353,7 +353,7 @@ class Browser:
     @property
     def token(self):
         if self._token is None:
-            for page in ("/profile", "/sign-in", "/console/sign/in"):
+            for page in ("/profile", "/sign-in", "/", "/console/sign/in"):
                 if page.startswith("/console") is not self.console:
                     continue
                 found = re.search(

@@ -77,6 +77,15 @@ class ConsolePluginPanel(Panel):
         said = _("It is on. In three seconds at most it is so everywhere.")
         return settle(lambda: switching.switch_on(name), said, self.url("show", name=name))
 
+    @expose("/<name>/wake", methods=["POST"])
+    @needs("console.plugins_edit")
+    def wake(self, name: str) -> Any:
+        """Call a hook again that rests."""
+        _found(name)
+        hook = request.form.get("hook", "")
+        said = _("It is called again, in three seconds at most.")
+        return settle(lambda: switching.wake(name, hook), said, self.url("show", name=name))
+
     @expose("/<name>/settings", methods=["POST"])
     @needs("console.plugins_edit")
     def set_up(self, name: str) -> Any:

@@ -161,6 +161,14 @@ plugin = Plugin(
 
 
 @hookimpl
+def register_schedule() -> list[tuple[str, str, object]]:
+    """Tell staff of hooks that rest."""
+    from clarion.console import jobs
+
+    return [("tell_of_rests", "* * * * *", jobs.tell_of_rests)]
+
+
+@hookimpl
 def register_console() -> list[object]:
     """Add the console's own screens and panels."""
     from clarion.console import console

@@ -1,8 +1,9 @@
 """Plugins and themes as their pages show them: what each declares, does and costs."""
 
 import datetime as dt
+from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from uuid import UUID
 
 from sqlalchemy import Text, cast, func, select
@@ -14,8 +15,9 @@ from clarion.console import switching
 from clarion.console.staffing import names_of
 from clarion.plugging.manager import Found, plugins
 from clarion.plugging.manifest import about
-from clarion.tenancy import access, hooktimes, preferences
+from clarion.tenancy import access, hooktimes, preferences, resting
 from clarion.tenancy.models import Account, PluginSwitch, Preference
+from clarion.tenancy.resting import Rest
 from clarion.tenancy.scope import current_actor
 from clarion.web.themes import Theme, chain, themes
 from clarion.work.models import DeadJob
@@ -31,6 +33,7 @@ class Line:
     Attributes:
         state: `failed`, `off` (by a setting), `switched_off`, `asked` or `loaded`.
         calls: of its hooks in 24 hours; failures among them; milliseconds they took.
+        resting: how many of its hooks failed or overran too often.
     """
 
     one: Found
@@ -40,6 +43,7 @@ class Line:
     calls: int
     failures: int
     ms: float
+    resting: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +92,7 @@ class View:
     dead: int
     barred: list[tuple[UUID, str, str]]
     off_for: int
+    resting: list[Rest]
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,8 +111,12 @@ def listing() -> list[Line]:
     for hook in hooktimes.listing():
         spent.setdefault(hook.plugin, []).append(hook)
     switched = _states()
+    rests = Counter(rest.plugin for rest in resting.listing())
     lines = [
-        _line(one, switched.get(one.name, "on"), spent.get(one.name, ()))
+        replace(
+            _line(one, switched.get(one.name, "on"), spent.get(one.name, ())),
+            resting=rests[one.name],
+        )
         for one in plugins().found.values()
     ]
     return sorted(lines, key=lambda line: (ORDER.index(line.state), line.one.name))
@@ -160,6 +169,7 @@ def view(one: Found) -> View:
         dead=_dead(one),
         barred=[tuple(found) for found in orm.execute(barred)],
         off_for=orm.scalar(off) or 0,
+        resting=resting.listing(one.name),
     )
 
 

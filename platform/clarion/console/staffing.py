@@ -4,7 +4,7 @@ import datetime as dt
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import delete, func, insert, select
+from sqlalchemy import and_, delete, func, insert, or_, select, union
 
 from clarion.base import db, limits
 from clarion.base.errors import Conflict, Invalid, NotFound
@@ -25,10 +25,16 @@ from clarion.tenancy.actor import COMMAND, Actor
 from clarion.tenancy.models import StaffProfile
 from clarion.tenancy.people import parse_email
 from clarion.tenancy.scope import current_actor, staff_scope, system_scope
-from clarion.web.staff import ADMIN, may
+from clarion.web.staff import ADMIN, may, pair
 from clarion.web.tables import (
+    Permission,
+    PermissionView,
     Role,
     User,
+    ViewMenu,
+    assoc_group_role,
+    assoc_permissionview_role,
+    assoc_user_group,
     assoc_user_role,
 )
 from clarion.work import mails
@@ -314,6 +320,33 @@ def names_of(labels: Iterable[str | None]) -> dict[str, str]:
     }
     query = select(User.id, User.first_name, User.last_name).where(User.id.in_(keys))
     return {keys[r[0]]: f"{r[1]} {r[2]}".strip() for r in db.session().execute(query)}
+
+
+def who_may(permission: str) -> list[tuple[str, str]]:
+    """List address and name of the active staff who may something, in one statement."""
+    verb, plugin = pair(permission)
+    link, groups = assoc_permissionview_role, assoc_group_role
+    roles = (
+        select(Role.id)
+        .outerjoin(link, link.c.role_id == Role.id)
+        .outerjoin(PermissionView, PermissionView.id == link.c.permission_view_id)
+        .outerjoin(Permission, Permission.id == PermissionView.permission_id)
+        .outerjoin(ViewMenu, ViewMenu.id == PermissionView.view_menu_id)
+        .where(
+            or_(Role.name == ADMIN, and_(Permission.name == verb, ViewMenu.name == plugin))
+        )
+    )
+    users = union(
+        select(assoc_user_role.c.user_id).where(assoc_user_role.c.role_id.in_(roles)),
+        select(assoc_user_group.c.user_id)
+        .join(groups, groups.c.group_id == assoc_user_group.c.group_id)
+        .where(groups.c.role_id.in_(roles)),
+    )
+    query = select(User.email, User.first_name, User.last_name).where(
+        User.active.is_(True), User.id.in_(users)
+    )
+    found = db.session().execute(query.order_by(User.id))
+    return [(email, f"{first} {last}".strip()) for email, first, last in found]
 
 
 # --- rules

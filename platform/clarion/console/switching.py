@@ -16,7 +16,7 @@ from clarion.base import clock, db
 from clarion.base.errors import Conflict, Invalid, NotFound
 from clarion.base.words import _
 from clarion.plugging.manager import Found, plugins
-from clarion.tenancy import access, audit, preferences, switches
+from clarion.tenancy import access, audit, preferences, resting, switches
 from clarion.tenancy.models import Account, PluginSwitch
 from clarion.tenancy.scope import account_scope, current_actor
 
@@ -114,6 +114,13 @@ def switch_on(name: str) -> None:
     row.decided_by, row.changed_at = current_actor().label, clock.now()
     audit.record("console.plugin.on", plugin=name)
     plugins().look_again()
+
+
+def wake(name: str, hook: str) -> None:
+    """Let a hook that failed too often be called again before its rest is over."""
+    access.require("console.plugins_edit")
+    _found(name)
+    resting.wake(name, hook[:120])
 
 
 def set_up(name: str, given: Mapping[str, Any]) -> None:

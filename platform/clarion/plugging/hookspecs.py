@@ -71,7 +71,7 @@ def register_schedule() -> "list[tuple[str, str, Any]]":
     For     every loaded plugin
     Return  a list of (name, cron expression in UTC, job)
     Must    be safe to run twice for one slot
-    Used by clarion_contacts, clarion_templates, clarion_campaigns, the example plugin
+    Used by console, clarion_contacts, clarion_templates, clarion_campaigns, the example plugin
     """
     raise NotImplementedError
 
@@ -142,7 +142,8 @@ def render_slot(place: str, context: "dict[str, Any]") -> "str | None":
             `context["keys"]`, fields of contacts, that one speaks of
     For     plugins the account has switched on
     Return  markup made by a template, or `None`
-    Must    be quick; what raises draws nothing and is logged
+    Must    take less than a second; what raises draws nothing and is logged. Where that
+            happens too often, nobody calls it in that place for a quarter of an hour
     Used by clarion_contacts, clarion_templates, clarion_campaigns, the example plugin
     """
     raise NotImplementedError

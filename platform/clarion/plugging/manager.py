@@ -24,6 +24,8 @@ log = logger(__name__)
 GROUP, API = "clarion.plugins", Version("1.0")
 RESERVED = ("on", "barred")  # settings that are the platform's own
 LOOK_SECONDS = 3.0  # so old may be what a process knows of the switches
+LATE_SECONDS = {"before": 2.0, "render": 1.0}  # a call that takes longer has overrun
+FAULTS = 5  # so many in one process are told before the ten seconds are over
 
 
 class PluginError(Exception):
@@ -78,6 +80,23 @@ class Spent(NamedTuple):
 NOTHING = Spent()
 
 
+class Strain(NamedTuple):
+    """How calls of one hook went: how many, how many raised or overran, the last error."""
+
+    calls: int = 0
+    failed: int = 0
+    late: int = 0
+    error: str = ""
+
+    @property
+    def faults(self) -> int:
+        """Calls that count against its budget."""
+        return self.failed + self.late
+
+
+CALM = Strain()
+
+
 class Plugins:
     """The plugins of this process, in the order of `requires`."""
 
@@ -97,7 +116,10 @@ class Plugins:
             self._check(self.found[name])
         self.guarded_by(lambda: guards or {})
         self.switched_by(lambda: ())
+        self.rested_by(lambda: ())
         self._spent: dict[tuple[str, str], Spent] = {}
+        self._strain: dict[tuple[str, str], Strain] = {}
+        self._strained = False
         self._spending = threading.Lock()
 
     def guarded_by(self, read: Callable[[], Mapping[str, Collection[str]]]) -> None:
@@ -117,17 +139,35 @@ class Plugins:
         self._switched: frozenset[str] = frozenset()
         self.look_again()
 
+    def rested_by(self, read: Callable[[], Collection[tuple[str, str]]]) -> None:
+        """Say who knows which hooks of plugins rest now: (plugin, hook).
+
+        Asked when `switched_by` is.
+        """
+        self._read_rests: Callable[[], Collection[tuple[str, str]]] = read
+        self._rests: frozenset[tuple[str, str]] = frozenset()
+        self.look_again()
+
     def look_again(self) -> None:
-        """Ask at the next use which plugins are switched off."""
+        """Ask at the next use which plugins are switched off, and which hooks rest."""
         self._look_at = 0.0
 
     @property
     def switched_off(self) -> frozenset[str]:
         """The plugins that staff switched off; they stay loaded, and nothing calls them."""
+        self._look()
+        return self._switched
+
+    def rests(self, name: str, hook: str) -> bool:
+        """Say whether a hook is not called for a while: it failed or overran too often."""
+        self._look()
+        return (name, hook) in self._rests
+
+    def _look(self) -> None:
         if time.monotonic() >= self._look_at:
             self._switched = frozenset(self._read_switches())
+            self._rests = frozenset(self._read_rests())
             self._look_at = time.monotonic() + LOOK_SECONDS
-        return self._switched
 
     def running(self, name: str) -> bool:
         """Say whether a plugin is loaded and nobody has switched it off."""
@@ -145,10 +185,13 @@ class Plugins:
 
     @contextmanager
     def timed(self, name: str, hook: str) -> Iterator[None]:
-        """Count what is done with a hook's answer as time of that hook."""
-        start = time.perf_counter()
+        """Count what is done with a hook's answer as time of that hook, and its failure."""
+        start, error = time.perf_counter(), ""
         try:
             yield
+        except Exception as e:
+            error = type(e).__name__
+            raise
         finally:
             micros = round((time.perf_counter() - start) * 1e6)
             with self._spending:
@@ -157,6 +200,37 @@ class Plugins:
                     micros=had.micros + micros, slowest=max(had.slowest, micros)
                 )
                 self._spent[name, hook] = more
+            late = micros > LATE_SECONDS["before"] * 1e6
+            if error or late:
+                self.note(name, hook, error=error, late=late)
+
+    def note(self, name: str, hook: str, *, error: str = "", late: bool = False) -> None:
+        """Count one call against a hook's budget; handlers of events are counted alike.
+
+        Args:
+            name: of the plugin.
+            hook: of the hook, or `job:` and the name of a handler.
+            error: class of what it raised; "" when it went well.
+            late: it took longer than it may.
+        """
+        with self._spending:
+            had = self._strain.get((name, hook), CALM)
+            now = Strain(
+                had.calls + 1, had.failed + bool(error), had.late + late, error or had.error
+            )
+            self._strain[name, hook] = now
+            self._strained = self._strained or now.faults >= FAULTS
+
+    @property
+    def strained(self) -> bool:
+        """Say whether a hook had so many faults in this process that it should be told."""
+        return self._strained
+
+    def strain(self) -> dict[tuple[str, str], "Strain"]:
+        """Hand over how the calls went of hooks that had faults, and begin anew."""
+        with self._spending:
+            found, self._strain, self._strained = self._strain, {}, False
+        return {key: one for key, one in found.items() if one.faults}
 
     def spent(self) -> dict[tuple[str, str], "Spent"]:
         """Hand over what hooks took since the last time, by plugin and hook, and begin anew."""
@@ -245,8 +319,12 @@ class Plugins:
         """While a page is drawn. What raises draws nothing and is logged."""
         given = {"place": place, "context": context}
 
+        hook = at("render_slot", place)
+
         def asked(name: str) -> bool:
-            return name not in self.switched_off and who(name)
+            return (
+                name not in self.switched_off and not self.rests(name, hook) and who(name)
+            )
 
         for name, call in self._calls("render_slot", asked, given):
             try:
@@ -268,16 +346,23 @@ class Plugins:
 
     def _bound(self, impl: Any, given: dict[str, Any], hook: str) -> Callable[[], Any]:
         def call() -> Any:
-            start, failed = time.perf_counter(), 1
+            start, failed, error = time.perf_counter(), 1, ""
             try:
                 answer = impl.function(*(given[a] for a in impl.argnames))
                 failed = 0
                 return answer
+            except Exception as e:
+                error = type(e).__name__
+                raise
             finally:
                 micros = round((time.perf_counter() - start) * 1e6)
                 with self._spending:
                     key = impl.plugin_name, hook
                     self._spent[key] = self._spent.get(key, NOTHING).plus(micros, failed)
+                may = LATE_SECONDS.get(hook.partition("_")[0])
+                if may is not None:  # of what happens once, at boot, nobody may take a rest
+                    where, late = at(hook, given.get("place", "")), micros > may * 1e6
+                    self.note(impl.plugin_name, where, error=error, late=late)
                 if _tracing():
                     log.info("hook.called", hook=hook, plugin=impl.plugin_name, us=micros)
 
@@ -371,6 +456,11 @@ class Plugins:
             raise PluginError(f"{one.name}: {error}") from error
         one.state, one.error = "failed", f"{type(error).__name__}: {error}"
         log.error("plugin.failed", plugin=one.name, error=one.error)
+
+
+def at(hook: str, place: str) -> str:
+    """Name a hook as its budget does: what is drawn fails for itself in each place."""
+    return f"{hook}:{place}" if place else hook
 
 
 @cache

@@ -16,6 +16,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from clarion.base import clock, db
 from clarion.base.telemetry import logger
 from clarion.plugging.manager import plugins
+from clarion.tenancy import resting
 from clarion.tenancy.models import HookTime
 
 log = logger(__name__)
@@ -27,8 +28,8 @@ _kept = time.monotonic()
 
 
 def due() -> bool:
-    """Say whether this process has kept nothing for ten seconds."""
-    return time.monotonic() - _kept >= EVERY_SECONDS
+    """Say whether this process has kept nothing for ten seconds, or a hook fails badly."""
+    return plugins().strained or time.monotonic() - _kept >= EVERY_SECONDS
 
 
 def keep() -> None:
@@ -37,8 +38,12 @@ def keep() -> None:
     if not due():
         return
     _kept = time.monotonic()
+    strain = (
+        plugins().strain()
+    )  # taken first: what cannot be told is not told at each request
     try:
         write()
+        resting.settle(strain)
     except SQLAlchemyError as error:  # figures are not worth a request or a job
         log.warning("hooktimes.lost", error=type(error).__name__)
 

@@ -29,9 +29,10 @@ def servers() -> Iterator["Running"]:
         os.environ["CLARION_MARKETING_HOURS"] = "00:00-24:00"  # tests run at night too
         for name in ("CLARION_DATABASE_URL", "CLARION_DATABASE_OWNER_URL"):
             os.environ.pop(name, None)
-        from clarion.base import services, settings
+        from clarion.base import crypto, services, settings
 
         settings.settings.cache_clear()
+        crypto.forget_keys()  # read before from another folder, they do not fit this one's
         running = services.start(home / "home")
         try:
             yield running

@@ -24,6 +24,7 @@ class Event:
 
 
 _subscribers: dict[str, list[Any]] = {}
+_handlers: set[str] = set()
 
 
 def subscribe(event: type[Event], job: Any) -> None:
@@ -31,11 +32,17 @@ def subscribe(event: type[Event], job: Any) -> None:
     jobs = _subscribers.setdefault(event.name, [])
     if job not in jobs:
         jobs.append(job)
+    _handlers.add(getattr(job, "path", ""))
 
 
 def subscribers(event: type[Event]) -> Iterable[Any]:
     """List the jobs that want an event."""
     return _subscribers.get(event.name, ())
+
+
+def handles(path: str) -> bool:
+    """Say whether a job is one that reacts to events."""
+    return path in _handlers
 
 
 def check(event: type[Event]) -> None:

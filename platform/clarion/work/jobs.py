@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Generic, Literal, ParamSpec
 from uuid import UUID
 
 from sqlalchemy import func, insert
+from sqlalchemy.exc import InterfaceError, OperationalError
 
 from clarion.base import broker, db, telemetry
 from clarion.base.errors import ClarionError
@@ -20,7 +21,7 @@ from clarion.plugging.manager import plugins
 from clarion.tenancy import hooktimes, preferences
 from clarion.tenancy.actor import Actor
 from clarion.tenancy.scope import account_scope, current_actor, system_scope
-from clarion.work import outbox
+from clarion.work import events, outbox
 from clarion.work.models import DeadJob, Outbox
 
 if TYPE_CHECKING:
@@ -37,6 +38,8 @@ OTHERS: tuple[QueueName, ...] = ("intake", "default", "bulk")
 QUEUES: tuple[QueueName, ...] = (*SENDING, *OTHERS)
 TRIES = 5
 SLOW_SECONDS = 15.0
+LATE_SECONDS = 60.0  # a handler of events that takes longer has overrun
+ASK_AGAIN_SECONDS = 60.0  # what waits for a handler that rests, looks so often
 done = counter("jobs_total", "Jobs that ended", ("job", "result"))
 _stopping: Callable[[], bool] = lambda: False  # noqa: E731 -- replaced by the worker
 
@@ -200,6 +203,8 @@ def run(
     began = time.monotonic()
     with scope, telemetry.bound(job=path):
         try:
+            if _waits(one, path, payload, attempt):
+                return
             if one.alone:
                 if _dropped(one, path, who):
                     return
@@ -212,9 +217,13 @@ def run(
             done.labels(path, "done").inc()
         except Exception as error:
             done.labels(path, "failed").inc()
+            if attempt == 1:  # its retries are the same failure
+                _note(path, error=error)
             if raises:
                 raise
             again(one, path, payload, attempt, error)
+        else:
+            _note(path, late=time.monotonic() - began > LATE_SECONDS)
         took = time.monotonic() - began
         if took > SLOW_SECONDS:
             log.warning("job.slow", path=path, seconds=round(took, 1))
@@ -237,6 +246,32 @@ def _dropped(one: Job[Any], path: str, who: Actor) -> bool:
     return True
 
 
+def _waits(one: Job[Any], path: str, payload: Mapping[str, Any], attempt: int) -> bool:
+    """Put off a handler of events that rests; what it was told is kept."""
+    plugin = _handled_by(path)
+    if plugin is None or one.when_off or not plugins().rests(plugin, _budget(path)):
+        return False
+    done.labels(path, "waits").inc()
+    _put_off(one, path, payload, attempt, ASK_AGAIN_SECONDS)
+    return True
+
+
+def _note(path: str, *, error: Exception | None = None, late: bool = False) -> None:
+    """Count a run against the handler's budget; an outage of ours is not its fault."""
+    plugin = _handled_by(path)
+    if plugin is not None and not isinstance(error, OperationalError | InterfaceError):
+        what = type(error).__name__ if error else ""
+        plugins().note(plugin, _budget(path), error=what, late=late)
+
+
+def _handled_by(path: str) -> str | None:
+    return plugins().owner_of(path) if events.handles(path) else None
+
+
+def _budget(path: str) -> str:
+    return f"job:{path.rpartition(':')[2]}"
+
+
 def again(
     one: Job[Any], path: str, payload: Mapping[str, Any], attempt: int, error: Exception
 ) -> None:
@@ -250,6 +285,12 @@ def again(
             orm.add(DeadJob(job=path, account_id=account, error=text))
         return
     wait = min(300.0, 2.0**attempt) * (0.5 + random.random())  # noqa: S311 -- jitter
+    _put_off(one, path, payload, attempt + 1, wait)
+
+
+def _put_off(
+    one: Job[Any], path: str, payload: Mapping[str, Any], attempt: int, seconds: float
+) -> None:
     with db.apart(outbox.SYSTEM) as orm:
         orm.execute(
             insert(db.table_of(Outbox)).values(
@@ -260,10 +301,10 @@ def again(
                     "args": {
                         "path": path,
                         "payload": dict(payload),
-                        "attempt": attempt + 1,
+                        "attempt": attempt,
                     },
                 },
-                not_before=func.clarion_now() + dt.timedelta(seconds=wait),
+                not_before=func.clarion_now() + dt.timedelta(seconds=seconds),
             )
         )
 

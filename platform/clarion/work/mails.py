@@ -308,6 +308,39 @@ def _account_closed(link: str, account: str) -> Text:
     ]
 
 
+def _hook_rests(link: str, plugin: str, hook: str, why: str, until: str) -> Text:
+    return _("Plugin %(plugin)s: %(hook)s rests", plugin=plugin, hook=hook), [
+        _(
+            "The hook %(hook)s of the plugin %(plugin)s failed or took too long too often"
+            " (%(why)s). It is not called until %(until)s, and then asked again. Everything"
+            " else goes on.",
+            hook=hook,
+            plugin=plugin,
+            why=why,
+            until=until,
+        ),
+        _("Look at it, or let it be called again, here:"),
+        link,
+    ]
+
+
+def _veto_failing(link: str, plugin: str, hook: str, why: str, until: str) -> Text:
+    return _("Plugin %(plugin)s: %(hook)s keeps its gate shut", plugin=plugin, hook=hook), [
+        _(
+            "The hook %(hook)s of the plugin %(plugin)s failed or took too long too often"
+            " (%(why)s). It may stop an act, so it is asked all the same: whenever it"
+            " fails, what it guards waits. If this goes on after %(until)s, you are told"
+            " again.",
+            hook=hook,
+            plugin=plugin,
+            why=why,
+            until=until,
+        ),
+        _("Two of you can switch the plugin off here:"),
+        link,
+    ]
+
+
 def _notice(link: str, subject: str, text: str) -> Text:
     return subject, [*text.split("\n\n"), link]
 
@@ -333,6 +366,8 @@ KINDS: Final[dict[str, Callable[..., Text]]] = {
     "misuse_appeal": _misuse_appeal,
     "account_suspended": _account_suspended,
     "account_closed": _account_closed,
+    "hook_rests": _hook_rests,
+    "veto_failing": _veto_failing,
     "notice": _notice,
     **LETTERS,
 }

@@ -4,6 +4,8 @@ import pytest
 
 from clarion.base import crypto
 
+pytestmark = pytest.mark.usefixtures("servers")  # a key store of its own, not a person's
+
 
 @pytest.mark.parametrize("at", [1, 5, 20, 60, -1])
 def test_a_changed_byte_is_noticed(at):

@@ -140,13 +140,6 @@ def test_deeds_of_no_account_have_a_chain_of_their_own(clean):
     assert report.length >= 1
 
 
-@pytest.fixture
-def fresh_keys():
-    """Keys as they are in the store: tests before may have changed it."""
-    crypto.forget_keys()
-
-
-@pytest.mark.usefixtures("fresh_keys")
 def test_it_holds_when_the_accounts_key_is_destroyed(chained):
     """AUD-03: an entry has nothing in it that the account's key opens."""
     crypto.index_key(chained.id)
