@@ -3,7 +3,6 @@
 import datetime as dt
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from urllib.parse import urlsplit
 
 from sqlalchemy import delete, func, insert, select
 
@@ -13,6 +12,7 @@ from clarion.base.limits import Limit
 from clarion.base.settings import settings
 from clarion.base.words import _
 from clarion.console.roles import (
+    OPENS,
     leave_somebody,
     one_at_a_time,
     permissions_of,
@@ -118,7 +118,7 @@ def new_link(user_id: int, *, lasts: dt.timedelta = LINK) -> str:
     audit.record("console.staff.linked", user, hours=lasts.total_seconds() / 3600)
     with system_scope(current_actor()), db.transaction():
         token = credentials.issue(PURPOSE, _subject(user_id), lasts)
-    return f"{_console_url()}/console/sign/start?token={token}"
+    return f"{settings().console_url}/console/sign/start?token={token}"
 
 
 def holder(token: str) -> User | None:
@@ -271,7 +271,7 @@ def change_roles(user_id: int, roles: Sequence[str]) -> User:
         rows = [{"user_id": user.id, "role_id": role_id} for role_id in after.values()]
         orm.execute(insert(assoc_user_role), rows)
     leave_somebody()
-    if "console.support_open" not in may(orm, user.id)[1]:
+    if OPENS not in may(orm, user.id)[1]:
         grants.end_of_staff(user.id)
     audit.record(
         "console.staff.roles_changed", user, before=sorted(before), after=sorted(after)
@@ -367,12 +367,3 @@ def _subject(user_id: int) -> str:
 
 def _link_gone() -> NotFound:
     return NotFound("link_gone", _("This link was used already, or it is too old."))
-
-
-def _console_url() -> str:
-    conf = settings()
-    if not conf.console_host:
-        return conf.public_url
-    parts = urlsplit(conf.public_url)
-    port = f":{parts.port}" if parts.port else ""
-    return f"{parts.scheme}://{conf.console_host}{port}"
