@@ -291,9 +291,10 @@ def _account_suspended(link: str, account: str) -> Text:
     ]
 
 
-def _account_closed(link: str, account: str) -> Text:
+def _account_closed(link: str, account: str, why: str = "") -> Text:
     return _("%(account)s was closed", account=account), [
         _("Two of our staff have decided to close your account. Nothing more is sent."),
+        *([_("Why: %(why)s", why=why)] if why else []),
         _("If you think that this is wrong, write to our support."),
         link,
     ]
@@ -301,6 +302,38 @@ def _account_closed(link: str, account: str) -> Text:
 
 def _notice(link: str, subject: str, text: str) -> Text:
     return subject, [*text.split("\n\n"), link]
+
+
+def _service(
+    *, link: str, sort: str, title: str, text: str, account: str, role: str, corrects: str
+) -> Text:
+    subject = _SERVICE_KINDS[sort](title)
+    return subject, [
+        *([_("This corrects what we wrote before.")] if corrects else []),
+        *text.split("\n\n"),
+        _("You can read it here as well:"),
+        link,
+        (
+            _("You get this service message because you are an owner of %(account)s.",
+              account=account)
+            if role == "owner"
+            else _("You get this service message because you manage %(account)s.",
+                   account=account)
+        ),
+        _(
+            "It is about the service itself and carries no advertising, so it cannot be"
+            " unsubscribed from."
+        ),
+    ]  # fmt: skip
+
+
+_SERVICE_KINDS: Final[dict[str, Callable[[str], str]]] = {
+    "maintenance": lambda title: _("Maintenance: %(title)s", title=title),
+    "incident": lambda title: _("Incident: %(title)s", title=title),
+    "security": lambda title: _("Security: %(title)s", title=title),
+    "terms": lambda title: _("Change of terms: %(title)s", title=title),
+    "service": lambda title: _("Change of the service: %(title)s", title=title),
+}
 
 
 KINDS: Final[dict[str, Callable[..., Text]]] = {
@@ -325,4 +358,5 @@ KINDS: Final[dict[str, Callable[..., Text]]] = {
     "account_suspended": _account_suspended,
     "account_closed": _account_closed,
     "notice": _notice,
+    "service": _service,
 }
