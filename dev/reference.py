@@ -25,7 +25,7 @@ MODELS = (
     "clarion.messaging.models", "clarion.messaging.countries", "clarion.messaging.hours",
     "clarion.messaging.instance", "clarion.messaging.prices", "clarion.messaging.twins",
     "clarion.messaging.parts", "clarion.messaging.wishes",
-    "clarion.support.models",
+    "clarion.support.models", "clarion.announcing.models",
 )  # fmt: skip
 STRANGE = ("reminders_",)  # the example plugin, where it happens to be installed
 HEADINGS = ("When", "For", "Return", "Must", "Used by")

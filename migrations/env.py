@@ -12,6 +12,7 @@ from clarion.base.walls import models, statements
 from clarion.plugging.manager import plugins
 
 for module in (
+    "announcing.models",
     "base.limits",
     "tenancy.models",
     "tenancy.changes",

@@ -1,14 +1,14 @@
 """who has lost every second factor, and who gets another e-mail address
 
 Revision ID: 0032_lost_and_moved
-Revises: 0030_plugin_switches
+Revises: 0031_announcements
 """
 
 import sqlalchemy as sa
 from alembic import op
 
 revision = "0032_lost_and_moved"
-down_revision = "0030_plugin_switches"
+down_revision = "0031_announcements"
 branch_labels = None
 depends_on = None
 

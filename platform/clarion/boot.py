@@ -9,6 +9,7 @@ from pathlib import Path
 
 from sqlalchemy.orm import configure_mappers
 
+from clarion.announcing import spreading
 from clarion.base import db, limits, telemetry, words
 from clarion.base.settings import settings
 from clarion.messaging import incoming, journal, reconcile, restored
@@ -107,6 +108,7 @@ OURS = (
     ("misuse.watch", "*/5 * * * *", watching.look),
     ("support.settle", "* * * * *", settling.settle),
     ("recovery.settle", "*/5 * * * *", recovering.settle),
+    ("announcing.catch_up", "*/5 * * * *", spreading.catch_up),
     ("audit.seal", "* * * * * */10", seal),
     ("audit.heads", "53 3 * * *", heads.sign_all),
     ("tidy", "17 3 * * *", tidy),

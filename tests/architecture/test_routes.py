@@ -112,12 +112,16 @@ NOT_ROWS = {
     ("portal", "form"): "of a file: csv or xlsx",
     ("portal", "way"): "of joining: page or chat",
     ("console", "name"): "of a plugin",
+    ("console", "ticket"): "a secret of 256 bits, of use in the browser that asked for it",
+    ("console", "word"): "what one session of the portal made up",
     ("console", "kind"): "of a quota",
 }
 """Parameters that name no row of an account."""
 
 ROWS = {
     ("portal", "account_id"): lambda w: w.id,
+    ("portal", "announcement_id"): lambda w: w.announcement_id,
+    ("console", "announcement_id"): lambda w: w.announcement_id,
     ("portal", "bulk_id"): lambda w: w.bulk_id,
     ("portal", "campaign_id"): lambda w: w.campaign_id,
     ("portal", "channel_id"): lambda w: w.channel_id,

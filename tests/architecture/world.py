@@ -215,7 +215,7 @@ def _machines(database, world):
         for name, model in sorted(walls.models().items()):
             if model.wall.kind != "platform" and name not in filler._parents:
                 # what staff write about an account, they may read
-                ours = ("account_", "misuse_", "access_", "support_")
+                ours = ("account_", "announcement_", "misuse_", "access_", "support_")
                 filler.canary = world.canary if name.startswith(ours) else world.content
                 filler.add(model.__table__)
         for key in ("account_measure", "misuse_flag", "misuse_flag_appeal"):
@@ -233,7 +233,21 @@ def _machines(database, world):
         )
         for name in ("support_window", "access_grant", "access_question"):
             world.ids[f"{name.split('_')[1]}_id"] = filler._parents[name]["id"]
+        world.ids["announcement_id"] = _announced(connection, filler, world.canary)
     engine.dispose()
+
+
+def _announced(connection, filler, canary):
+    """The announcement that the filler made for the account; it has English words, as all."""
+    made = filler._parents["announcement_notice"]["announcement_id"]
+    connection.execute(
+        text(
+            "INSERT INTO announcement_text (announcement_id, language, title, text)"
+            " VALUES (:i, 'en', :c, :c) ON CONFLICT DO NOTHING"
+        ),
+        {"i": made, "c": canary},
+    )
+    return made
 
 
 def run_jobs():

@@ -11,6 +11,7 @@ import secrets
 from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
 
 from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
@@ -106,6 +107,10 @@ class Settings(BaseSettings):
     trusted_hosts: Words = Field(
         default=(),
         description="Host names that are answered besides that of the public address.",
+    )
+    announcement_hosts: Words = Field(
+        default=(),
+        description="Hosts besides our own to which announcements may lead: a status page.",
     )
     console_host: str | None = Field(
         default=None, description="Host name to which the console is bound; any when unset."
@@ -229,6 +234,7 @@ class Settings(BaseSettings):
     )
 
     @field_validator(
+        "announcement_hosts",
         "trusted_hosts",
         "http_allow",
         "epoch_paths",
@@ -285,6 +291,15 @@ class Settings(BaseSettings):
     def production(self) -> bool:
         """Whether strangers' data may be in here."""
         return self.env == "production"
+
+    @property
+    def console_url(self) -> str:
+        """Where staff reach the console, without its path."""
+        if not self.console_host:
+            return self.public_url
+        parts = urlsplit(self.public_url)
+        port = f":{parts.port}" if parts.port else ""
+        return f"{parts.scheme}://{self.console_host}{port}"
 
     @property
     def mail_folder(self) -> Path:

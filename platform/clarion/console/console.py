@@ -15,6 +15,7 @@ from clarion.base.errors import NotFound
 from clarion.base.words import _
 from clarion.console import (
     console_accounts,
+    console_announcements,
     console_lost,
     console_machine,
     console_misuse,
@@ -303,6 +304,7 @@ VIEWS: tuple[type, ...] = (
     ConsoleAccountScreen,
     ConsolePersonScreen,
     *console_accounts.VIEWS,
+    *console_announcements.VIEWS,
     *console_misuse.VIEWS,
     *console_staff.VIEWS,
     *console_roles.VIEWS,

@@ -1,9 +1,11 @@
 """Support access as staff see it: ask, approve, end, view as a customer, answer questions."""
 
-from typing import Any
+import secrets
+from typing import Any, Final
+from urllib.parse import quote
 from uuid import UUID
 
-from flask import current_app, flash, redirect, request, url_for
+from flask import current_app, flash, redirect, request, session, url_for
 from flask_babel import lazy_gettext
 from wtforms import BooleanField, RadioField, SelectField, StringField, TextAreaField
 from wtforms.validators import InputRequired, Length
@@ -18,6 +20,8 @@ from clarion.tenancy.access import allowed
 from clarion.web.pages import Form
 from clarion.web.screens import Panel, expose, needs, settle
 from clarion.web.ui import url_with
+
+BROWSER: Final = "view_as"  # in the session: what this browser alone knows
 
 
 class Ask(Form):
@@ -130,13 +134,22 @@ class ConsoleSupportPanel(Panel):
             person_id = UUID(request.form.get("person_id", ""))
         except ValueError as error:
             raise Invalid("person_unknown", _("Choose a person.")) from error
-        token = acting.ticket(account_id, person_id)
+        browser = session.setdefault(BROWSER, secrets.token_urlsafe(16))
+        token = acting.ticket(account_id, person_id, browser)
         address = f"{settings().public_url}/support/enter/{token}"
         return self.render(
             "console/support_ticket.html",
             address=address,
             account=service.account(account_id),
         )
+
+    @expose("/vouch/<ticket>/<word>")
+    @needs("console.support_open", fresh=False)
+    def vouch(self, ticket: str, word: str) -> Any:
+        """Send who shows a ticket back to the portal, if this browser has asked for it."""
+        proof = acting.vouch(ticket, word, session.get(BROWSER, ""))
+        place = f"{settings().public_url}/support/enter/{quote(ticket, safe='')}"
+        return redirect(f"{place}?proof={proof}", 303)
 
     @expose("/questions/<uuid:question_id>/answer", methods=["POST"])
     @needs("console.support_answer")

@@ -9,6 +9,7 @@ from clarion.base import db
 from clarion.base.errors import Conflict, Forbidden, Invalid, NotFound
 from clarion.base.words import _
 from clarion.plugging.manager import plugins
+from clarion.support import grants
 from clarion.tenancy import access, audit
 from clarion.tenancy.models import StaffProfile
 from clarion.tenancy.scope import current_actor
@@ -24,6 +25,8 @@ from clarion.web.tables import (
 )
 
 FIXED = HIGHEST  # never edited by web: a way in must be left
+OPENS = "console.support_open"
+"""By which staff get access to an account; without it what they have is over."""
 
 audit.watch(Role)
 audit.label("console.role.created", "Created a role")
@@ -81,6 +84,8 @@ def change_permissions(role_id: int, wanted: Iterable[str]) -> Role:
     if new:
         orm.execute(insert(link), new)
     leave_somebody()
+    if OPENS in before - after:
+        end_what_nobody_may_open()
     audit.record(
         "console.role.changed",
         role,
@@ -219,6 +224,13 @@ def require_lower(names: Iterable[str]) -> None:
 
 
 # --- rules that staff and roles share
+
+
+def end_what_nobody_may_open() -> None:
+    """End the accesses of staff who could not open them any more; view-as goes with them."""
+    for user_id in grants.holders():
+        if OPENS not in may(db.session(), user_id)[1]:
+            grants.end_of_staff(user_id)
 
 
 def require_own(permissions: Iterable[str]) -> None:

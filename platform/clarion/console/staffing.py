@@ -11,6 +11,7 @@ from clarion.base.errors import Conflict, Invalid, NotFound
 from clarion.base.limits import Limit
 from clarion.base.words import _
 from clarion.console.roles import (
+    OPENS,
     leave_somebody,
     one_at_a_time,
     permissions_of,
@@ -276,7 +277,7 @@ def change_roles(user_id: int, roles: Sequence[str]) -> User:
         rows = [{"user_id": user.id, "role_id": role_id} for role_id in after.values()]
         orm.execute(insert(assoc_user_role), rows)
     leave_somebody()
-    if "console.support_open" not in may(orm, user.id)[1]:
+    if OPENS not in may(orm, user.id)[1]:
         grants.end_of_staff(user.id)
     audit.record(
         "console.staff.roles_changed", user, before=sorted(before), after=sorted(after)

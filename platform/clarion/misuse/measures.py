@@ -87,7 +87,9 @@ def confirm(measure_id: UUID) -> None:
     if row.flag_id is not None:
         _close_case(row)
     audit.record(f"console.account.{account.state}", account)
-    telling.owners(f"account_{account.state}", row.flag_id, account_id=row.account_id)
+    # who is closed out cannot come in to read why
+    said = {"why": row.reason} if account.state == "closed" else {}
+    telling.owners(f"account_{account.state}", row.flag_id, row.account_id, **said)
 
 
 def refuse(measure_id: UUID) -> None:

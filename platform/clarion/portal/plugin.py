@@ -25,6 +25,12 @@ plugin = Plugin(
         ),
         Permission("access_log", "Read what our support looked at, and ask about it"),
         Permission("view", "See overview, team and senders", roles=EVERYBODY),
+        Permission(
+            "announcements",
+            "Read what Clarion announces about the service",
+            roles=EVERYBODY,
+        ),
+        Permission("service_mails", "Get service messages by mail"),
     ),
     nav=(
         NavItem("Overview", "layout-dashboard", "portal.home", "view", "g h", order=0),
@@ -40,6 +46,15 @@ plugin = Plugin(
             "g x",
             "Account",
             85,
+        ),
+        NavItem(
+            "Announcements",
+            "bell",
+            "announcements.index",
+            "announcements",
+            "g y",
+            "Account",
+            86,
         ),
         NavItem("Settings", "settings", "settings.index", "settings", "g ,", "Account", 86),
     ),
@@ -64,6 +79,7 @@ def register_portal() -> list[object]:
     """Add the pages of the platform itself."""
     from clarion.portal import (
         activity,
+        announcements,
         auth,
         lost,
         portal,
@@ -78,6 +94,7 @@ def register_portal() -> list[object]:
 
     rooms = (
         activity,
+        announcements,
         auth,
         lost,
         portal,

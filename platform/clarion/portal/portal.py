@@ -86,8 +86,10 @@ def live() -> Response:
 @person
 def choose() -> str:
     """List the accounts of this person."""
-    target = local(request.args.get("next"), "/")
-    return render_template("portal/choose.html", seats=login.current().seats, target=target)
+    target, who = local(request.args.get("next"), "/"), login.current()
+    return render_template(
+        "portal/choose.html", seats=who.seats, closed=people.closed(who.id), target=target
+    )
 
 
 @pages.post("/accounts/<uuid:account_id>")

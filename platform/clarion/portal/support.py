@@ -1,7 +1,9 @@
 """Support access as customers see it: let in, end, read the log, ask, download; and view-as."""
 
 import datetime as dt
-from typing import Any
+import secrets
+from typing import Any, Final
+from urllib.parse import quote
 from uuid import UUID
 
 from flask import (
@@ -11,6 +13,7 @@ from flask import (
     redirect,
     render_template,
     request,
+    session,
     url_for,
 )
 from flask_babel import gettext as _
@@ -19,6 +22,7 @@ from wtforms import RadioField, TextAreaField
 from wtforms.validators import InputRequired, Length
 
 from clarion.base import clock
+from clarion.base.settings import settings
 from clarion.support import acting, grants, history, windows
 from clarion.tenancy import people
 from clarion.web import behind, login
@@ -26,6 +30,7 @@ from clarion.web.pages import Form, Pages, fragment, needs, public, signed_in
 from clarion.web.ui import url_with
 
 pages = Pages("support", __name__)
+WORD: Final = "view_as"  # in the session of whoever shows a ticket: what this browser knows
 
 
 class WindowForm(Form):
@@ -155,15 +160,26 @@ def download() -> Response:
 @pages.route("/enter/<token>", methods=["GET", "POST"])
 @public
 def enter(token: str) -> Any:
-    """Ask support once more, then open a session of its own for them; only POST uses it up."""
-    if request.method == "GET" or behind.now() is not None:
-        good = behind.now() is None and acting.known(token)
-        page = render_template("portal/support_enter.html", good=good)
-        return make_response(page, 200 if good else 404)
-    person_id, found = acting.enter(token)
+    """Ask support once more, then open a session of its own for them; only POST uses it up.
+
+    The console has to vouch first that this is the browser that asked for the ticket.
+    """
+    if behind.now() is not None or not acting.known(token):
+        return _no_ticket()
+    proof = request.values.get("proof", "")
+    if request.method == "GET":
+        if not proof:
+            word = session.setdefault(WORD, secrets.token_urlsafe(16))
+            asked = f"{quote(token, safe='')}/{quote(word, safe='')}"
+            return redirect(f"{settings().console_url}/console/access/vouch/{asked}", 303)
+        if not acting.vouched(token, session.get(WORD, ""), proof):
+            return _no_ticket()
+        page = render_template("portal/support_enter.html", good=True, proof=proof)
+        return make_response(page)
+    person_id, found = acting.enter(token, session.get(WORD, ""), proof)
     who = people.find(str(person_id))
     if who is None or who.seat(found.account_id) is None:
-        return make_response(render_template("portal/support_enter.html", good=False), 404)
+        return _no_ticket()
     login.sign_in(who, who.id)
     behind.begin(found)
     return redirect(url_for("portal.home"), 303)
@@ -187,6 +203,11 @@ def ended() -> str:
 
 
 # --- drawing
+
+
+def _no_ticket() -> Response:
+    page = render_template("portal/support_enter.html", good=False, proof="")
+    return make_response(page, 404)
 
 
 def _index(form: WindowForm) -> Response:

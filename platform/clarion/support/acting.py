@@ -1,17 +1,20 @@
 """Seeing the portal as a customer does: a ticket for one minute, a session of its own, an end.
 
 Only the console makes tickets and only staff are in the console, so nobody acts as staff and
-nothing nests.
+nothing nests. A ticket is of use in the browser that asked for it alone: the portal sends
+whoever shows one to the console with a word of its own session, and the console signs the
+two together only where its own session made the ticket (decision 0033).
 """
 
 import datetime as dt
+import hmac
 from dataclasses import dataclass
 from typing import Final
 from uuid import UUID
 
 from sqlalchemy import func, select
 
-from clarion.base import clock, db
+from clarion.base import clock, crypto, db
 from clarion.base.errors import Conflict, Forbidden, NotFound
 from clarion.base.words import _
 from clarion.support import entries
@@ -78,8 +81,14 @@ def members(account_id: UUID) -> list[tuple[UUID, str, str]]:
     return [(row.id, row.name, row.role) for row in db.session().execute(query)]
 
 
-def ticket(account_id: UUID, person_id: UUID) -> str:
-    """Make a ticket to the portal, good once and for a minute."""
+def ticket(account_id: UUID, person_id: UUID, browser: str) -> str:
+    """Make a ticket to the portal, good once, for a minute, and in one browser.
+
+    Args:
+        account_id: whose portal.
+        person_id: as whom it is seen.
+        browser: what the console's session of this browser alone knows.
+    """
     access.require("console.support_open")
     held = entries.held(account_id)
     if held is None:
@@ -94,7 +103,7 @@ def ticket(account_id: UUID, person_id: UUID) -> str:
     if db.session().scalar(query.where(Membership.person_id == person_id)) is None:
         raise NotFound("person_unknown", _("There is no such person in this account."))
     with system_scope(current_actor()), db.transaction():
-        subject = f"{held.id}:{account_id}:{person_id}"
+        subject = f"{held.id}:{account_id}:{person_id}:{_digest(browser)}"
         return credentials.issue(PURPOSE, subject, LASTS)
 
 
@@ -104,13 +113,48 @@ def known(token: str) -> bool:
         return credentials.peek(PURPOSE, token) is not None
 
 
-def enter(token: str) -> tuple[UUID, Acting]:
-    """Use a ticket up; answers as whom, and under which grant."""
+def vouch(token: str, word: str, browser: str) -> str:
+    """Sign that a ticket and a word of the portal's session meet in the browser that asked.
+
+    Args:
+        token: the ticket.
+        word: what the portal's session of this browser alone knows.
+        browser: as given to `ticket`.
+
+    Raises:
+        NotFound: the ticket is over, or was asked for in another browser.
+    """
+    access.require("console.support_open")
+    with system_scope(current_actor()), db.transaction():
+        subject = credentials.peek(PURPOSE, token) or ""
+    asked_by = subject.rpartition(":")[2]
+    if not (word and browser and hmac.compare_digest(asked_by, _digest(browser))):
+        raise NotFound(
+            "ticket_foreign", _("This ticket is for the browser that asked for it.")
+        )
+    return _signed(token, word)
+
+
+def vouched(token: str, word: str, proof: str) -> bool:
+    """Say whether the console has signed this ticket together with this word."""
+    signed = _signed(token, word)
+    return bool(word) and hmac.compare_digest(signed.encode(), proof.encode())
+
+
+def enter(token: str, word: str, proof: str) -> tuple[UUID, Acting]:
+    """Use a ticket up; answers as whom, and under which grant.
+
+    Nothing is used up where the console has not vouched for this browser.
+    """
+    if not vouched(token, word, proof):
+        raise NotFound(
+            "ticket_foreign", _("This ticket is for the browser that asked for it.")
+        )
     with system_scope(Actor("nobody")), db.transaction():
         subject = credentials.use(PURPOSE, token)
     if subject is None:
         raise NotFound("ticket_gone", _("This ticket was used, or its minute is over."))
-    grant_id, account_id, person_id = (UUID(part) for part in subject.split(":"))
+    grant_id, account_id, person_id = (UUID(part) for part in subject.split(":")[:3])
     acting = resume(grant_id, account_id)
     if acting is None:
         raise Forbidden("grant_over", _("The access has ended."))
@@ -152,6 +196,15 @@ def leave(grant_id: UUID, account_id: UUID) -> None:
             grant.revoked_at, grant.revoked_by = clock.now(), acting.staff_name
             entries.write(grant, "ended", acting.staff_name)
             audit.record("support.view.ended", grant)
+
+
+def _digest(browser: str) -> str:
+    return crypto.digest(browser).hex()
+
+
+def _signed(token: str, word: str) -> str:
+    key = crypto.signing_key("view as")
+    return hmac.digest(key, f"{token}\n{word}".encode(), "sha256").hex()
 
 
 def _log(name: str, acting: Acting, person_id: UUID) -> None:

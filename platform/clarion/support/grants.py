@@ -149,6 +149,15 @@ def end_of_staff(user_id: int) -> None:
         _end(grant, current_actor().name)
 
 
+def holders() -> list[int]:
+    """List the staff who have an access, or wait for one."""
+    m = AccessGrant
+    query = select(m.staff_id.distinct()).where(
+        m.revoked_at.is_(None), m.closed_at.is_(None)
+    )
+    return sorted(db.session().scalars(query))
+
+
 # --- lists
 
 

@@ -411,7 +411,11 @@ class Preference(AccountBase):
 
     __tablename__ = "preference"
     __table_args__ = (UniqueConstraint("account_id", "plugin", "name"),)
-    wall = Wall(kind="operational", staff=("SELECT",))
+    wall = Wall(
+        kind="operational",
+        staff=("SELECT",),
+        system=("SELECT (account_id, plugin, name, value)",),
+    )
 
     plugin: Mapped[str] = column(String(40), pd=None)
     name: Mapped[str] = column(String(60), pd=None)

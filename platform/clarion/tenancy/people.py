@@ -98,6 +98,18 @@ def find(key: str) -> SignedIn | None:
         return _signed_in(orm, person_id)
 
 
+def closed(person_id: UUID) -> list[tuple[str, str]]:
+    """List the accounts of this person that were closed: name, and why in words for them."""
+    query = (
+        select(Account.name, Account.state_reason)
+        .join(Membership, Membership.account_id == Account.id)
+        .where(Membership.person_id == person_id, Account.state == "closed")
+        .order_by(Account.name, Account.id)
+    )
+    with as_system() as orm:
+        return [(name, why) for name, why in orm.execute(query).tuples()]
+
+
 def check(email: str, password: str, address: str, device: str = "") -> SignedIn:
     """Check an e-mail address and password at the door.
 

@@ -35,6 +35,7 @@ from clarion.tenancy import access, audit, hooktimes, people, preferences
 from clarion.tenancy.actor import Actor
 from clarion.tenancy.scope import account_scope, anonymous_scope, current_actor
 from clarion.web import behind, guard, login, traces
+from clarion.web.announced import announced
 from clarion.web.errors import init_errors
 from clarion.web.pages import WITHOUT_SESSION, Pages, guard_of, is_fragment
 from clarion.web.restored import restored
@@ -116,6 +117,7 @@ def create_portal() -> Flask:
         url_to=url_to,
         restored=restored,
         stopped_seat=_stopped_seat,
+        announced=announced,
         support_access=behind.now,
         purpose_name=lambda name: NAMES.get(name, name),
     )

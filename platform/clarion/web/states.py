@@ -31,6 +31,8 @@ STATES: Final[dict[str, tuple[str, str]]] = {
     "held": ("warn", N_("Held")),
     # a campaign
     "draft": ("idle", N_("Draft")),
+    "withdrawn": ("warn", N_("Taken back")),
+    "over": ("idle", N_("Over")),
     "submitted": ("warn", N_("Waits for approval")),
     "scheduled": ("info", N_("Scheduled")),
     "starting": ("info live", N_("Starting")),

@@ -8,7 +8,6 @@ import base64
 import json
 from collections.abc import Callable
 from typing import Final
-from urllib.parse import urlsplit
 from uuid import UUID
 
 from clarion.base import crypto, db, mail
@@ -74,11 +73,7 @@ def _links(values: dict[str, str]) -> dict[str, str]:
 def host_of(path: str) -> str:
     """Answer the address before a path of ours: the console may have a host of its own."""
     conf = settings()
-    if not (conf.console_host and path.startswith("/console/")):
-        return conf.public_url
-    parts = urlsplit(conf.public_url)
-    port = f":{parts.port}" if parts.port else ""
-    return f"{parts.scheme}://{conf.console_host}{port}"
+    return conf.console_url if path.startswith("/console/") else conf.public_url
 
 
 def _body(name: str, paragraphs: list[str]) -> str:
@@ -300,9 +295,10 @@ def _account_suspended(link: str, account: str) -> Text:
     ]
 
 
-def _account_closed(link: str, account: str) -> Text:
+def _account_closed(link: str, account: str, why: str = "") -> Text:
     return _("%(account)s was closed", account=account), [
         _("Two of our staff have decided to close your account. Nothing more is sent."),
+        *([_("Why: %(why)s", why=why)] if why else []),
         _("If you think that this is wrong, write to our support."),
         link,
     ]
@@ -345,6 +341,38 @@ def _notice(link: str, subject: str, text: str) -> Text:
     return subject, [*text.split("\n\n"), link]
 
 
+def _service(
+    *, link: str, sort: str, title: str, text: str, account: str, role: str, corrects: str
+) -> Text:
+    subject = _SERVICE_KINDS[sort](title)
+    return subject, [
+        *([_("This corrects what we wrote before.")] if corrects else []),
+        *text.split("\n\n"),
+        _("You can read it here as well:"),
+        link,
+        (
+            _("You get this service message because you are an owner of %(account)s.",
+              account=account)
+            if role == "owner"
+            else _("You get this service message because you manage %(account)s.",
+                   account=account)
+        ),
+        _(
+            "It is about the service itself and carries no advertising, so it cannot be"
+            " unsubscribed from."
+        ),
+    ]  # fmt: skip
+
+
+_SERVICE_KINDS: Final[dict[str, Callable[[str], str]]] = {
+    "maintenance": lambda title: _("Maintenance: %(title)s", title=title),
+    "incident": lambda title: _("Incident: %(title)s", title=title),
+    "security": lambda title: _("Security: %(title)s", title=title),
+    "terms": lambda title: _("Change of terms: %(title)s", title=title),
+    "service": lambda title: _("Change of the service: %(title)s", title=title),
+}
+
+
 KINDS: Final[dict[str, Callable[..., Text]]] = {
     "confirm": _confirm,
     "known": _known,
@@ -370,4 +398,5 @@ KINDS: Final[dict[str, Callable[..., Text]]] = {
     "veto_failing": _veto_failing,
     "notice": _notice,
     **LETTERS,
+    "service": _service,
 }

@@ -17,6 +17,7 @@ from flask import (
 )
 from flask_babel import gettext as _
 
+from clarion.base.errors import Conflict
 from clarion.tenancy.scope import current_actor
 from clarion.web.pages import fragment, needs
 from clarion_contacts import service
@@ -215,7 +216,13 @@ def left_out(import_id: UUID) -> Response:
 @needs("contacts.import")
 def start(import_id: UUID) -> Response:
     """Let the checked rows become contacts."""
-    service.start(import_id)
+    try:
+        service.start(import_id)
+    except Conflict as refused:
+        if refused.code != "quota_reached":
+            raise
+        flash(refused.text, "error")  # nothing was done; the list waits as it is
+        return make_response(redirect(url_for(".check", import_id=import_id)))
     return make_response(redirect(url_for(".result", import_id=import_id)))
 
 

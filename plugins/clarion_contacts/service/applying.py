@@ -53,7 +53,9 @@ def apply(import_id: UUID) -> None:
     if row.state != "importing":
         return
     verdicts.judge_rows(row)
-    gauging.require_room(verdicts.counted(row)["states"].get("new", 0))
+    if full := gauging.lacks_room(verdicts.counted(row)["states"].get("new", 0)):
+        row.state, row.problem = "failed", full  # the quota was changed since it began
+        return
     made = keep_tags(_tag_names(row), row.id)
     on = keep_lists(_list_names(row), row.id)
     done = {"created": 0, "updated": 0, "consents": 0, "withdrawn": 0}

@@ -6,6 +6,7 @@ from uuid import UUID
 from sqlalchemy import func, select
 
 from clarion.base import db
+from clarion.base.errors import Conflict
 from clarion.messaging import quotas
 from clarion.misuse import facts
 from clarion.tenancy.scope import current_account
@@ -52,3 +53,12 @@ def require_room(more: int) -> None:
     if more > 0 and quotas.of("people") is not None:
         count = select(func.count()).where(Contact.account_id == current_account())
         quotas.require("people", have=db.session().scalar(count) or 0, more=more)
+
+
+def lacks_room(more: int) -> str:
+    """Say in the team's words why so many more people may not be added; "" if they may."""
+    try:
+        require_room(more)
+    except Conflict as refused:
+        return refused.text
+    return ""

@@ -28,7 +28,7 @@ from clarion.work import mails, outbox
 from clarion_contacts.events import ContactAdded, ContactOptedIn
 from clarion_contacts.models import Consent, Contact, Wording
 from clarion_contacts.records import Joining, Signup
-from clarion_contacts.service import links, wordings
+from clarion_contacts.service import gauging, links, wordings
 from clarion_contacts.service.consent import LIFTED, find_locked, silenced, store
 from clarion_contacts.service.signups import YES, Shown, get_signup, shown, wording_text
 
@@ -67,6 +67,7 @@ def join_by_mail(signup_id: UUID, email: str, name: str, language: str) -> None:
     limits.hit(PER_NETWORK, current_actor().address)
     limits.hit(PER_FORM, str(signup_id))
     limits.hit(PER_ADDRESS, idx.hex())
+    _require_room()  # of everybody alike: a refusal tells nothing about the address
     if suppression.is_suppressed("email", said):
         return
     known = identifiers.find("email", said)
@@ -118,6 +119,8 @@ def confirm_by_mail(joining_id: UUID, language: str) -> str:
     row = _locked(joining_id)
     if row is None or row.method != "mail" or asked(joining_id) is None:
         raise Conflict("link_over", _("This link was used already or is too old."))
+    if _is_new(row):
+        _require_room()
     contact_id = _confirm(row, "web_form", f"joining:{row.id}", ("email", "whatsapp"))
     page = links.page_of(contact_id)
     mails.post(
@@ -159,6 +162,9 @@ def _one_spelling(heard: Heard) -> tuple[str, str] | None:
 
 def _begun(signup: Signup, heard: Heard, to: tuple[str, str]) -> None:
     known = heard.contact_id or identifiers.find(*to)
+    if known is None and gauging.lacks_room(1):
+        _say_full(heard, db.new_id(), signup.id)
+        return
     row = _pending(signup.id, _Asked("message", to, known, asked_id=heard.id))
     business = wordings.business_name()
     text = wording_text(signup)
@@ -190,6 +196,9 @@ def _answered(heard: Heard, idxs: Sequence[bytes]) -> None:
     )
     row = db.session().scalar(query.with_for_update())
     if row is None:
+        return
+    if _is_new(row) and gauging.lacks_room(1):
+        _say_full(heard, row.contact_id, row.signup_id)
         return
     row.said_id = heard.id
     contact_id = _confirm(
@@ -225,6 +234,36 @@ def _answer(heard: Heard, contact_id: UUID, kind: str, text: Any) -> None:
             named=heard.named,
             at=heard.at,
         )
+
+
+# --- an account that may have no more people
+
+
+def _require_room() -> None:
+    """Refuse a sign-up in words for the person: what the account may have is not theirs."""
+    if gauging.lacks_room(1):
+        raise Conflict("signup_full", _("Nobody new is taken here at present."))
+
+
+def _is_new(row: Joining) -> bool:
+    """Say whether confirming makes a contact."""
+    owner = identifiers.find(row.kind, row.address) or row.contact_id
+    query = select(Contact.id).where(
+        Contact.account_id == current_account(), Contact.id == owner
+    )
+    return db.session().scalar(query) is None
+
+
+def _say_full(heard: Heard, contact_id: UUID, signup_id: UUID) -> None:
+    business = wordings.business_name()
+    _answer(
+        heard,
+        contact_id,
+        f"full {signup_id}",
+        lambda: _(
+            "%(account)s takes nobody new at present. Nothing comes.", account=business
+        ),
+    )
 
 
 # --- both

@@ -501,6 +501,31 @@ def test_the_watch_is_told_numbers_and_nobody(take_in):
     assert first.likeness == second.likeness  # the same list, whatever its order
 
 
+def test_a_quota_that_shrinks_meanwhile_stops_the_import_in_words(
+    take_in, state_of, account
+):
+    from clarion.misuse import quotas
+    from clarion.tenancy.actor import Actor
+    from clarion.tenancy.scope import staff_scope
+
+    row_id = take_in(LIST, until="checked")
+    with db.transaction():
+        service.start(row_id)
+    may = frozenset({"console.accounts_limit"})
+    with staff_scope(Actor("staff", "1", "Ada", permissions=may)), db.transaction():
+        quotas.put(account.id, "people", 0, "Small plan.")
+
+    with db.transaction():
+        service.apply(row_id)
+
+    db.session().expire_all()
+    with db.transaction():
+        row = service.describe(row_id).row
+    assert row.state == "failed"
+    assert "may have 0 people at most" in row.problem
+    assert count(Contact) == 0
+
+
 def test_a_quota_for_people_stops_hands_and_lists(take_in, state_of, account):
     from clarion.misuse import quotas
     from clarion.tenancy.actor import Actor

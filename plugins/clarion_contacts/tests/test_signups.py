@@ -166,6 +166,77 @@ def test_a_known_customer_gets_consent_for_the_number_too(client, form, run_jobs
         assert service.compare(repair=False).differing == 0
 
 
+# --- an account that may have no more people
+
+
+@pytest.fixture
+def at_most(account):
+    """Allow the account so many people."""
+    from clarion.misuse import quotas
+    from clarion.tenancy.actor import Actor
+    from clarion.tenancy.scope import staff_scope
+
+    def put(number):
+        may = frozenset({"console.accounts_limit"})
+        with staff_scope(Actor("staff", "1", "Ada", permissions=may)), db.transaction():
+            quotas.put(account.id, "people", number, "Small plan.")
+
+    return put
+
+
+def test_a_full_account_refuses_everybody_alike(client, form, at_most, mails, run_jobs):
+    """Known or not, and never with a page that failed."""
+    with db.transaction():
+        service.add(Details(name="Bo", email="bo@example.org"))
+    run_jobs()
+    at_most(1)
+    path = page_of(form)
+
+    known, unknown = typed(client, path, "bo@example.org"), typed(client, path)
+    run_jobs()
+
+    assert (known.status_code, unknown.status_code) == (422, 422)
+    assert "Nobody new is taken here at present." in known.text
+    assert "Nobody new is taken here at present." in unknown.text
+    assert "Small plan" not in unknown.text
+    assert mails() == []
+
+
+def test_who_confirms_too_late_is_told_and_may_come_back(
+    client, form, at_most, mails, run_jobs
+):
+    typed(client, page_of(form))
+    run_jobs()
+    confirm = link_in(mails()[0])
+    at_most(0)
+
+    refused = client.post(confirm)
+    at_most(1)
+    taken = client.post(confirm)
+
+    assert refused.status_code == 409
+    assert "Nobody new is taken here at present." in refused.text
+    assert taken.status_code == 302
+    with db.transaction() as orm:
+        assert orm.scalar(select(func.count()).select_from(Contact)) == 1
+
+
+def test_a_full_account_says_so_by_message(sender, form, at_most, run_jobs):
+    """The word, and the yes that comes when it has filled up meanwhile."""
+    write("join", sender=sender, run_jobs=run_jobs)
+    at_most(0)
+    write("yes", sender=sender, run_jobs=run_jobs)
+    write("join", number="+5511912340009", sender=sender, run_jobs=run_jobs)
+
+    asked, late, refused = answers()
+    assert "Is that right?" in asked
+    assert "takes nobody new at present" in late
+    assert "takes nobody new at present" in refused
+    with db.transaction() as orm:
+        assert orm.scalar(select(func.count()).select_from(Contact)) == 0
+        assert orm.scalar(select(func.count()).select_from(Joining)) == 1
+
+
 def test_the_same_answer_whoever_is_typed(client, form, run_jobs, mails):
     with db.transaction():
         quiet = service.add(Details(name="Bo", email="bo@example.org")).id

@@ -122,7 +122,7 @@ def test_the_note_is_for_staff_only(desk, tenant, customer):  # noqa: F811
     assert "Do not trust" not in customer.get("/activity").text
 
 
-def test_closing_takes_two_and_can_be_taken_back(desk, web, tenant, mails):  # noqa: F811
+def test_closing_takes_two_and_can_be_taken_back(desk, web, tenant, customer, mails):  # noqa: F811
     page = f"/console/standing/{tenant.id}"
     desk.post(f"{page}/close", page, reason="Bought lists.")
     second = colleague(web, "Ben Okri")
@@ -131,7 +131,12 @@ def test_closing_takes_two_and_can_be_taken_back(desk, web, tenant, mails):  # n
     )
 
     assert second.post(confirm[0], page).status_code == 303
-    assert "was closed" in mails(tenant.email)[-1]["Subject"]
+    told = mails(tenant.email)[-1]
+    assert "was closed" in told["Subject"]
+    assert "Why: Bought lists." in told.get_content()
+    door = customer.get(customer.get("/").headers["Location"]).text
+    assert "Banana Republic Lda was closed" in door
+    assert "Bought lists." in door
     account = f"/console/accounts/{tenant.id}"
     assert "Bought lists." in desk.get(account).text
     assert desk.post(f"{account}/reopen", account, reason="Wrong one.").status_code == 302

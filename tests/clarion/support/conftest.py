@@ -1,5 +1,8 @@
 """An account with content, staff who may be let in, and both applications."""
 
+import re
+from urllib.parse import parse_qs, urlsplit
+
 import pytest
 
 from clarion.base import db
@@ -51,3 +54,38 @@ def let_in(tenant):
             return grants.ask(tenant.id, asked).id
 
     return make
+
+
+TICKET = re.compile(r'href="[^"]*(/support/enter/[^"]+)"')
+
+
+@pytest.fixture
+def ticket(tenant):
+    """Ask for a ticket in a colleague's browser; answers the path it leads to."""
+
+    def make(browser, person_id=None):
+        page = f"/console/access/accounts/{tenant.id}"
+        answer = browser.post(
+            f"{page}/view-as", page, person_id=str(person_id or tenant.person_id)
+        )
+        return TICKET.search(answer.text)[1]
+
+    return make
+
+
+def vouched(browser, path):
+    """Follow a ticket over the console and back, as a browser does; answers the last page."""
+    answer = browser.get(path)
+    while answer.status_code == 303:
+        place = urlsplit(answer.headers["Location"])
+        path = f"{place.path}?{place.query}"
+        answer = browser.get(path)
+    return answer, path
+
+
+def go_in(browser, path):
+    """Follow a ticket, and press the button; answers what the portal says."""
+    page, where = vouched(browser, path)
+    assert page.status_code == 200, page.text
+    proof = parse_qs(urlsplit(where).query)["proof"][0]
+    return browser.post(path, where, proof=proof)

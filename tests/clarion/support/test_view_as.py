@@ -4,31 +4,30 @@ import re
 
 import pytest
 from sqlalchemy import func, select, text
+from tests.clarion.support.conftest import go_in, vouched
 
 from clarion.base import clock, db
-from clarion.console import staffing
-from clarion.support import acting, history, settling, windows
+from clarion.console import roles, staffing
+from clarion.plugging.manager import plugins
+from clarion.support import history, settling, windows
 from clarion.support.models import AccessEntry, AccessGrant, SupportWindow
 from clarion.tenancy.models import AuditEntry, PortalSession
 from clarion.tenancy.scope import account_scope, staff_scope
 from clarion.testing import console
 from clarion.testing.console import Browser
+from clarion.web.tables import Role
 
 SYSTEM = db.Entry("clarion_system", None, "test")
 
 
 @pytest.fixture
-def looking(web, tenant, ada, let_in):
+def looking(web, ada, let_in, ticket):
     """Let Ada in, and open the portal as the owner; answers a maker of browsers."""
 
     def enter(**more):
         let_in(ada, **more)
-        with staff_scope(console.acting(ada)), db.transaction():
-            ticket = acting.ticket(tenant.id, tenant.person_id)
-        browser = Browser(web)
-        page = browser.get(f"/support/enter/{ticket}")
-        assert page.status_code == 200
-        answer = browser.post(f"/support/enter/{ticket}")
+        browser = Browser(web).sign_in(ada)
+        answer = go_in(browser, ticket(browser))
         assert answer.status_code == 303, answer.text
         return browser
 
@@ -178,29 +177,66 @@ def test_what_is_changed_carries_both_names(tenant, looking):
     ]
 
 
-def test_a_ticket_is_good_once_for_a_minute(web, tenant, ada, let_in):
+def test_a_ticket_is_good_once_for_a_minute(web, ada, let_in, ticket):
     let_in(ada)
     with clock.freeze():
-        tickets = []
-        for _ in range(2):
-            with staff_scope(console.acting(ada)), db.transaction():
-                tickets.append(acting.ticket(tenant.id, tenant.person_id))
-        used, late = tickets[1], None
-        browser = Browser(web)
-        assert browser.post(f"/support/enter/{used}").status_code == 303
-        again = Browser(web).get(f"/support/enter/{used}")
-        with staff_scope(console.acting(ada)), db.transaction():
-            late = acting.ticket(tenant.id, tenant.person_id)
+        browser = Browser(web).sign_in(ada)
+        first, used = ticket(browser), ticket(browser)
+        assert go_in(browser, used).status_code == 303
+        again = Browser(web).sign_in(ada)
+        late = ticket(again)
         clock.advance(seconds=61)
-        over = Browser(web).get(f"/support/enter/{late}")
+        over = again.get(late)
 
-    assert (again.status_code, over.status_code) == (404, 404)
+    assert again.get(first).status_code == 404  # a newer one made it void
+    assert again.get(used).status_code == 404
+    assert over.status_code == 404
+
+
+@pytest.mark.parametrize("whose", ["a stranger's", "a colleague's", "their own, another"])
+def test_another_browser_with_the_link_gets_nothing(web, ada, bob, let_in, ticket, whose):
+    """The link alone is worth nothing, and trying does not use it up."""
+    let_in(ada)
+    browser = Browser(web).sign_in(ada)
+    path = ticket(browser)
+    thief = Browser(web)
+    if whose != "a stranger's":
+        thief.sign_in(bob if "colleague" in whose else ada)
+
+    answer, _where = vouched(thief, path)
+    assert answer.status_code in (302, 404), answer.text  # the console's door, or nothing
+    assert "Open the portal" not in answer.text
+    _page, where = vouched(browser, path)
+    proof = where.partition("proof=")[2]
+    carried = thief.get(f"{path}?proof={proof}")
+    forced = thief.post(path, "/sign-in", proof=proof)
+    odd = thief.get(f"{path}?proof=%C3%A4")
+
+    assert (carried.status_code, forced.status_code, odd.status_code) == (404, 404, 404)
+    assert thief.get("/contacts/").status_code == 302
+    assert go_in(browser, path).status_code == 303  # it is as good as before
+
+
+def test_the_console_signs_for_its_own_browser_only(web, ada, let_in, ticket):
+    let_in(ada)
+    browser, other = Browser(web).sign_in(ada), Browser(web).sign_in(ada)
+    token = ticket(browser).rpartition("/")[2]
+    asked = f"/console/access/vouch/{token}/abc"
+
+    assert browser.get(asked).status_code == 303
+    assert other.get(asked).status_code == 404
+    assert browser.get("/console/access/vouch/x/abc").status_code == 404
 
 
 @pytest.mark.parametrize(
-    "how", ["revoked", "window", "disabled", "role", "time", "End", "session"]
+    "how", ["revoked", "window", "disabled", "role", "right", "time", "End", "session"]
 )
 def test_it_ends_at_the_next_request(web, tenant, ada, bob, looking, later, how):
+    name = ""
+    if how == "right":
+        every = plugins().permissions("console")
+        name = console.make_role(*every)
+        staffing.arrange_roles(ada.email, [name], ["Admin"])
     browser = looking()
     assert browser.get("/contacts/").status_code == 200
     with account_scope(tenant.id, tenant.actor):
@@ -218,6 +254,10 @@ def test_it_ends_at_the_next_request(web, tenant, ada, bob, looking, later, how)
             staffing.disable(ada.id)
     elif how == "role":
         staffing.arrange_roles(ada.email, [console.make_role("console.support")], ["Admin"])
+    elif how == "right":  # what their role may is changed, by somebody else
+        with staff_scope(console.acting(bob, "Bob")), db.transaction() as orm:
+            role_id = orm.scalar(select(Role.id).where(Role.name == name))
+            roles.change_permissions(role_id, set(every) - {"console.support_open"})
     elif how == "time":
         later.forward(minutes=31)
     elif how == "End":
@@ -237,11 +277,24 @@ def test_it_ends_at_the_next_request(web, tenant, ada, bob, looking, later, how)
     assert "banner" not in browser.get("/sign-in").text
 
 
-def test_the_cookie_lasts_no_longer_than_the_access(web, tenant, ada, let_in):
+def test_a_right_that_others_give_keeps_the_access(tenant, ada, bob, let_in):
+    """Two roles open accesses; taking it from one leaves what the other allows."""
+    one, other = (console.make_role("console.support_open") for _ in "12")
+    staffing.arrange_roles(ada.email, [one, other], ["Admin"])
+    grant_id = let_in(ada)
+    with staff_scope(console.acting(bob, "Bob")), db.transaction() as orm:
+        ids = dict(orm.execute(select(Role.name, Role.id)).tuples().all())
+        roles.change_permissions(ids[one], set())
+        assert orm.get(AccessGrant, grant_id).revoked_at is None
+        roles.change_permissions(ids[other], set())
+        orm.expire_all()
+        assert orm.get(AccessGrant, grant_id).revoked_by == "Bob"
+
+
+def test_the_cookie_lasts_no_longer_than_the_access(web, ada, let_in, ticket):
     let_in(ada, minutes=15)
-    with staff_scope(console.acting(ada)), db.transaction():
-        ticket = acting.ticket(tenant.id, tenant.person_id)
-    answer = Browser(web).post(f"/support/enter/{ticket}")
+    browser = Browser(web).sign_in(ada)
+    answer = go_in(browser, ticket(browser))
 
     lasts = int(re.search(r"Max-Age=(\d+)", answer.headers["Set-Cookie"])[1])
     assert 0 < lasts <= 15 * 60
