@@ -65,6 +65,7 @@ def register_portal() -> list[object]:
     from clarion.portal import (
         activity,
         auth,
+        codes,
         lost,
         portal,
         review,
@@ -79,6 +80,7 @@ def register_portal() -> list[object]:
     rooms = (
         activity,
         auth,
+        codes,
         lost,
         portal,
         review,
