@@ -43,7 +43,7 @@ class Line:
 
     Attributes:
         why: the reason it is paused for, in words; empty when it is not.
-        reason: the same as its stable name.
+        reason: the same as its stable name; empty where it has no words of its own.
         per_second: messages that were dealt with a second, on average since it began.
         held: staff hold it.
     """
@@ -270,7 +270,8 @@ def _line(row: Any, states: dict[str, int]) -> Line:
     handled = audience - sum(states.get(one, 0) for one in WAITING)
     end = row.finished_at or clock.now()
     seconds = (end - row.started_at).total_seconds() if row.started_at else 0.0
-    stopped = row.state in ("paused", "pausing") and row.state_reason
+    paused = row.state in ("paused", "pausing")
+    why, reason = outcomes.stands_for(row.state_reason if paused else "")
     return Line(
         id=row.id,
         account_id=row.account_id,
@@ -278,8 +279,8 @@ def _line(row: Any, states: dict[str, int]) -> Line:
         name=row.name,
         purpose=row.purpose,
         state=row.state,
-        reason=row.state_reason if stopped else "",
-        why=outcomes.explain("paused", row.state_reason).title if stopped else "",
+        reason=reason,
+        why=why,
         sender_id=row.sender_id,
         started_at=row.started_at,
         audience=audience,

@@ -1,4 +1,4 @@
-"""Panels of whoever keeps the service running: campaigns on their way, and what codes mean."""
+"""Panels of whoever keeps the service running: campaigns, health, what codes mean."""
 
 from typing import Any
 from uuid import UUID
@@ -10,8 +10,9 @@ from wtforms.validators import InputRequired, Length
 
 from clarion.base.errors import Invalid, NotFound
 from clarion.base.words import _
-from clarion.console import campaigns
+from clarion.console import campaigns, health
 from clarion.messaging import meanings
+from clarion.tenancy.access import allowed
 from clarion.web.pages import Form, fragment, is_fragment
 from clarion.web.screens import Panel, expose, member, needs
 
@@ -86,6 +87,23 @@ class ConsoleCampaignPanel(Panel):
         return self.render("console/campaign.html", one=one, form=form)
 
 
+class ConsoleHealthPanel(Panel):
+    """Is everything all right: each part, its state, and what to do."""
+
+    route_base = "/health"
+    title = lazy_gettext("Health")
+
+    @expose("/")
+    @needs("console.health")
+    def index(self) -> Any:
+        """Look at every part; a live region looks again."""
+        groups = health.look()
+        page = {"groups": groups, "worst": health.worst(groups), "leads": _leads}
+        if is_fragment():
+            return fragment(self.render("console/health_live.html", **page))
+        return self.render("console/health.html", **page)
+
+
 class ConsoleCodePanel(Panel):
     """What codes of providers and reasons of ours mean."""
 
@@ -112,8 +130,27 @@ class ConsoleCodePanel(Panel):
         return self.render("console/code.html", one=found)
 
 
+PAGES = {
+    "ConsoleQueuePanel.index": "console.queues",
+    "ConsoleWebhookPanel.index": "console.webhooks",
+    "ConsoleBackupPanel.index": "console.backups",
+    "ConsolePluginPanel.index": "console.plugins",
+    "ConsoleAuditPanel.index": "console.audit",
+}
+"""The pages that the lines of health lead to, and who may open them."""
+
+
+def _leads(endpoint: str) -> str:
+    """Answer the address of a page for those who may open it."""
+    return url_for(endpoint) if endpoint and allowed(PAGES[endpoint]) else ""
+
+
 def _to(one: meanings.Meaning) -> str:
     return url_for("ConsoleCodePanel.show", where=one.where, code=one.code)
 
 
-VIEWS: tuple[type, ...] = (ConsoleCampaignPanel, ConsoleCodePanel)
+VIEWS: tuple[type, ...] = (
+    ConsoleCampaignPanel,
+    ConsoleCodePanel,
+    ConsoleHealthPanel,
+)

@@ -70,7 +70,7 @@ class ConsoleSenderScreen(Screen):
             row.transport = channel.transport if channel else ""
             row.health = channel.state if channel and shut else row.state
             why = channel.state_reason if channel and shut else row.state_reason
-            row.why = outcomes.explain("paused", why).title if why else ""
+            row.why = outcomes.stands_for(why)[0]
 
     @expose("/<uuid:pk>")
     @needs("console.senders")

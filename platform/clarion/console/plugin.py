@@ -25,6 +25,7 @@ NAV = (  # title, icon, endpoint, permission, keys, section
         "Customers",
     ),
     ("Access", "lifebuoy", "ConsoleSupportPanel.index", "support", "g x", "Customers"),
+    ("Health", "activity", "ConsoleHealthPanel.index", "health", "g e", "Service"),
     ("Senders", "phone", "ConsoleSenderScreen.list", "senders", "g s", "Service"),
     (
         "Campaigns",
@@ -38,6 +39,7 @@ NAV = (  # title, icon, endpoint, permission, keys, section
     ("Prices", "credit-card", "ConsolePricePanel.index", "prices", "g m", "Service"),
     ("Queues", "stack-2", "ConsoleQueuePanel.index", "queues", "g q", "Service"),
     ("Webhooks", "webhook", "ConsoleWebhookPanel.index", "webhooks", "g w", "Service"),
+    ("Codes", "help-circle", "ConsoleCodePanel.index", "overview", "g k", "Service"),
     ("Backups", "database", "ConsoleBackupPanel.index", "backups", "g b", "Service"),
     ("Plugins", "puzzle", "ConsolePluginPanel.index", "plugins", "g u", "Service"),
     ("Staff", "user-shield", "ConsoleStaffScreen.list", "staff", "g t", "Staff"),
@@ -118,6 +120,7 @@ plugin = Plugin(
             ("owner", "operations", "compliance"),
             sensitive=True,
         ),
+        _may("health", "See how the system is", ("owner", "operations", "compliance")),
         _may("limits", "See the daily limits of businesses", ("owner", "operations")),
         _may("limits_edit", "Lower a business's daily limit", ("owner", "operations")),
         _may("prices", "See price lists", ("owner", "operations", "billing")),

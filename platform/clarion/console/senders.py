@@ -77,6 +77,7 @@ class One:
     """Everything about one number.
 
     Attributes:
+        reason: why it stands still, by its stable name; empty where `why` is all there is.
         grades: what the provider said of its quality, the newest first.
         waiting: messages that wait to leave from it.
         orders: campaigns of it that are on their way.
@@ -95,6 +96,7 @@ class One:
     why: str
     connection: str
     connection_reason: str
+    connection_why: str
     pace: paces.Pace | None
     grades: list[tuple[str, dt.datetime]]
     stops: list[Stop]
@@ -140,6 +142,9 @@ def read(sender_id: UUID) -> One:
     row = orm.execute(query).one_or_none()
     if row is None:
         raise NotFound("sender_unknown", _("There is no such number."))
+    (why, reason), (told, stopped) = map(
+        outcomes.stands_for, (row.state_reason, row.connection_reason)
+    )
     latest = _latest(row.account_id, sender_id)
     waiting, answers, cut = _counted(row.account_id, latest)
     return One(
@@ -151,10 +156,11 @@ def read(sender_id: UUID) -> One:
         transport=row.transport,
         quality=row.quality,
         state=row.state,
-        reason=row.state_reason,
-        why=_words(row.state_reason),
+        reason=reason,
+        why=why,
         connection=row.connection,
-        connection_reason=row.connection_reason,
+        connection_reason=stopped,
+        connection_why=told,
         pace=paces.of_sender(row.account_id, sender_id),
         grades=grades.history(row.account_id, sender_id),
         stops=_stops(row),
@@ -167,10 +173,6 @@ def read(sender_id: UUID) -> One:
 
 
 # --- private
-
-
-def _words(reason: str) -> str:
-    return outcomes.explain("paused", reason).title if reason else ""
 
 
 def _latest(account_id: UUID, sender_id: UUID) -> list[tuple[UUID, str]]:
@@ -255,7 +257,7 @@ def _stops(row: Any) -> list[Stop]:
     )
     return [
         Stop(
-            one.kind, one.state, one.reason, _words(one.reason), one.times, one.opened_at,
+            one.kind, one.state, one.reason, outcomes.explain("paused", one.reason).title, one.times, one.opened_at,
             one.until,
         )
         for one in db.session().scalars(query)

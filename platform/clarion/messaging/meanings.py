@@ -248,7 +248,7 @@ def _does_reason(name: str, shown: Sequence[str]) -> Iterable[str]:
 
 def _ends(name: str) -> Iterable[str]:
     """Say how a stop for this reason is over."""
-    yield _("Its owners get a mail, once.")
+    yield _("The owners of the account get a mail, once.")
     if name in breakers.WAITS:
         first = breakers.WAITS[name][0]
         wait = ngettext("%(num)s second", "%(num)s seconds", first)

@@ -63,6 +63,13 @@ def declared(state: str, reason: str) -> bool:
     )
 
 
+def stands_for(reason: str) -> tuple[str, str]:
+    """Say why something stands still: a title, and the reason if it has words of its own."""
+    if not reason or not declared("paused", reason):
+        return reason, ""
+    return explain("paused", reason).title, reason
+
+
 def pairs() -> list[tuple[str, str]]:
     """List every state and reason that has words of its own."""
     causes = [("failed", reason) for reason in CAUSES]
