@@ -53,6 +53,7 @@ class RunningView:
     name: str
     state: str
     why: str
+    reason: str
     started_at: dt.datetime | None
     audience: int
     handled: int
@@ -231,6 +232,7 @@ def _running() -> tuple[list[RunningView], int]:
             name=name,
             state=state,
             why=outcomes.stands_for(why)[0],
+            reason=why,
             started_at=started_at,
             audience=audience,
             handled=audience - sum(states.get(s, 0) for s in WAITING),

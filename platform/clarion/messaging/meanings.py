@@ -6,6 +6,7 @@ are those of `outcomes`: there is no second list that could say something else.
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import cache
 
 from clarion.base.words import _, ngettext
 from clarion.messaging import breakers, channels, countries, outcomes, states
@@ -60,7 +61,14 @@ def every() -> list[Meaning]:
 
 def reasons() -> list[str]:
     """List the stable names of every reason and state that has words."""
-    return sorted({why or state for state, why in outcomes.pairs()})
+    return sorted(_named())
+
+
+def there(where: str, value: str) -> bool:
+    """Say whether something can be explained, without explaining it."""
+    if where == REASON:
+        return value in _named()
+    return any(name == where for name, _one in _explaining())
 
 
 def search(asked: str) -> list[Meaning]:
@@ -74,7 +82,7 @@ def search(asked: str) -> list[Meaning]:
 def find(where: str, value: str) -> Meaning | None:
     """Explain a reason of ours or a code of a transport; None: there is no such thing."""
     if where == REASON:
-        return reason(value) if value in reasons() else None
+        return reason(value) if value in _named() else None
     return code(where, value)
 
 
@@ -114,6 +122,11 @@ def reason(name: str) -> Meaning:
 
 
 # --- private
+
+
+@cache
+def _named() -> frozenset[str]:
+    return frozenset(why or state for state, why in outcomes.pairs())
 
 
 def _explaining() -> list[tuple[str, Explaining]]:
