@@ -27,6 +27,7 @@ from clarion.work.jobs import job
 
 REASON = "misuse_review"
 BY_STAFF = "held_by_staff"
+BY_PERSON = ("paused_by_person", "by_person")
 PURPOSES = ("marketing", "utility")
 audit.label("messaging.hold.placed", "Campaigns are held for a review")
 audit.label("messaging.hold.lifted", "Campaigns go on after a review")
@@ -185,9 +186,9 @@ def settle(account_id: UUID, campaign_id: UUID) -> None:
 def let_go(account_id: UUID, campaign_id: UUID) -> None:
     """Let an order go on that nobody of staff holds any more.
 
-    What somebody had paused before stays paused, for its old reason.
+    What a person had paused before stays paused, and what a breaker stops that is still open.
     """
-    from clarion.messaging import orders
+    from clarion.messaging import breakers, orders
 
     with account_scope(account_id, SYSTEM_JOB), db.transaction():
         order = orders.locked(campaign_id)
@@ -203,10 +204,11 @@ def let_go(account_id: UUID, campaign_id: UUID) -> None:
             .limit(1)
         )
         was = db.session().scalar(last) or ""
-        if was in ("", REASON):
-            orders.go_on(campaign_id)
-        else:
+        stopped = {stop.reason for stop in breakers.of_order(campaign_id)}
+        if was in BY_PERSON or was in stopped:
             order.state_reason = was
+        else:
+            orders.go_on(campaign_id)
 
 
 def _orders(*which: ColumnElement[bool]) -> list[UUID]:

@@ -232,6 +232,12 @@ def _does_busy(verdict: Busy) -> Iterable[str]:
 def _does_reason(name: str, shown: Sequence[str]) -> Iterable[str]:
     by_state = {
         "queued": _("The message waits, and leaves by itself."),
+        "claimed": _("It leaves with the next batch, unless something speaks against it."),
+        "dispatching": _("It waits for the answer; without one it becomes unknown."),
+        "accepted": _("It waits for the provider's reports, and counts each."),
+        "sent": _("It waits for the provider's reports, and counts each."),
+        "delivered": _("It is counted; there is nothing more to do."),
+        "read": _("It is counted; there is nothing more to do."),
         "suppressed": _("The message is left out before anything is sent."),
         "failed": _("The message fails, and nothing sends it again by itself."),
         "unknown": _(
