@@ -111,8 +111,8 @@ def upgrade() -> None:
     # counting by reason and code, across accounts and without a row's person
     op.execute("GRANT SELECT (reason, attempt) ON message TO clarion_system")
     op.execute(
-        "GRANT SELECT (id, account_id, message_id, number, sender_id, intent_at, outcome,"
-        " code) ON attempt TO clarion_system"
+        "GRANT SELECT (account_id, message_id, number, outcome, code) ON attempt"
+        " TO clarion_system"
     )
     op.execute(
         "CREATE POLICY system ON attempt TO clarion_system USING (true) WITH CHECK (true)"
@@ -121,10 +121,9 @@ def upgrade() -> None:
 
 def downgrade() -> None:
     op.execute("DROP POLICY system ON attempt")
-    op.execute("REVOKE ALL ON attempt FROM clarion_system")
     op.execute(
-        "REVOKE SELECT (id, account_id, message_id, number, sender_id, intent_at, outcome,"
-        " code) ON attempt FROM clarion_system"
+        "REVOKE SELECT (account_id, message_id, number, outcome, code) ON attempt"
+        " FROM clarion_system"
     )
     op.execute("REVOKE SELECT (reason, attempt) ON message FROM clarion_system")
     op.drop_table("backup_run")

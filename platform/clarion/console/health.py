@@ -326,8 +326,10 @@ def _mails() -> Iterable[Line]:
     waiting = select(func.count(), func.min(Outbox.not_before)).where(Outbox.job == path)
     with db.apart(outbox.SYSTEM) as orm:
         count, oldest = orm.execute(waiting).one()
-    lost = select(func.count()).where(
-        DeadJob.job == path, DeadJob.at > clock.now() - 7 * DAY
+    lost = (
+        select(func.count())
+        .select_from(DeadJob)
+        .where(DeadJob.job == path, DeadJob.at > clock.now() - 7 * DAY)
     )
     failed = db.session().scalar(lost) or 0
     late = oldest is not None and clock.now() - oldest > 5 * MINUTE

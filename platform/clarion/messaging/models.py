@@ -30,9 +30,7 @@ STATES = (
     "queued", "claimed", "dispatching", "accepted", "sent", "delivered", "read", "failed",
     "unknown", "needs_decision", "suppressed", "expired", "cancelled", "held",
 )  # fmt: skip
-OF_ATTEMPT = (
-    "SELECT (id, account_id, message_id, number, sender_id, intent_at, outcome, code)"
-)
+OF_ATTEMPT = "SELECT (account_id, message_id, number, outcome, code)"  # to count by code
 CAMPAIGN_STATES = ("starting", "running", "pausing", "paused", "finished", "cancelled")
 
 
