@@ -89,7 +89,7 @@ class Facts:
 
 def facts() -> Facts:
     """Ask the broker about itself; raises what `lost` names, or `Misconfigured`."""
-    known: dict[str, Any] = redis().info()  # type: ignore[assignment] # of no async client
+    known: dict[str, Any] = redis().info()
     return Facts(
         version=str(known.get("valkey_version") or known.get("redis_version") or ""),
         used_bytes=int(known.get("used_memory", 0)),

@@ -204,7 +204,8 @@ def let_go(account_id: UUID, campaign_id: UUID) -> None:
             .limit(1)
         )
         was = db.session().scalar(last) or ""
-        stopped = {stop.reason for stop in breakers.of_order(campaign_id)}
+        stops = breakers.of_order(campaign_id)
+        stopped = {stop.reason for stop in stops if stop.state == "open"}
         if was in BY_PERSON or was in stopped:
             order.state_reason = was
         else:
