@@ -1,14 +1,14 @@
 """holds of staff on one campaign, grades of numbers over time, backups, answers by code
 
 Revision ID: 0034_operations
-Revises: 0030_plugin_switches
+Revises: 0036_who
 """
 
 import sqlalchemy as sa
 from alembic import op
 
 revision = "0034_operations"
-down_revision = "0030_plugin_switches"
+down_revision = "0036_who"
 branch_labels = None
 depends_on = None
 
