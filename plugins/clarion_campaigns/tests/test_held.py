@@ -37,7 +37,7 @@ def test_the_page_says_why_and_offers_no_way_on(shop, held, run_jobs):
     assert WHY in page
     assert f"/campaigns/{draft}/resume" not in page
     assert "Staff hold a campaign" in page  # in its activity
-    assert "Staff hold a campaign" in visitor.get("/activity/").text
+    assert "Staff hold a campaign" in visitor.get("/activity").text
     with pytest.raises(Conflict) as refused, db.transaction():
         service.resume(draft)
     assert refused.value.code == "campaign_held_by_staff"
