@@ -1,14 +1,14 @@
 """holds of staff on one campaign, grades of numbers over time, backups, answers by code
 
 Revision ID: 0034_operations
-Revises: 0036_who
+Revises: 0032_lost_and_moved
 """
 
 import sqlalchemy as sa
 from alembic import op
 
 revision = "0034_operations"
-down_revision = "0036_who"
+down_revision = "0032_lost_and_moved"
 branch_labels = None
 depends_on = None
 
