@@ -1,14 +1,14 @@
 """hooks of plugins that failed or overran too often, and until when they rest
 
 Revision ID: 0035_hook_rests
-Revises: 0032_lost_and_moved
+Revises: 0034_operations
 """
 
 import sqlalchemy as sa
 from alembic import op
 
 revision = "0035_hook_rests"
-down_revision = "0032_lost_and_moved"
+down_revision = "0034_operations"
 branch_labels = None
 depends_on = None
 

@@ -5,6 +5,7 @@ its copies, and whoever restores it finds everything held. Key store, journal an
 are files of their own; see docs/howto/backups.md.
 """
 
+import datetime as dt
 import os
 import subprocess
 from collections.abc import Mapping, Sequence
@@ -17,6 +18,7 @@ from clarion.base.errors import Conflict, Misconfigured
 from clarion.base.settings import settings
 from clarion.boot import boot
 from clarion.messaging import epoch, restored
+from clarion.messaging.instance import BackupRun
 
 ENVIRONMENT = {  # what libpq calls the parts of an address; never on a command line
     "host": "PGHOST",
@@ -26,6 +28,7 @@ ENVIRONMENT = {  # what libpq calls the parts of an address; never on a command 
     "sslcert": "PGSSLCERT",
     "sslkey": "PGSSLKEY",
 }
+SYSTEM = db.Entry("clarion_system", None, "command:backup")
 SESSIONS = table("pg_stat_activity", column("datname"), column("pid"), column("usesysid"))
 
 
@@ -53,10 +56,29 @@ def dump(path: Path) -> int | None:
             words = ["--format=custom", f"--snapshot={snapshot}", f"--file={part}"]
             _run("pg_dump", words, url)
         _keep(part, path)
+        _note("dump", path)
     finally:
         engine.dispose()
         part.unlink(missing_ok=True)
     return counted
+
+
+def check(path: Path) -> int:
+    """Read a backup through to its end, without restoring it; returns its bytes.
+
+    Shows that the file is whole and can be read by the programs that are here. That what
+    is in it works, only a restore into another database shows.
+
+    Raises `Conflict` when there is no such file, or it cannot be read.
+    """
+    if not path.is_file():
+        raise Conflict("backup_missing", f"There is no file {path}.")
+    services.ensure()
+    boot()
+    url = make_url(settings().database_owner_url)
+    _run("pg_restore", [f"--file={os.devnull}", "--exit-on-error", str(path)], url)
+    _note("check", path)
+    return path.stat().st_size
 
 
 def load(path: Path) -> epoch.Standing:
@@ -146,6 +168,14 @@ def _environment(url: URL) -> Mapping[str, str]:
     if url.password:
         out["PGPASSWORD"] = str(url.password)
     return out | {ENVIRONMENT[k]: v for k, v in given.items() if k in ENVIRONMENT}
+
+
+def _note(kind: str, path: Path) -> None:
+    """Keep that it was done; the console's page about health shows when."""
+    found = path.stat()
+    made = dt.datetime.fromtimestamp(found.st_mtime, dt.UTC)
+    with db.apart(SYSTEM) as orm:
+        orm.add(BackupRun(kind=kind, bytes=found.st_size, made_at=made))
 
 
 def _keep(part: Path, path: Path) -> None:

@@ -186,11 +186,15 @@ def revision(owner: str, message: str) -> None:
 
 @clarion.command()
 @click.argument("file", type=click.Path(dir_okay=False, path_type=Path))
-def backup(file: Path) -> None:
+@click.option("--check", is_flag=True, help="Read the backup FILE instead, to its end.")
+def backup(file: Path, *, check: bool) -> None:
     """Write a backup of the database to FILE; key store and journal are files of their own."""
     _ready()
     from clarion import backup as safe
 
+    if check:
+        click.echo(f"{file} can be read to its end, {safe.check(file)} bytes.")
+        return
     counted = safe.dump(file)
     click.echo(f"Wrote {file}" + (f", epoch {counted}." if counted else "."))
 

@@ -123,14 +123,13 @@ def _plugins() -> list[Finding]:
 
 def _broker() -> list[Finding]:
     try:
-        known = broker.redis().info("memory")
+        known = broker.facts()
     except (RedisError, OSError, Misconfigured) as error:
         todo = "Start it, or correct CLARION_REDIS_URL."
         return [Finding(f"The broker does not answer: {type(error).__name__}.", todo)]
-    policy = str(known.get("maxmemory_policy", "noeviction"))
-    if policy == "noeviction":
+    if known.keeps:
         return []
-    what = f"The broker may throw jobs away: its eviction policy is {policy}."
+    what = f"The broker may throw jobs away: its eviction policy is {known.policy}."
     return [Finding(what, "Set `maxmemory-policy noeviction` in its configuration.")]
 
 

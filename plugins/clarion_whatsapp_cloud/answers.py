@@ -106,6 +106,20 @@ RANGES: tuple[tuple[range, Make], ...] = (
 )
 
 
+SOURCE = "https://developers.facebook.com/docs/whatsapp/cloud-api/support/error-codes"
+"""Meta's own list."""
+
+
+def listed() -> dict[str, Verdict | None]:
+    """Make the verdict of every code there is a line for, and of each range, as answers."""
+    single = {code: refused(code) for code in sorted({*CODES, *UNCLEAR})}
+    found = {str(code): verdict for code, verdict in single.items()}
+    return found | {
+        f"{codes.start}–{codes.stop - 1}": make(str(codes.start), "")
+        for codes, make in RANGES
+    }
+
+
 def explained(code: int, detail: str) -> Verdict | None:
     """Make the verdict of a code with the provider's own explanation, else `None`."""
     make = CODES.get(code)

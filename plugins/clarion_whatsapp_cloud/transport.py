@@ -22,6 +22,7 @@ from clarion.messaging.contract import (
     TemplateText,
     TemplateVerdict,
     Update,
+    Verdict,
 )
 from clarion_whatsapp_cloud import answers, wire
 
@@ -48,6 +49,16 @@ class WhatsAppCloud:
     secret_fields = ("access_token", "app_secret", "verify_token")
     config_fields = ("waba_id", "api_version", "base_url")
     business_field = "waba_id"
+    source = answers.SOURCE
+
+    def codes(self) -> Mapping[str, Verdict | None]:
+        """Say what each code does."""
+        return answers.listed()
+
+    def verdict(self, code: str) -> Verdict | None:
+        """Judge any code as an answer; what is no number is a code without a word."""
+        number = int(code) if code.isascii() and code.isdigit() else None
+        return answers.failed(None) if number is None else answers.refused(number)
 
     async def send(self, channel: Channel, message: Message, http: Http) -> Accepted:
         """Hand one message to the Cloud API.

@@ -115,6 +115,10 @@ NOT_ROWS = {
     ("console", "ticket"): "a secret of 256 bits, of use in the browser that asked for it",
     ("console", "word"): "what one session of the portal made up",
     ("console", "kind"): "of a quota",
+    ("console", "where"): "of a code: whose it is",
+    ("console", "code"): "of a provider, or a reason's name",
+    ("portal", "where"): "of a code: whose it is",
+    ("portal", "code"): "of a provider, or a reason's name",
 }
 """Parameters that name no row of an account."""
 
@@ -133,6 +137,7 @@ ROWS = {
     ("console", "appeal_id"): lambda w: w.appeal_id,
     ("console", "measure_id"): lambda w: w.measure_id,
     ("console", "account_id"): lambda w: w.id,
+    ("console", "campaign_id"): lambda w: w.campaign_id,
     ("console", "factor_id"): lambda w: w.factor_id,
     ("console", "session_id"): lambda w: w.session_id,
     ("console", "network_id"): lambda w: w.id,
@@ -170,6 +175,7 @@ ROWS = {
     ("ConsoleAccountScreen", "pk"): lambda w: w.id,
     ("ConsolePersonScreen", "pk"): lambda w: w.person_id,
     ("ConsoleRolePanel", "pk"): lambda _: 1,
+    ("ConsoleSenderScreen", "pk"): lambda w: w.sender_id,
     ("ConsoleStaffScreen", "pk"): lambda _: 1,
 }
 """How each parameter of a route is found in an account's world."""
@@ -179,6 +185,8 @@ WORDS = {
     "contacts.signup_code": {"way": "page"},
     "campaigns.step": {"name": "message"},
     "campaigns.save": {"name": "message"},
+    "codes.show": {"where": "whatsapp_cloud", "code": "131026"},
+    "ConsoleCodePanel.show": {"where": "whatsapp_cloud", "code": "131026"},
     "settings.plugin": {"name": "contacts"},
     "settings.switch": {"name": "contacts"},
     **{

@@ -215,7 +215,15 @@ def _machines(database, world):
         for name, model in sorted(walls.models().items()):
             if model.wall.kind != "platform" and name not in filler._parents:
                 # what staff write about an account, they may read
-                ours = ("account_", "announcement_", "misuse_", "access_", "support_")
+                ours = (
+                    "account_",
+                    "announcement_",
+                    "misuse_",
+                    "access_",
+                    "support_",
+                    "campaign_hold",
+                    "sender_grade",
+                )
                 filler.canary = world.canary if name.startswith(ours) else world.content
                 filler.add(model.__table__)
         for key in ("account_measure", "misuse_flag", "misuse_flag_appeal"):

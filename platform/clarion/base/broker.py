@@ -6,8 +6,9 @@ up for by the relay and the workers, which also look by themselves.
 
 import os
 import time
+from dataclasses import dataclass
 from functools import lru_cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from clarion.base.errors import Misconfigured
 from clarion.base.settings import settings
@@ -68,6 +69,34 @@ def reachable() -> bool:
         return bool(redis().ping())
     except lost():
         return False
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What the broker says about itself; `most_bytes` 0 is no limit of its own."""
+
+    version: str
+    used_bytes: int
+    most_bytes: int
+    policy: str
+    clients: int
+
+    @property
+    def keeps(self) -> bool:
+        """Whether it never throws a job away to make room."""
+        return self.policy == "noeviction"
+
+
+def facts() -> Facts:
+    """Ask the broker about itself; raises what `lost` names, or `Misconfigured`."""
+    known: dict[str, Any] = redis().info()
+    return Facts(
+        version=str(known.get("valkey_version") or known.get("redis_version") or ""),
+        used_bytes=int(known.get("used_memory", 0)),
+        most_bytes=int(known.get("maxmemory", 0)),
+        policy=str(known.get("maxmemory_policy", "noeviction")),
+        clients=int(known.get("connected_clients", 0)),
+    )
 
 
 def reset() -> None:

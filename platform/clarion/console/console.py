@@ -19,9 +19,11 @@ from clarion.console import (
     console_lost,
     console_machine,
     console_misuse,
+    console_operations,
     console_plugins,
     console_roles,
     console_security,
+    console_senders,
     console_staff,
     console_support,
     log,
@@ -300,6 +302,8 @@ def _status(form: Form) -> int:
 
 VIEWS: tuple[type, ...] = (
     *console_machine.VIEWS,
+    *console_operations.VIEWS,
+    *console_senders.VIEWS,
     *console_plugins.VIEWS,
     ConsoleAccountScreen,
     ConsolePersonScreen,

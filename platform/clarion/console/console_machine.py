@@ -1,7 +1,6 @@
-"""Panels about the machine: today, senders, queues, webhooks, plugins."""
+"""Panels about the machine: today, queues, webhooks, plugins."""
 
 import datetime as dt
-from collections.abc import Sequence
 from typing import Any
 from uuid import UUID
 
@@ -10,14 +9,12 @@ from flask_babel import lazy_gettext
 
 from clarion.base.errors import Invalid, NotFound
 from clarion.base.words import _, country
-from clarion.console import backups, machine, service
+from clarion.console import backups, machine
 from clarion.messaging import channels, limits, portfolio, prices
-from clarion.messaging.models import Sender
 from clarion.plugging.manager import plugins
 from clarion.tenancy.access import allowed
 from clarion.web.pages import fragment, is_fragment
-from clarion.web.screens import STOCK, Panel, Screen, expose, member, needs
-from clarion.web.ui import pill
+from clarion.web.screens import Panel, expose, member, needs
 
 
 class ConsoleTodayPanel(Panel):
@@ -39,53 +36,6 @@ class ConsoleTodayPanel(Panel):
         if is_fragment():
             return fragment(self.render("console/today_live.html", today=today))
         return self.render("console/today.html", today=today)
-
-
-class ConsoleSenderScreen(Screen):
-    """The health of every number, masked."""
-
-    model = Sender
-    permission = "console.senders"
-    route_base = "/senders"
-    title = lazy_gettext("Senders")
-    list_columns = [
-        "name", "account", "masked", "transport", "quality", "health", "why", "rate_per_s",
-    ]  # fmt: skip
-    search_columns = ["name", "state", "quality"]
-    order_columns = ["name", "rate_per_s"]
-    base_order = ("created_at", "desc")
-    choices = {"state": ("active", "paused"), "quality": ("green", "yellow", "red")}
-    formatters_columns = {"health": pill, "quality": lambda v: pill(v) if v else "—"}
-    exclude_route_methods = STOCK | {"show"}
-    label_columns = {
-        "name": lazy_gettext("Name"),
-        "account": lazy_gettext("Account"),
-        "masked": lazy_gettext("Number"),
-        "transport": lazy_gettext("Way"),
-        "quality": lazy_gettext("Quality"),
-        "health": lazy_gettext("State"),
-        "state": lazy_gettext("State"),
-        "why": lazy_gettext("Reason"),
-        "rate_per_s": lazy_gettext("Messages a second"),
-    }
-    numbers = ("rate_per_s",)
-
-    def complete(self, rows: Sequence[Any]) -> None:
-        """Name accounts and connections of the page's numbers, in two statements."""
-        names = machine.account_names([row.account_id for row in rows])
-        channels = service.channels([row.channel_id for row in rows])
-        for row in rows:
-            channel = channels.get(row.channel_id)
-            shut = channel is not None and channel.state != "active"
-            row.account = names.get(row.account_id, "")
-            row.masked = service.masked(row.number)
-            row.transport = channel.transport if channel else ""
-            row.health = channel.state if channel and shut else row.state
-            row.why = channel.state_reason if channel and shut else row.state_reason
-
-    def url_for_show(self, row: Any) -> str:
-        """Lead to the account's page, where its numbers are together."""
-        return url_for("ConsoleAccountScreen.show", pk=row.account_id, tab="senders")
 
 
 class ConsoleLimitPanel(Panel):
@@ -248,7 +198,6 @@ VIEWS: tuple[type, ...] = (
     ConsoleTodayPanel,
     ConsoleLimitPanel,
     ConsolePricePanel,
-    ConsoleSenderScreen,
     ConsoleQueuePanel,
     ConsoleWebhookPanel,
 )

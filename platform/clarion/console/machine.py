@@ -47,11 +47,13 @@ class RunningView:
     those left out, so many are handled.
     """
 
+    id: UUID
     account_id: UUID
     account_name: str
     name: str
     state: str
-    state_reason: str
+    why: str
+    reason: str
     started_at: dt.datetime | None
     audience: int
     handled: int
@@ -143,6 +145,7 @@ class Stopped:
     account_id: UUID
     account_name: str
     kind: str
+    reason: str
     title: str
     state: str
     since: dt.datetime
@@ -223,11 +226,13 @@ def _running() -> tuple[list[RunningView], int]:
         states = tally.get(campaign_id, {})
         audience = sum(states.values()) - states.get("suppressed", 0)
         view = RunningView(
+            id=campaign_id,
             account_id=account_id,
             account_name=account,
             name=name,
             state=state,
-            state_reason=why,
+            why=outcomes.stands_for(why)[0],
+            reason=why,
             started_at=started_at,
             audience=audience,
             handled=audience - sum(states.get(s, 0) for s in WAITING),
@@ -369,6 +374,7 @@ def _stops() -> list[Stopped]:
             account_id=row.account_id,
             account_name=names.get(row.account_id, ""),
             kind=row.kind,
+            reason=row.reason,
             title=outcomes.explain("paused", row.reason).title,
             state=row.state,
             since=row.opened_at,
@@ -376,6 +382,17 @@ def _stops() -> list[Stopped]:
         )
         for row in rows
     ]
+
+
+def stopped() -> int:
+    """Count what breakers have stopped, in all accounts."""
+    query = select(func.count()).select_from(Breaker).where(Breaker.state != "closed")
+    return db.session().scalar(query) or 0
+
+
+def strange_codes() -> int:
+    """Count the codes of providers that have no word, up to as many as are shown."""
+    return len(_codes())
 
 
 def _waiting_events() -> int:

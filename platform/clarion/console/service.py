@@ -16,6 +16,7 @@ from clarion.base import clock, db
 from clarion.base.errors import Conflict, Invalid, NotFound
 from clarion.base.words import _
 from clarion.console.staffing import first_token
+from clarion.messaging import outcomes
 from clarion.messaging.models import Campaign, Channel, Sender
 from clarion.tenancy import access, audit, team
 from clarion.tenancy.models import Account, Invitation, Membership, Person
@@ -141,6 +142,11 @@ class CampaignView:
     state_reason: str
     started_at: dt.datetime | None
     finished_at: dt.datetime | None
+
+    @property
+    def why(self) -> str:
+        """The reason in words, where it has some."""
+        return outcomes.stands_for(self.state_reason)[0]
 
 
 @dataclass(frozen=True, slots=True)

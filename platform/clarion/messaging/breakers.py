@@ -29,7 +29,15 @@ from sqlalchemy.dialects.postgresql import insert
 from clarion.base import db
 from clarion.base.telemetry import counter, logger
 from clarion.base.words import speaking
-from clarion.messaging import businesses, channels, contract, orders, outcomes, pacing
+from clarion.messaging import (
+    businesses,
+    channels,
+    contract,
+    grades,
+    orders,
+    outcomes,
+    pacing,
+)
 from clarion.messaging.contract import Halted
 from clarion.messaging.events import BreakerOpened
 from clarion.messaging.models import Breaker, Campaign, Channel, Sender
@@ -359,7 +367,7 @@ def _numbers(channel_id: UUID, said: contract.Health) -> list[str]:
         row for row in rows if said.subject == row.provider_id or row.number[1:] == digits
     ]
     for row in found:
-        row.quality = said.quality or row.quality
+        grades.note(row, said.quality)
     db.session().flush()
     return [str(row.id) for row in found]
 

@@ -17,7 +17,7 @@ from clarion.base.errors import Conflict, Invalid, NotFound, NotSent
 from clarion.base.settings import settings
 from clarion.base.telemetry import logger
 from clarion.base.words import _
-from clarion.messaging import address, contract, limits, quotas
+from clarion.messaging import address, contract, grades, limits, quotas
 from clarion.messaging.models import Channel, Sender, SenderBucket
 from clarion.plugging.manager import plugins
 from clarion.tenancy import access, audit
@@ -64,6 +64,7 @@ class SenderView:
     state_reason: str
     rate_per_s: int
     own_rate_per_s: int | None = None
+    transport: str = ""
 
     @property
     def rate(self) -> int:
@@ -176,7 +177,7 @@ def listing() -> list[ChannelView]:
 
 def senders() -> list[SenderView]:
     """List the account's numbers; one whose connection is paused shows that reason."""
-    query = select(Sender, Channel.state, Channel.state_reason).join(
+    query = select(Sender, Channel.state, Channel.state_reason, Channel.transport).join(
         Channel,
         (Channel.account_id == Sender.account_id) & (Channel.id == Sender.channel_id),
     )
@@ -192,8 +193,9 @@ def senders() -> list[SenderView]:
             state_reason=row.state_reason or channel_reason,
             rate_per_s=row.rate_per_s,
             own_rate_per_s=row.own_rate_per_s,
+            transport=transport,
         )
-        for row, channel_state, channel_reason in db.session().execute(
+        for row, channel_state, channel_reason, transport in db.session().execute(
             query.order_by(Sender.created_at)
         )
     ]
@@ -305,7 +307,7 @@ def _note(channel_id: UUID, sender_id: UUID, answer: Any) -> None:
             breakers.open_channel(channel_id, answer.reason)
     elif isinstance(answer, Mapping):
         row.name = str(answer.get("name") or row.name)[:120]
-        row.quality = str(answer.get("quality") or row.quality)[:12]
+        grades.note(row, str(answer.get("quality") or "")[:12])
         if row.quality == "red":
             breakers.open_("sender", str(sender_id), "number_quality_red")
         elif row.quality in ("green", "yellow"):

@@ -423,3 +423,26 @@ class TemplateCatalogue(Protocol):
     ) -> TemplateVerdict | None:
         """Ask what became of a template. `None`: the provider does not know it."""
         ...
+
+
+@runtime_checkable
+class Explaining(Protocol):
+    """What a transport also offers when it can list the codes it knows.
+
+    Attributes:
+        source: address of the provider's own list of them.
+    """
+
+    source: str
+
+    def codes(self) -> Mapping[str, Verdict | None]:
+        """Say what each code of its table does, by code, or `200–299` for a range.
+
+        `None`: the code leaves open what became of the message. From the very table that
+        `send` and `parse` judge by, so that what is explained is what is done.
+        """
+        ...
+
+    def verdict(self, code: str) -> Verdict | None:
+        """Judge any code as an answer, also one that is in no table."""
+        ...

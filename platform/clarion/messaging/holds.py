@@ -1,7 +1,8 @@
-"""A hold on what an account sends to many, before harm is done; what waits goes on later.
+"""Holds on what is sent to many, before harm is done; what waits goes on later.
 
-Placed by the watch for misuse, lifted by a person. Orders that run pause, orders that are
-to begin wait; nothing of them is lost. Codes and answers to people are not held.
+On all of an account: placed by the watch for misuse, lifted by a person. On one order:
+placed and lifted by staff. Orders that run pause, orders that are to begin wait; nothing of
+them is lost. Codes and answers to people are not held.
 """
 
 import datetime as dt
@@ -15,15 +16,23 @@ from sqlalchemy.orm import Mapped
 from clarion.base import db
 from clarion.base.db import Wall, column
 from clarion.messaging import ledger
+from clarion.messaging.events import CampaignPaused
 from clarion.messaging.models import Campaign
 from clarion.tenancy import audit
+from clarion.tenancy.actor import SYSTEM_JOB
 from clarion.tenancy.models import Account, AccountBase, Time
-from clarion.tenancy.scope import current_account
+from clarion.tenancy.scope import account_scope, current_account
+from clarion.work import outbox
+from clarion.work.jobs import job
 
 REASON = "misuse_review"
+BY_STAFF = "held_by_staff"
+BY_PERSON = ("paused_by_person", "by_person")
 PURPOSES = ("marketing", "utility")
 audit.label("messaging.hold.placed", "Campaigns are held for a review")
 audit.label("messaging.hold.lifted", "Campaigns go on after a review")
+audit.label("console.campaign.held", "Staff hold a campaign")
+audit.label("console.campaign.released", "Staff let a held campaign go")
 
 
 class SendingHold(AccountBase):
@@ -48,6 +57,58 @@ class SendingHold(AccountBase):
     reason: Mapped[str] = column(String(60), pd=None)
     flag_id: Mapped[UUID] = column(Uuid, pd=None)
     lifted_at: Mapped[dt.datetime | None] = column(Time, pd=None)
+
+
+class CampaignHold(AccountBase):
+    """That staff hold one order; the customer reads why, and cannot lift it.
+
+    `was` is why the order was paused before, if it was: then it stays paused afterwards.
+    """
+
+    __tablename__ = "campaign_hold"
+    __table_args__ = (
+        Index(
+            "uq_campaign_hold_standing",
+            "account_id",
+            "campaign_id",
+            unique=True,
+            postgresql_where=plain("lifted_at").is_(None),
+        ),
+    )
+    wall = Wall(
+        kind="operational",
+        app=("SELECT",),
+        staff=(
+            "SELECT",
+            "INSERT (id, account_id, campaign_id, words, by, was)",
+            "UPDATE (lifted_at, lifted_by, lifted_words)",
+        ),
+    )
+
+    campaign_id: Mapped[UUID] = column(Uuid, pd=None, to="campaign")
+    words: Mapped[str] = column(String(300), pd="account.note", export=False)
+    by: Mapped[str] = column(String(120), pd="person.name", retention="account", log="mask")
+    was: Mapped[str] = column(String(200), pd=None, server_default="")
+    lifted_at: Mapped[dt.datetime | None] = column(Time, pd=None)
+    lifted_by: Mapped[str] = column(String(80), pd=None, server_default="")
+    lifted_words: Mapped[str] = column(
+        String(300), pd="account.note", export=False, server_default=""
+    )
+
+
+def why(order: Campaign) -> str:
+    """Say why an order has to wait, whoever wants it to go on; empty when it need not."""
+    if of_order(order.id) is not None:
+        return BY_STAFF
+    return REASON if stands(order.purpose) else ""
+
+
+def of_order(campaign_id: UUID) -> CampaignHold | None:
+    """Find what staff hold one order by."""
+    query = select(CampaignHold).where(
+        CampaignHold.campaign_id == campaign_id, CampaignHold.lifted_at.is_(None)
+    )
+    return db.session().scalar(query)
 
 
 def stands(purpose: str) -> bool:
@@ -108,6 +169,47 @@ def lift() -> int:
     for campaign_id in paused:
         orders.go_on(campaign_id)
     return len(paused)
+
+
+@job(queue="default", idempotent=True, alone=True, system=True)
+def settle(account_id: UUID, campaign_id: UUID) -> None:
+    """Tell who listens that an order is held; it is paused once nothing is on the wire."""
+    from clarion.messaging import orders
+
+    with account_scope(account_id, SYSTEM_JOB), db.transaction():
+        if of_order(campaign_id) is not None:
+            outbox.publish(CampaignPaused(campaign_id=campaign_id, reason=BY_STAFF))
+            orders.settle(campaign_id)
+
+
+@job(queue="default", idempotent=True, alone=True, system=True)
+def let_go(account_id: UUID, campaign_id: UUID) -> None:
+    """Let an order go on that nobody of staff holds any more.
+
+    What a person had paused before stays paused, and what a breaker stops that is still open.
+    """
+    from clarion.messaging import breakers, orders
+
+    with account_scope(account_id, SYSTEM_JOB), db.transaction():
+        order = orders.locked(campaign_id)
+        paused = order.state in ("paused", "pausing")
+        if of_order(campaign_id) is not None or not paused:
+            return
+        if order.state_reason != BY_STAFF:
+            return  # it waits for something else by now
+        last = (
+            select(CampaignHold.was)
+            .where(CampaignHold.campaign_id == campaign_id)
+            .order_by(CampaignHold.created_at.desc())
+            .limit(1)
+        )
+        was = db.session().scalar(last) or ""
+        stops = breakers.of_order(campaign_id)
+        stopped = {stop.reason for stop in stops if stop.state == "open"}
+        if was in BY_PERSON or was in stopped:
+            order.state_reason = was
+        else:
+            orders.go_on(campaign_id)
 
 
 def _orders(*which: ColumnElement[bool]) -> list[UUID]:

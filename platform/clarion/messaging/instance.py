@@ -1,4 +1,4 @@
-"""Which database this is, and what people decide after it was restored: two tables."""
+"""Which database this is, its backups, and what people decide after it was restored."""
 
 import datetime as dt
 from uuid import UUID
@@ -7,8 +7,8 @@ from sqlalchemy import BigInteger, CheckConstraint, Index, String, Uuid, func
 from sqlalchemy import column as plain
 from sqlalchemy.orm import Mapped
 
-from clarion.base.db import Base, Wall, column
-from clarion.tenancy.models import AccountBase, Time
+from clarion.base.db import Base, Wall, column, new_id
+from clarion.tenancy.models import NOW, AccountBase, Time
 
 
 class InstanceEpoch(Base):
@@ -48,6 +48,28 @@ class InstanceEpoch(Base):
     asked_at: Mapped[dt.datetime | None] = column(Time, pd=None)
     released_by: Mapped[str | None] = column(String(80), pd=None)
     released_at: Mapped[dt.datetime | None] = column(Time, pd=None)
+
+
+class BackupRun(Base):
+    """That a backup was written, or read through to its end: when, and how large it is.
+
+    `made_at` is when the file that was read had been made, as it says itself.
+    """
+
+    __tablename__ = "backup_run"
+    __table_args__ = (CheckConstraint("kind IN ('dump', 'check')", name="kind"),)
+    wall = Wall(
+        kind="platform",
+        staff=("SELECT",),
+        system=("SELECT", "INSERT"),
+        why="about the whole database: every account is in a backup",
+    )
+
+    id: Mapped[UUID] = column(Uuid, pd=None, primary_key=True, default=new_id)
+    at: Mapped[dt.datetime] = column(Time, pd=None, server_default=NOW)
+    kind: Mapped[str] = column(String(8), pd=None)
+    bytes: Mapped[int] = column(BigInteger, pd=None)
+    made_at: Mapped[dt.datetime | None] = column(Time, pd=None)
 
 
 class RestoreRelease(AccountBase):

@@ -30,6 +30,7 @@ STATES = (
     "queued", "claimed", "dispatching", "accepted", "sent", "delivered", "read", "failed",
     "unknown", "needs_decision", "suppressed", "expired", "cancelled", "held",
 )  # fmt: skip
+OF_ATTEMPT = "SELECT (account_id, message_id, number, outcome, code)"  # to count by code
 CAMPAIGN_STATES = ("starting", "running", "pausing", "paused", "finished", "cancelled")
 
 
@@ -302,6 +303,7 @@ class Campaign(AccountBase):
                 " finished_at, finish_by, drained_at, closed_at, wave, wave_at,"
                 " created_at, created_by)"
             ),
+            "UPDATE (state, state_reason)",  # to hold one: see holds.py
         ),
         system=("SELECT",),
     )
@@ -391,7 +393,7 @@ class Message(AccountBase):
         kind="content",
         app=("SELECT", "INSERT", "UPDATE"),
         system=(
-            "SELECT (id, account_id, campaign_id, sender_id, lane, purpose, state, not_before, lease_until, state_since)",
+            "SELECT (id, account_id, campaign_id, sender_id, lane, purpose, state, reason, attempt, not_before, lease_until, state_since)",
         ),
     )
     owner_unique = False
@@ -443,7 +445,7 @@ class Attempt(AccountBase):
             postgresql_where=text("provider_id IS NOT NULL"),
         ),
     )
-    wall = Wall(kind="content", app=("SELECT", "INSERT", "UPDATE"))
+    wall = Wall(kind="content", app=("SELECT", "INSERT", "UPDATE"), system=(OF_ATTEMPT,))
     owner_unique = False
     account_key = False
 

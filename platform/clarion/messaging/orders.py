@@ -183,8 +183,8 @@ def start(campaign_id: UUID, audience: Select[Any]) -> int:
     audit.record("messaging.campaign.started", order, people=rows)
     outbox.publish(CampaignStarted(campaign_id=campaign_id))
     ledger.lock_account_shared(order.account_id)
-    if holds.stands(order.purpose):
-        order.state, order.state_reason = "paused", holds.REASON
+    if held := holds.why(order):
+        order.state, order.state_reason = "paused", held
     else:
         ring(campaign_id)
     return rows
@@ -216,13 +216,24 @@ def resume(campaign_id: UUID) -> None:
     if order.state_reason == doubts.RESTORED:
         said = _("Its messages are held after a restore: two people decide about them.")
         raise Conflict("campaign_held", said)
-    if holds.stands(order.purpose):
-        raise Conflict(
-            "campaign_in_review", _("Campaigns of this account are held for a review.")
-        )
+    refuse_held(order)
     order.state, order.state_reason = "running", ""
     audit.record("messaging.campaign.resumed", order)
     ring(campaign_id)
+
+
+def refuse_held(order: Campaign) -> None:
+    """Refuse to let an order go on that we hold; raises `Conflict`."""
+    held = holds.why(order)
+    if held == holds.BY_STAFF:
+        raise Conflict(
+            "campaign_held_by_staff",
+            _("We hold this campaign; its page says why. Only we can let it go on."),
+        )
+    if held:
+        raise Conflict(
+            "campaign_in_review", _("Campaigns of this account are held for a review.")
+        )
 
 
 def go_on(campaign_id: UUID) -> None:
@@ -231,8 +242,8 @@ def go_on(campaign_id: UUID) -> None:
     if order.state_reason == doubts.RESTORED:
         return  # two people let it go on, nobody else
     if order.state in ("paused", "pausing"):
-        if holds.stands(order.purpose):
-            order.state_reason = holds.REASON  # goes on with the others
+        if held := holds.why(order):
+            order.state_reason = held  # goes on when that is over
         else:
             resume(campaign_id)
     else:
@@ -257,7 +268,9 @@ def reopen(campaign_id: UUID) -> None:
     """Let an order go on that was finished, because some of its people wait again."""
     order = locked(campaign_id)
     if order.state == "finished":
-        order.state, order.state_reason, order.finished_at = "running", "", None
+        held = holds.why(order)
+        order.state, order.state_reason = "paused" if held else "running", held
+        order.finished_at = None
         db.session().flush()
     if order.state == "running":
         ring(campaign_id)

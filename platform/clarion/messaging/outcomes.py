@@ -63,6 +63,13 @@ def declared(state: str, reason: str) -> bool:
     )
 
 
+def stands_for(reason: str) -> tuple[str, str]:
+    """Say why something stands still: a title, and the reason if it has words of its own."""
+    if not reason or not declared("paused", reason):
+        return reason, ""
+    return explain("paused", reason).title, reason
+
+
 def pairs() -> list[tuple[str, str]]:
     """List every state and reason that has words of its own."""
     causes = [("failed", reason) for reason in CAUSES]
@@ -234,6 +241,11 @@ REASONS: Mapping[tuple[str, str], Row] = {
         _("Held for a review"),
         _("What was measured looks unusual, so somebody of ours looks at it first."),
         _("Open Review: read what was measured, and answer. Nothing is lost meanwhile."),
+    ),
+    ("paused", "held_by_staff"): Row(
+        _("Held by us"),
+        _("Somebody of ours stopped this campaign; their words stand on its page."),
+        _("Read why, and answer us if it is a mistake. Nothing is lost meanwhile."),
     ),
     ("needs_decision", "provider_quality"): Row(
         _("Needs your decision"),
@@ -559,6 +571,12 @@ CAUSES: Mapping[str, Row] = {
         _("Provider not reached"),
         _("The provider could not be reached; nothing was sent meanwhile."),
         _("Wait a little. If it lasts, check the connection under Senders."),
+        retry=True,
+    ),
+    "throttled": Row(
+        _("Slowed down"),
+        _("The provider said that it was too fast."),
+        _("Nothing: it gets faster again by itself."),
         retry=True,
     ),
     "account_suspended": Row(

@@ -4,11 +4,14 @@ import datetime as dt
 from dataclasses import dataclass
 from uuid import UUID
 
-from sqlalchemy import func, select, true
+from sqlalchemy import ColumnElement, and_, func, select, true
+from sqlalchemy.orm import load_only
 
 from clarion.base import db
 from clarion.messaging import pacing, portfolio
 from clarion.messaging.models import Channel, Sender, SenderBucket
+
+OF_CHANNEL = (Channel.id, Channel.portfolio_id, Channel.slow_until, Channel.slow_reason)
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,9 +41,20 @@ class Pace:
 
 def of_channel(channel_id: UUID) -> dict[UUID, Pace]:
     """Read the pace of a connection's numbers, by their ids."""
+    return _read(Sender.channel_id == channel_id)
+
+
+def of_sender(account_id: UUID, sender_id: UUID) -> Pace | None:
+    """Read the pace of one number, for staff as well; None: it was never sent from."""
+    mine = and_(Sender.account_id == account_id, Sender.id == sender_id)
+    return _read(mine).get(sender_id)
+
+
+def _read(which: ColumnElement[bool]) -> dict[UUID, Pace]:
     now = select(func.clarion_now().label("now")).subquery()
     query = (
         select(Sender, SenderBucket, Channel, now.c.now)
+        .options(load_only(*OF_CHANNEL))
         .join(
             SenderBucket,
             (SenderBucket.account_id == Sender.account_id)
@@ -51,7 +65,7 @@ def of_channel(channel_id: UUID) -> dict[UUID, Pace]:
             (Channel.account_id == Sender.account_id) & (Channel.id == Sender.channel_id),
         )
         .join(now, true())
-        .where(Sender.channel_id == channel_id)
+        .where(which)
     )
     rows = db.session().execute(query).tuples().all()
     ids = [channel.portfolio_id for _s, _b, channel, _now in rows if channel.portfolio_id]

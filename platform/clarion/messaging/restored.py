@@ -16,7 +16,15 @@ from clarion.base import db
 from clarion.base.errors import Conflict, NotFound
 from clarion.base.telemetry import logger
 from clarion.base.words import _
-from clarion.messaging import doubts, epoch, journal, ledger, orders, suppression
+from clarion.messaging import (
+    doubts,
+    epoch,
+    holds,
+    journal,
+    ledger,
+    orders,
+    suppression,
+)
 from clarion.messaging.instance import InstanceEpoch, RestoreRelease
 from clarion.messaging.models import Campaign
 from clarion.tenancy import audit
@@ -211,7 +219,9 @@ def withdraw(campaign_id: UUID) -> None:
 def _go_on(campaign_id: UUID) -> None:
     """Let an order run that paused for the restore; it finishes if nothing is left."""
     order = _locked(campaign_id)
-    order.state, order.state_reason, order.finished_at = "running", "", None
+    held = holds.why(order)
+    order.state, order.state_reason = "paused" if held else "running", held
+    order.finished_at = None
     db.session().flush()
     if orders.settle(campaign_id) == "running":
         orders.ring(campaign_id)

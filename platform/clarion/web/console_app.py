@@ -26,6 +26,7 @@ from clarion.tenancy.access import allowed
 from clarion.tenancy.scope import current_actor, staff_scope
 from clarion.web import door, login, staff, steps, traces
 from clarion.web.errors import init_errors
+from clarion.web.explained import code_url
 from clarion.web.guard import SAFE, init_guard
 from clarion.web.pages import guard_of
 from clarion.web.restored import restored
@@ -105,7 +106,7 @@ def create_console() -> Flask:
                 console.add(plugin, view)
                 screens[view.__name__] = plugin
     app.extensions["babel"].locale_selector = _language
-    app.jinja_env.globals.update(GLOBALS)
+    app.jinja_env.globals.update(GLOBALS, code_url=code_url)
     return app
 
 

@@ -37,6 +37,7 @@ from clarion.tenancy.scope import account_scope, anonymous_scope, current_actor
 from clarion.web import behind, guard, login, traces
 from clarion.web.announced import announced
 from clarion.web.errors import init_errors
+from clarion.web.explained import code_url
 from clarion.web.pages import WITHOUT_SESSION, Pages, guard_of, is_fragment
 from clarion.web.restored import restored
 from clarion.web.steps import SECOND
@@ -115,6 +116,7 @@ def create_portal() -> Flask:
         sign_out_url=lambda: url_for("auth.sign_out"),
         allowed=access.allowed,
         url_to=url_to,
+        code_url=code_url,
         restored=restored,
         stopped_seat=_stopped_seat,
         announced=announced,

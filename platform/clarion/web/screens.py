@@ -230,9 +230,11 @@ class Rows(SQLAInterface):
         super().__init__(model)
         self.loads, self.together = tuple(loads), tuple(together)
 
-    def leaf(self, filters: Any, asked: keyset.Asked, size: int) -> keyset.Leaf:
+    def leaf(
+        self, filters: Any, asked: keyset.Asked, size: int, also: Sequence[Any] = ()
+    ) -> keyset.Leaf:
         """Read the page that was asked for, and count up to one more than the cap."""
-        found: Any = select(self.obj)  # Any: what FAB's filters take and give
+        found: Any = select(self.obj).where(*also)  # Any: what FAB's filters take and give
         for one, value in zip(filters.filters, filters.values, strict=True):
             found = one.apply(found, value)
         options = [joinedload(getattr(self.obj, name)) for name in self.together]
@@ -310,7 +312,8 @@ class Screen(_Page, ModelView):
         filters = self._asked_filters()
         after, before = (self._key(request.args.get(n, "")) for n in ("after", "before"))
         asked = keyset.Asked(getattr(self.model, column), falling, after, before)
-        leaf = self.datamodel.leaf(filters, asked, self.page_size)
+        also = self.narrowed()
+        leaf = self.datamodel.leaf(filters, asked, self.page_size, also)
         self.complete(leaf.rows)
         return self.render(
             self.list_template,
@@ -323,8 +326,9 @@ class Screen(_Page, ModelView):
                 self._field(column)
                 for column in self.search_columns
                 if column not in self.unoffered
-            ],
-            filtered=bool(filters.filters),
+            ]
+            + [*self.more_fields()],
+            filtered=bool(filters.filters or also),
         )
 
     @expose("/<pk>")
@@ -335,6 +339,14 @@ class Screen(_Page, ModelView):
 
     def complete(self, rows: Sequence[Any]) -> None:
         """Add to a page's rows what a list shows besides columns, in one query."""
+
+    def narrowed(self) -> Sequence[Any]:
+        """Narrow a list by what is no column of its rows; see `more_fields`."""
+        return ()
+
+    def more_fields(self) -> Sequence[Field]:
+        """Offer what `narrowed` reads from the address."""
+        return []
 
     def item(self, pk: str) -> Any:
         """Find the row of a page's address, or answer 404."""

@@ -41,6 +41,9 @@ STATES: Final[dict[str, tuple[str, str]]] = {
     "paused": ("warn", N_("Paused")),
     "finished": ("ok", N_("Finished")),
     "stopped": ("idle", N_("Stopped")),
+    # a part of the system
+    "fine": ("ok", N_("OK")),
+    "look": ("warn", N_("Look")),
     # a template
     "in_review": ("info", N_("In review")),
     "approved": ("ok", N_("Approved")),

@@ -254,6 +254,25 @@ def _misuse_held(link: str, account: str) -> Text:
     ]
 
 
+def _campaign_held(link: str, account: str, campaign: str, why: str) -> Text:
+    return _("%(account)s: we hold “%(campaign)s”", account=account, campaign=campaign), [
+        _("Somebody of ours stopped this campaign, and says why:"),
+        why,
+        _("Nothing is lost: what waits goes on when it is let go. Only we can do that."),
+        _("Look at it, and answer us, here:"),
+        link,
+    ]
+
+
+def _campaign_released(link: str, account: str, campaign: str, why: str) -> Text:
+    return _("%(account)s: “%(campaign)s” is let go", account=account, campaign=campaign), [
+        _("We hold this campaign no longer:"),
+        why,
+        _("What we had stopped goes on by itself. What you had paused stays paused."),
+        link,
+    ]
+
+
 def _misuse_shown(link: str, account: str) -> Text:
     return _("%(account)s: what we noticed", account=account), [
         _("Fourteen days ago our watch noticed something about your account."),
@@ -388,6 +407,8 @@ KINDS: Final[dict[str, Callable[..., Text]]] = {
     "signing_up": _signing_up,
     "signed_up": _signed_up,
     "misuse_held": _misuse_held,
+    "campaign_held": _campaign_held,
+    "campaign_released": _campaign_released,
     "misuse_shown": _misuse_shown,
     "misuse_asked": _misuse_asked,
     "misuse_decided": _misuse_decided,

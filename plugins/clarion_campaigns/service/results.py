@@ -9,7 +9,15 @@ from uuid import UUID
 from sqlalchemy import func, select
 
 from clarion.base import db
-from clarion.messaging import breakers, channels, launches, orders, outcomes, restored
+from clarion.messaging import (
+    breakers,
+    channels,
+    holds,
+    launches,
+    orders,
+    outcomes,
+    restored,
+)
 from clarion.messaging.ledger import OPEN
 from clarion.messaging.models import Campaign, Message, Suppression
 from clarion.tenancy import access, audit
@@ -115,6 +123,7 @@ class Results:
     wave: launches.Wave | None = None
     follow_up: Proposal | None = None
     waiting: orders.Waiting | None = None
+    held: holds.CampaignHold | None = None
 
     @property
     def percent(self) -> int:
@@ -184,6 +193,7 @@ def results(draft_id: UUID) -> Results:
         sender=sender,
         rate_per_s=rate,
         waiting=orders.waiting(order_id),
+        held=holds.of_order(order_id) if stopped == holds.BY_STAFF else None,
         seconds_left=None if wave or not rate else round(progress.waiting / rate),
         wave=wave,
         stops=_stops(order_id) if progress.waiting else (),

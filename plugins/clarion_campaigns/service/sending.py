@@ -181,6 +181,7 @@ def resume(draft_id: UUID) -> None:
     """
     access.require("campaigns.launch")
     order_id = _order(draft_id)
+    orders.refuse_held(orders.locked(order_id))
     if breakers.resume(order_id):
         orders.go_on(order_id)
     else:

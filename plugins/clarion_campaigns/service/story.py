@@ -96,6 +96,7 @@ class Story:
     decided: list[tuple[str, str, dt.datetime]]
     leaves_at: dt.datetime | None
     zone: str
+    reason: str = ""
 
 
 def story(message_id: UUID) -> Story:
@@ -135,6 +136,7 @@ def story(message_id: UUID) -> Story:
         decided=[(choice, by, _at(at)) for choice, by, at in row["decided"] or ()],
         leaves_at=row["not_before"] if row["state"] == "queued" else None,
         zone=row["zone"],
+        reason=row["reason"],
     )
 
 

@@ -1,6 +1,7 @@
 """The console as it is served, and staff with every kind of rights."""
 
 import pytest
+from tests.clarion.messaging.conftest import make_order  # noqa: F401 -- a fixture
 
 from clarion.testing.console import Browser, make_staff
 

@@ -253,17 +253,19 @@ def test_least_privilege():
     assert by_role["support"] == {
         "overview", "accounts", "accounts_edit", "people", "people_edit", "senders",
         "accounts_notes", "support", "support_open", "support_answer", "look", "reveal",
+        "campaigns",
     }  # fmt: skip
     assert by_role["operations"] == {
         "overview", "accounts", "accounts_suspend", "senders", "queues", "webhooks", "plugins",
         "plugins_edit", "limits", "limits_edit", "prices", "backups", "backups_release",
         "accounts_limit", "accounts_notes", "misuse", "support", "support_open", "look",
+        "campaigns", "campaigns_hold", "health",
     }  # fmt: skip
     assert by_role["compliance"] == {
         "overview", "accounts", "accounts_suspend", "people", "staff", "roles", "audit",
         "networks", "accounts_limit", "accounts_notes", "misuse", "misuse_decide",
         "audit_export", "support", "support_open", "support_approve", "support_answer",
-        "look", "reveal",
+        "look", "reveal", "campaigns", "campaigns_hold", "health",
     }  # fmt: skip
     assert by_role["billing"] == {"accounts", "prices", "prices_edit"}
     assert by_role["content"] == set()  # what is theirs comes with plugins that publish
@@ -450,7 +452,7 @@ def test_what_is_not_known_comes_before_everything_else(desk, ada):
 LISTS = [
     "/console/", "/console/accounts/", "/console/people/", "/console/senders/",
     "/console/staff/", "/console/roles/", "/console/log/", "/console/queues/",
-    "/console/webhooks/", "/console/plugins/",
+    "/console/webhooks/", "/console/plugins/", "/console/campaigns/", "/console/codes/",
 ]  # fmt: skip
 
 

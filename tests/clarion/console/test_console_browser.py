@@ -14,7 +14,7 @@ from werkzeug.serving import make_server
 
 from clarion.base import db, walls
 from clarion.messaging import prices
-from clarion.messaging.models import Campaign
+from clarion.messaging.models import Campaign, Sender
 from clarion.misuse import watching
 from clarion.misuse.models import MisuseFlag
 from clarion.support import grants, windows
@@ -46,6 +46,7 @@ def pages(console, tenant, ada, root):
         "ConsoleAccountScreen": tenant.id,
         "ConsolePersonScreen": tenant.person_id,
         "ConsoleStaffScreen": ada.id,
+        "ConsoleSenderScreen": _first(tenant, Sender),
     }
     found = []
     for rule in sorted(console.url_map.iter_rules(), key=str):
@@ -54,12 +55,18 @@ def pages(console, tenant, ada, root):
             continue
         given = {"pk": ids.get(rule.endpoint.partition(".")[0], 1), "name": "contacts"}
         given |= {"chain": tenant.id, "account_id": tenant.id}
+        given |= {"where": "whatsapp_cloud", "code": "131048"}
         for name in rule.arguments - given.keys():
             given[name] = row_for(name, tenant, root)
             assert given[name], f"{rule}: `tenant` has no row for <{name}>"
         found.append(rule.build(given)[1] if rule.arguments else rule.rule)
     account = f"/console/accounts/{tenant.id}"
     return [*found, *(f"{account}?tab={tab}" for tab in ("senders", "campaigns", "log"))]
+
+
+def _first(tenant, model):
+    with account_scope(tenant.id, tenant.actor), db.transaction() as orm:
+        return orm.scalars(select(model.id)).first()
 
 
 @pytest.fixture(scope="session")

@@ -34,7 +34,7 @@ def reasons_of_ledger():
     found = re.findall(r"(?:reason = |THEN |SELECT )'([a-z_]+)'", LEDGER)
     found += re.findall(r"\breason=\"([a-z_]+)\"", LEDGER)
     found += re.findall(
-        r"^(?:REASON|RESTORED|NEVER|LATE|AMERICAN|CONTROL|TWICE|BUDGET) = \"([a-z_]+)\"",
+        r"^(?:REASON|BY_STAFF|RESTORED|NEVER|LATE|AMERICAN|CONTROL|TWICE|BUDGET) = \"([a-z_]+)\"",
         LEDGER,
         re.MULTILINE,
     )
@@ -64,7 +64,13 @@ def test_each_reason_the_ledger_writes_has_words():
 
     assert {"opted_out", "no_answer", "quarantined", "stopped", "not_started"} <= found
     assert {"daily_limit", "pair_limit", "country_restricted"} <= found
-    assert {"us_marketing", "control_group", "no_budget", "duplicate"} <= found
+    assert {
+        "held_by_staff",
+        "us_marketing",
+        "control_group",
+        "no_budget",
+        "duplicate",
+    } <= found
     assert found - known == set()
 
 

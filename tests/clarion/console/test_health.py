@@ -1,0 +1,180 @@
+"""The page about health says what is, in three words, and what to do; from the doctor's facts."""
+
+import datetime as dt
+
+import pytest
+from sqlalchemy import create_engine, text
+
+from clarion import backup
+from clarion.base import broker, db, vitals
+from clarion.base.errors import Forbidden
+from clarion.console import console_operations, health
+from clarion.tenancy.actor import Actor
+from clarion.tenancy.scope import staff_scope
+from clarion.testing.console import statements
+from clarion.work import crew, schedule
+
+ADA = Actor("staff", "9001", "Ada", permissions=frozenset({"console.health"}))
+
+
+def looked():
+    with staff_scope(ADA), db.transaction():
+        return {line.part: line for group in health.look() for line in group.lines}
+
+
+@pytest.fixture
+def root(database):
+    engine = create_engine(database.superuser_url)
+    yield engine
+    engine.dispose()
+
+
+def test_every_part_is_there_with_its_state_and_what_to_do(clean):
+    lines = looked()
+
+    assert {
+        "Tables", "Connections", "Longest transaction", "Replication", "Clock", "Broker",
+        "Its memory", "Outbox", "Queues", "Jobs given up", "By the clock", "Webhooks",
+        "Mails", "Sealing", "Heads signed", "Chain checked", "Last backup", "Restore",
+        "Versions", "Last check of a backup", "Size",
+    } <= lines.keys()  # fmt: skip
+    assert (lines["Tables"].state, lines["Clock"].state) == ("fine", "fine")
+    assert all(line.todo for line in lines.values() if line.state != "fine")
+    leads = {line.to for line in lines.values() if line.to}
+    assert leads <= console_operations.PAGES.keys()
+
+
+def test_the_worst_stands_first_and_names_the_whole():
+    lines = [health.Line("a", "look", ""), health.Line("b", "fine", "")]
+    bad = health.Group("x", [health.Line("c", "broken", "")])
+
+    assert health.worst([health.Group("y", lines)]) == "look"
+    assert health.worst([health.Group("y", lines), bad]) == "broken"
+    assert health.worst([]) == "fine"
+
+
+def test_a_broker_that_is_gone_is_a_line_and_no_error_page(clean, monkeypatch):
+    def gone():
+        raise ConnectionError("refused")
+
+    monkeypatch.setattr(broker, "facts", gone)
+    line = looked()["Broker"]
+
+    assert line.state == "broken"
+    assert "does not answer" in line.fact
+
+
+def test_a_broker_that_may_forget_is_broken_here_and_for_the_doctor(clean, monkeypatch):
+    from clarion import doctor
+
+    said = broker.Facts("8.0", 1, 0, "allkeys-lru", 3)
+    monkeypatch.setattr(broker, "facts", lambda: said)
+
+    assert looked()["Eviction"].state == "broken"
+    assert "allkeys-lru" in doctor._broker()[0].what
+
+
+def test_late_jobs_are_named(clean, monkeypatch, root):
+    entry = schedule.Entry("never.rung", "* * * * *", next(iter(schedule.entries())).job)
+    monkeypatch.setitem(schedule._entries, "never.rung", entry)
+    line = looked()["By the clock"]
+
+    assert line.state == "broken"
+    assert "never.rung" in line.fact
+
+
+def test_a_long_transaction_is_seen(clean, monkeypatch):
+    def aged(connection):
+        now = vitals.Database("17", 1, 1, 100, 4_000.0, 2, ())
+        assert connection is not None
+        return now
+
+    monkeypatch.setattr(vitals, "database", aged)
+
+    assert looked()["Longest transaction"].state == "broken"
+
+
+def test_vitals_are_asked_of_the_database(clean):
+    with db.engine().connect() as connection:
+        found = vitals.database(connection)
+
+    assert found.bytes > 1_000_000
+    assert 0 < found.connections <= found.most
+    assert found.longest_seconds >= 0
+
+
+def test_a_backup_and_its_check_are_remembered(clean, tmp_path, root):
+    file = tmp_path / "one.dump"
+    backup.dump(file)
+    assert backup.check(file) == file.stat().st_size
+
+    lines = looked()
+    assert lines["Last backup"].state == "fine"
+    assert lines["Last check of a backup"].state == "fine"
+    with root.begin() as connection:
+        kinds = connection.execute(
+            text("SELECT kind FROM backup_run ORDER BY at DESC LIMIT 2")
+        )
+        assert [row[0] for row in kinds] == ["check", "dump"]
+
+
+def test_a_broken_file_is_no_backup(clean, tmp_path):
+    from clarion.base.errors import Conflict
+
+    file = tmp_path / "broken.dump"
+    file.write_bytes(b"PGDMP and then nothing")
+    with pytest.raises(Conflict):
+        backup.check(file)
+
+
+def test_workers_are_seen_with_their_release(clean, monkeypatch):
+    now = dt.datetime.now(dt.UTC)
+    there = [
+        crew.Seen("w1", "here", 7, "0.0.1", now, busy=False),
+        crew.Seen("w2", "here", 8, "", now - dt.timedelta(minutes=30), busy=True),
+    ]
+    monkeypatch.setattr(crew, "seen", lambda: there)
+    with staff_scope(ADA), db.transaction():
+        lines = list(health._workers())
+
+    assert [line.state for line in lines] == ["look", "look"]
+    assert "0.0.1" in lines[0].fact
+    assert "Restart it" in lines[0].todo
+    monkeypatch.setattr(crew, "seen", list)
+    assert looked()["Workers"].state == "broken"
+
+
+def test_a_worker_says_its_release_to_the_broker(clean):
+    from importlib.metadata import version
+
+    from clarion.work import jobs
+    from clarion.worker import Worker
+
+    worker = Worker(jobs.queues(jobs.OTHERS), connection=broker.redis(), serializer="json")
+    worker.register_birth()
+    try:
+        mine = next(one for one in crew.seen() if one.name == worker.name)
+    finally:
+        worker.register_death()
+
+    assert mine.release == version("clarion")
+    assert mine.seen_at is not None
+
+
+def test_the_page_and_who_may_see_it(desk, clean):
+    page = desk.get("/console/health/").text
+
+    assert "What to do" in page
+    assert "Longest transaction" in page
+    with staff_scope(Actor("staff", "9002", "Ben")), pytest.raises(Forbidden):
+        health.look()
+
+
+def test_as_many_statements_whatever_waits(clean, run_jobs):
+    def asked():
+        with staff_scope(ADA), db.transaction(), statements() as found:
+            health.look()
+        return len(found)
+
+    asked()  # what a process reads once is read
+    assert asked() == asked()
