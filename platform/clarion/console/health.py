@@ -103,9 +103,10 @@ def worst(groups: Iterable[Group]) -> State:
 
 
 def _asked(part: str, ask: Callable[[], Iterable[Line]]) -> list[Line]:
+    unwell = (SQLAlchemyError, Misconfigured, *broker.lost())
     try:
         return list(ask())
-    except (SQLAlchemyError, OSError, Misconfigured, *broker.lost()) as error:
+    except unwell as error:
         log.warning("health.unasked", part=part, error=type(error).__name__)
         fact = _("It does not answer: %(error)s.", error=type(error).__name__)
         return [Line(part, "broken", fact, _("Run `clarion doctor` on this machine."))]

@@ -123,10 +123,14 @@ def _pages(frames: Iterator[bytes], after: int) -> Iterator[Judged]:
 def _ahead(pages: Iterator[Judged]) -> Iterator[Judged]:
     """Take a page ready while PostgreSQL stores the one before: in a thread, one at most."""
     said = contextvars.copy_context()  # who acts, and in which language mistakes are told
+
+    def following() -> Judged | None:
+        return said.run(lambda: next(pages, None))
+
     with ThreadPoolExecutor(1) as other:
-        coming = other.submit(said.run, next, pages, None)
+        coming = other.submit(following)
         while (page := coming.result()) is not None:
-            coming = other.submit(said.run, next, pages, None)
+            coming = other.submit(following)
             yield page
 
 

@@ -30,7 +30,8 @@ from sqlalchemy.dialects.postgresql import ARRAY, array, insert
 
 from clarion.base import db
 from clarion.tenancy.scope import current_account
-from clarion_contacts.models import Contact, Import, ImportRow, SearchText
+from clarion_contacts.models import Contact, Import, ImportRow
+from clarion_contacts.records import SearchText
 from clarion_contacts.service import uploads
 
 MOST, MANY = 10_000, "{NULL}"
