@@ -103,7 +103,7 @@ def worst(groups: Iterable[Group]) -> State:
 
 
 def _asked(part: str, ask: Callable[[], Iterable[Line]]) -> list[Line]:
-    unwell = (SQLAlchemyError, Misconfigured, *broker.lost())
+    unwell: tuple[type[Exception], ...] = (SQLAlchemyError, Misconfigured, *broker.lost())
     try:
         return list(ask())
     except unwell as error:
