@@ -111,6 +111,8 @@ NOT_ROWS = {
     ("portal", "way"): "of joining: page or chat",
     ("console", "name"): "of a plugin",
     ("console", "kind"): "of a quota",
+    ("console", "lane"): "of the machinery: nobody's",
+    ("console", "key"): "of a job that waits, shown masked; whoever may look may see all",
 }
 """Parameters that name no row of an account."""
 
@@ -131,6 +133,8 @@ ROWS = {
     ("console", "session_id"): lambda w: w.session_id,
     ("console", "network_id"): lambda w: w.id,
     ("console", "recovery_id"): lambda w: w.id,
+    ("console", "job_id"): lambda w: w.id,
+    ("console", "webhook_id"): lambda w: w.webhook_id,
     ("ConsolePluginPanel", "account_id"): lambda w: w.id,
     ("campaigns.step", "draft_id"): lambda w: w.draft_id,
     ("campaigns.save", "draft_id"): lambda w: w.draft_id,

@@ -19,10 +19,12 @@ from clarion.console import (
     console_machine,
     console_misuse,
     console_plugins,
+    console_queues,
     console_roles,
     console_security,
     console_staff,
     console_support,
+    console_webhooks,
     log,
     service,
 )
@@ -299,6 +301,8 @@ def _status(form: Form) -> int:
 
 VIEWS: tuple[type, ...] = (
     *console_machine.VIEWS,
+    console_queues.ConsoleQueuePanel,
+    console_webhooks.ConsoleWebhookPanel,
     *console_plugins.VIEWS,
     ConsoleAccountScreen,
     ConsolePersonScreen,
