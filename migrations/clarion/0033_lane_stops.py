@@ -1,7 +1,7 @@
 """lanes that stand still, and what staff must know about a job that was given up
 
 Revision ID: 0033_lane_stops
-Revises: 0036_who
+Revises: 0032_lost_and_moved
 """
 
 import sqlalchemy as sa
@@ -9,7 +9,7 @@ from alembic import op
 from sqlalchemy.dialects import postgresql
 
 revision = "0033_lane_stops"
-down_revision = "0036_who"
+down_revision = "0032_lost_and_moved"
 branch_labels = None
 depends_on = None
 
