@@ -1,14 +1,14 @@
 """holds of staff on one campaign, grades of numbers over time, backups, answers by code
 
 Revision ID: 0034_operations
-Revises: 0032_lost_and_moved
+Revises: 0033_lane_stops
 """
 
 import sqlalchemy as sa
 from alembic import op
 
 revision = "0034_operations"
-down_revision = "0032_lost_and_moved"
+down_revision = "0033_lane_stops"
 branch_labels = None
 depends_on = None
 

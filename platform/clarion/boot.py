@@ -113,4 +113,5 @@ OURS = (
     ("audit.heads", "53 3 * * *", heads.sign_all),
     ("tidy", "17 3 * * *", tidy),
     ("webhooks.forget", "41 3 * * *", purging.forget_webhooks),
+    ("jobs.forget", "47 3 * * *", purging.forget_dead_jobs),
 )

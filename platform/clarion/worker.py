@@ -4,6 +4,7 @@ Webhooks are applied by threads of their own, because jobs are slices of sending
 seconds: a STOP must not wait for one.
 """
 
+import contextlib
 import gc
 import os
 import signal
@@ -24,7 +25,7 @@ from clarion.base import broker, services
 from clarion.base.telemetry import logger
 from clarion.boot import boot
 from clarion.messaging import epoch, restored, slots
-from clarion.work import crew, jobs, outbox, schedule, webhooks
+from clarion.work import crew, jobs, masking, outbox, presence, schedule, stops, webhooks
 
 log = logger(__name__)
 RELAY_SECONDS = 0.1
@@ -47,10 +48,23 @@ class Worker(SimpleWorker):  # type: ignore[misc,unused-ignore] # rq is untyped
         self.connection.hset(self.key, crew.RELEASE, version("clarion"))
 
     def heartbeat(self, *args: Any, **kwargs: Any) -> None:
-        """Say that this worker lives; between two jobs, notice that it shall stop."""
+        """Say that this worker lives; between two jobs, notice that it or a lane shall stop."""
         super().heartbeat(*args, **kwargs)
-        if jobs.stopping() and self.get_current_job_id() is None:
+        if self.get_current_job_id() is not None:
+            return
+        with contextlib.suppress(SQLAlchemyError):  # what was known holds until it is back
+            stops.look()
+        self._ordered_queues = [one for one in self.queues if not stops.shut(one.name)]
+        if jobs.stopping() or not self._ordered_queues:
             raise StopRequested
+
+    def perform_job(self, job: Any, queue: Any, *more: Any) -> bool:
+        """Run one job; say which, for as long as it runs."""
+        lane, (path, payload) = stops.OF_QUEUE.get(queue.name, queue.name), job.args
+        with presence.doing(lane, path, masking.account_of(payload)):
+            done = super().perform_job(job, queue, *more)
+        presence.count(lane)
+        return bool(done)
 
 
 def run(*, burst: bool = False, relay: bool = False) -> None:
@@ -63,6 +77,7 @@ def run(*, burst: bool = False, relay: bool = False) -> None:
     _listen(stop)
     jobs.on_stop(stop.is_set)
     beside = [_beside(f"lane {lane}", lane_loop, lane, stop) for lane in webhooks.LANES]
+    beside.append(_beside("presence", presence.loop, stop, relay))
     if relay:
         beside.append(_beside("relay", relay_loop, stop))
     sending = None if burst else slots.serve(stop.is_set)
@@ -70,7 +85,9 @@ def run(*, burst: bool = False, relay: bool = False) -> None:
     while not stop.is_set():
         try:
             restored.look()  # a connection made later is asked about at the gate
-            _work(burst=burst)
+            stops.look()
+            if not _work(burst=burst):
+                stop.wait(stops.LOOK_SECONDS)
         except (RedisError, SQLAlchemyError, OSError) as error:
             log.warning("worker.waiting", error=type(error).__name__)
             stop.wait(BROKER_BACK_SECONDS)
@@ -91,10 +108,14 @@ def _beside(name: str, work: Callable[..., None], *args: Any) -> threading.Threa
     return thread
 
 
-def _work(*, burst: bool) -> None:
-    lanes = jobs.QUEUES if burst else jobs.OTHERS  # sending has slots of its own
-    worker = Worker(jobs.queues(lanes), connection=broker.redis(), serializer="json")
+def _work(*, burst: bool) -> bool:
+    """Run jobs for a while; says whether any lane was open."""
+    every = jobs.QUEUES if burst else jobs.OTHERS  # sending has slots of its own
+    if all(stops.shut(one) for one in every):
+        return False
+    worker = Worker(jobs.queues(every), connection=broker.redis(), serializer="json")
     worker.work(burst=burst, with_scheduler=False, logging_level="WARNING")
+    return True
 
 
 def _spare_the_collector() -> None:
@@ -125,6 +146,7 @@ def lane_loop(lane: str, stop: threading.Event) -> None:
     """Apply the webhooks of one lane as they come; never gives up."""
     while not stop.is_set():
         try:
+            stops.look()
             if not webhooks.work(lane):
                 broker.wait(lane, LANE_SECONDS)
         except (SQLAlchemyError, OSError) as error:
@@ -154,6 +176,7 @@ def relay_loop(stop: threading.Event) -> None:
                 ticked = time.monotonic()
                 schedule.tick()
                 known = epoch.count()
+            stops.look()
             if outbox.relay():
                 continue
             stop.wait(RELAY_SECONDS)

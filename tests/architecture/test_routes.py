@@ -119,6 +119,8 @@ NOT_ROWS = {
     ("console", "code"): "of a provider, or a reason's name",
     ("portal", "where"): "of a code: whose it is",
     ("portal", "code"): "of a provider, or a reason's name",
+    ("console", "lane"): "of the machinery: nobody's",
+    ("console", "key"): "of a job that waits, shown masked; whoever may look may see all",
 }
 """Parameters that name no row of an account."""
 
@@ -142,6 +144,8 @@ ROWS = {
     ("console", "session_id"): lambda w: w.session_id,
     ("console", "network_id"): lambda w: w.id,
     ("console", "recovery_id"): lambda w: w.id,
+    ("console", "job_id"): lambda w: w.id,
+    ("console", "webhook_id"): lambda w: w.webhook_id,
     ("ConsolePluginPanel", "account_id"): lambda w: w.id,
     ("campaigns.step", "draft_id"): lambda w: w.draft_id,
     ("campaigns.save", "draft_id"): lambda w: w.draft_id,

@@ -242,6 +242,8 @@ def _machines(database, world):
         for name in ("support_window", "access_grant", "access_question"):
             world.ids[f"{name.split('_')[1]}_id"] = filler._parents[name]["id"]
         world.ids["announcement_id"] = _announced(connection, filler, world.canary)
+        mine = text("SELECT id FROM webhook_inbox WHERE account_id = :a LIMIT 1")
+        world.ids["webhook_id"] = connection.scalar(mine, {"a": world.id})
     engine.dispose()
 
 

@@ -1,4 +1,4 @@
-"""Panels about the machine: today, queues, webhooks, plugins."""
+"""Panels about the machine: today, limits, prices, backups."""
 
 import datetime as dt
 from typing import Any
@@ -118,44 +118,6 @@ def _day(text: str) -> dt.date:
         raise Invalid("day_invalid", said, field="valid_from") from None
 
 
-class ConsoleQueuePanel(Panel):
-    """What waits, what failed for good, what runs by the clock."""
-
-    route_base = "/queues"
-    title = lazy_gettext("Queues")
-
-    @expose("/")
-    @needs("console.queues")
-    def index(self) -> Any:
-        """Show the lanes; a live region asks for them again."""
-        queues = machine.queues()
-        if is_fragment():
-            return fragment(self.render("console/queues_live.html", queues=queues))
-        return self.render("console/queues.html", queues=queues)
-
-
-class ConsoleWebhookPanel(Panel):
-    """What providers told us and what has not been applied."""
-
-    route_base = "/webhooks"
-    title = lazy_gettext("Webhooks")
-
-    @expose("/")
-    @needs("console.webhooks")
-    def index(self) -> Any:
-        """Show the counters, what is stopped, and codes nobody has a word for."""
-        return self.render("console/webhooks.html", hooks=machine.webhooks())
-
-    @expose("/code", methods=["POST"])
-    @needs("console.webhooks")
-    def settle(self) -> Any:
-        """Take a code off the list until it is met again."""
-        given = request.form
-        machine.settle_code(given.get("transport", ""), given.get("code", ""))
-        flash(_("The code is off the list until it is met again."), "success")
-        return redirect(url_for(".index"))
-
-
 class ConsoleBackupPanel(Panel):
     """Whether this is the database we left, and the way back after a restore."""
 
@@ -198,8 +160,6 @@ VIEWS: tuple[type, ...] = (
     ConsoleTodayPanel,
     ConsoleLimitPanel,
     ConsolePricePanel,
-    ConsoleQueuePanel,
-    ConsoleWebhookPanel,
 )
 
 

@@ -88,32 +88,12 @@ class Today:
 
 
 @dataclass(frozen=True, slots=True)
-class Death:
-    """A job that was given up."""
-
-    job: str
-    account_id: UUID | None
-    account_name: str
-    error: str
-    at: dt.datetime
-
-
-@dataclass(frozen=True, slots=True)
 class Slot:
     """A periodic job and when it ran last."""
 
     name: str
     cron: str
     last: dt.datetime | None
-
-
-@dataclass(frozen=True, slots=True)
-class Queues:
-    """Everything about waiting and failed work."""
-
-    lanes: Lanes
-    dead: list[Death]
-    slots: list[Slot]
 
 
 @dataclass(frozen=True, slots=True)
@@ -268,33 +248,25 @@ def lanes() -> Lanes:
     waiting, oldest = outbox.waiting()
     day = clock.now() - dt.timedelta(days=1)
     dead = db.session().scalar(
-        select(func.count()).select_from(DeadJob).where(DeadJob.at > day)
+        select(func.count())
+        .select_from(DeadJob)
+        .where(DeadJob.at > day, DeadJob.retried_at.is_(None))
     )
     return Lanes(jobs.lengths() if there else {}, there, waiting, oldest, dead or 0)
 
 
-def queues() -> Queues:
-    """Read the lanes, the latest dead jobs and the periodic ones."""
+def slots() -> list[Slot]:
+    """List what runs by the clock, and when each ran last."""
     access.require("console.queues")
-    query = (
-        select(DeadJob.job, DeadJob.account_id, Account.name, DeadJob.error, DeadJob.at)
-        .outerjoin(Account, Account.id == DeadJob.account_id)
-        .order_by(DeadJob.at.desc())
-        .limit(DEAD_SHOWN)
-    )
-    dead = [
-        Death(job, account_id, name or "", error, at)
-        for job, account_id, name, error, at in db.session().execute(query)
-    ]
     latest = select(ScheduleSlot.name, func.max(ScheduleSlot.slot)).group_by(
         ScheduleSlot.name
     )
     with db.apart(SYSTEM) as orm:
         ran = dict(orm.execute(latest).tuples().all())
-    slots = [Slot(one.name, one.cron, ran.get(one.name)) for one in schedule.entries()]
-    known = {one.name for one in slots}
-    slots += [Slot(name, "", at) for name, at in ran.items() if name not in known]
-    return Queues(lanes(), dead, sorted(slots, key=lambda one: one.name))
+    found = [Slot(one.name, one.cron, ran.get(one.name)) for one in schedule.entries()]
+    known = {one.name for one in found}
+    found += [Slot(name, "", at) for name, at in ran.items() if name not in known]
+    return sorted(found, key=lambda one: one.name)
 
 
 # --- webhooks

@@ -152,7 +152,25 @@ plugin = Plugin(
         _may("prices", "See price lists", ("owner", "operations", "billing")),
         _may("prices_edit", "Enter and remove price lists", ("owner", "billing")),
         _may("queues", "See queues and failed jobs", ("owner", "operations")),
+        _may(
+            "queues_edit",
+            "Pause and drain lanes, run failed jobs again",
+            ("owner", "operations"),
+            sensitive=True,
+        ),
         _may("webhooks", "See what providers report", ("owner", "operations")),
+        _may(
+            "webhooks_replay",
+            "Have webhooks applied again",
+            ("owner", "operations"),
+            sensitive=True,
+        ),
+        _may(
+            "webhooks_reveal",
+            "Read a webhook in the clear, under an access",
+            ("owner", "operations"),
+            sensitive=True,
+        ),
         _may(
             "backups", "See how the database stands to its copies", ("owner", "operations")
         ),

@@ -131,6 +131,8 @@ def _plan(campaign_id: UUID) -> Plan | None:
     if row is None:
         return None
     campaign, sender, channel = row
+    if lanes.paused(campaign.lane):
+        return None  # staff stopped it; the reconciler rings when it goes on
     if sender.state != "active" or channel.state != "active":
         return None
     if quotas.spent(campaign):

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
+from clarion.work import stops
 from clarion.work.jobs import QueueName
 
 CODE, REPLY, UTILITY, BULK = 1, 2, 3, 4
@@ -44,6 +45,11 @@ class Wish:
 def queue(lane: int, *, fresh: bool = False) -> QueueName:
     """Name the queue of the broker that a lane's orders wait in."""
     return _NAMES.get(lane) or ("fresh" if fresh else "dispatch")
+
+
+def paused(lane: int) -> bool:
+    """Say whether staff have paused a lane: its orders are not begun."""
+    return stops.paused(_NAMES.get(lane) or "campaigns")
 
 
 def choose(

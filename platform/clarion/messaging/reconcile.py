@@ -16,6 +16,7 @@ from clarion.messaging import (
     counts,
     gauges,
     incoming,
+    lanes,
     launches,
     leases,
     orders,
@@ -26,7 +27,7 @@ from clarion.messaging.models import Breaker, Campaign, Message, Orphan
 from clarion.tenancy.actor import SYSTEM_JOB
 from clarion.tenancy.models import Account
 from clarion.tenancy.scope import account_scope
-from clarion.work import outbox
+from clarion.work import outbox, stops
 from clarion.work.jobs import Bell, job
 
 log = logger(__name__)
@@ -74,7 +75,17 @@ def mend() -> None:
         for campaign_id in sorted(set(late)):
             orders.settle(campaign_id)
         for campaign_id in counts.standing(IDLE):
-            orders.ring(campaign_id)
+            if not _stopped(campaign_id):
+                orders.ring(campaign_id)
+
+
+def _stopped(campaign_id: UUID) -> bool:
+    """Say whether ringing would only pile up bells before a lane that staff have stopped."""
+    if not stops.held():
+        return False
+    query = select(Campaign.lane).where(Campaign.id == campaign_id)
+    lane = db.session().scalars(query).one()
+    return lanes.queue(lane) in stops.held()
 
 
 def unrung() -> list[Bell]:

@@ -24,7 +24,7 @@ from clarion.messaging.lanes import Wish
 from clarion.tenancy import hooktimes
 from clarion.tenancy.actor import Actor
 from clarion.tenancy.scope import account_scope
-from clarion.work import jobs
+from clarion.work import jobs, presence, stops
 from clarion.work.jobs import Bell
 
 log = logger(__name__)
@@ -64,6 +64,9 @@ class Slots:
             try:
                 await self._listen()
                 self._start()
+            except SQLAlchemyError as error:  # whether a lane is stopped is not known
+                log.warning("slots.database_lost", error=type(error).__name__)
+                await asyncio.sleep(BACK_SECONDS)
             except broker.lost() as error:
                 log.warning("slots.broker_lost", error=type(error).__name__)
                 await self._without_bells()
@@ -76,6 +79,7 @@ class Slots:
     async def _without_bells(self) -> None:
         """Look for work in the database: while the broker is away, nobody can ring."""
         with contextlib.suppress(SQLAlchemyError):  # away as well; we come again
+            await asyncio.to_thread(stops.look)
             for bell in await asyncio.to_thread(reconcile.unrung):
                 wish = _wish(bell)
                 if wish and len(self.waiting) < AHEAD:
@@ -83,13 +87,18 @@ class Slots:
             self._start()
         await asyncio.sleep(BACK_SECONDS)
 
-    def crowded(self) -> bool:
-        """Whether somebody waits for the slot of an order that has had its turn."""
-        return bool(self.waiting)
+    def crowded(self, queue: str) -> bool:
+        """Whether an order that has had its turn must leave its slot.
+
+        Somebody waits for it, or staff have paused its lane.
+        """
+        return bool(self.waiting) or stops.shut(queue)
 
     def _start(self) -> None:
         while wish := lanes.choose(
-            list(self.waiting), self.running.values(), self.lingering.values()
+            [one for one in self.waiting if not stops.shut(one.queue)],
+            self.running.values(),
+            self.lingering.values(),
         ):
             bell = self.waiting.pop(wish)
             task = asyncio.create_task(self._drain(wish, bell))
@@ -121,12 +130,15 @@ class Slots:
 
         What goes on waits there while enough wait here; what is new or urgent is seen.
         """
+        stops.look()
         held = Counter(wish.account_id for wish in self.waiting)
         looks = kept = 0
         while looks < LOOKS:
             idle = not (self.running or self.waiting or self.lingering or looks)
             full = len(self.waiting) >= AHEAD
             lanes_now = jobs.SENDING[:-1] if full else self._order()
+            if not (lanes_now := tuple(one for one in lanes_now if not stops.shut(one))):
+                break
             bell = jobs.take_bell(lanes_now, seconds=1 if idle else 0)
             if bell is None:
                 break
@@ -158,12 +170,19 @@ class Slots:
     async def _drain(self, wish: Wish, bell: Bell) -> None:
         """Drain one order for a turn, as the actor who rang."""
         who = Actor.from_json(bell.payload["actor"])
-        with account_scope(wish.account_id, who), telemetry.bound(job=bell.path):
+        lane = stops.OF_QUEUE[wish.queue]
+        with (
+            account_scope(wish.account_id, who),
+            telemetry.bound(job=bell.path),
+            presence.doing(lane, bell.path, wish.account_id),
+        ):
             try:
                 turn = dispatch.Turn(
-                    self.crowded, partial(self._turn_over, asyncio.current_task())
+                    partial(self.crowded, wish.queue),
+                    partial(self._turn_over, asyncio.current_task()),
                 )
                 await dispatch.work(wish.campaign_id, turn)
+                presence.count(lane)
                 jobs.done.labels(bell.path, "done").inc()
             except Exception as error:  # written down, and rung again
                 jobs.done.labels(bell.path, "failed").inc()

@@ -417,8 +417,10 @@ def _unknown(sentence: str) -> Invalid:
     return Invalid("filter_unknown", sentence)
 
 
-def settle(act: Callable[[], object], done: str, back: str) -> Response:
+def settle(act: Callable[[], object], done: str | Callable[[], str], back: str) -> Response:
     """Do what one button stands for, say how it went, and go back.
+
+    What to say may be known only afterwards; then `done` is asked for it.
 
     A refusal undoes what the verb did and is said on the page; others become an error page.
     """
@@ -428,7 +430,7 @@ def settle(act: Callable[[], object], done: str, back: str) -> Response:
     except (Conflict, Invalid) as error:
         flash(error.text, "error")
     else:
-        flash(done, "success")
+        flash(done() if callable(done) else done, "success")
     return make_response(redirect(back, 303))
 
 

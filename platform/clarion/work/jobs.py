@@ -21,7 +21,7 @@ from clarion.plugging.manager import plugins
 from clarion.tenancy import hooktimes, preferences
 from clarion.tenancy.actor import Actor
 from clarion.tenancy.scope import account_scope, current_actor, system_scope
-from clarion.work import events, outbox
+from clarion.work import events, masking, outbox
 from clarion.work.models import DeadJob, Outbox
 
 if TYPE_CHECKING:
@@ -39,6 +39,7 @@ QUEUES: tuple[QueueName, ...] = (*SENDING, *OTHERS)
 TRIES = 5
 SLOW_SECONDS = 15.0
 LATE_SECONDS = 60.0  # a handler of events that takes longer has overrun
+NO_ERROR: Mapping[str, str] = {}
 ASK_AGAIN_SECONDS = 60.0  # what waits for a handler that rests, looks so often
 done = counter("jobs_total", "Jobs that ended", ("job", "result"))
 _stopping: Callable[[], bool] = lambda: False  # noqa: E731 -- replaced by the worker
@@ -281,15 +282,31 @@ def again(
     if attempt >= TRIES or hopeless:
         account = payload["actor"].get("account_id")
         with db.apart(outbox.SYSTEM) as orm:
-            text = f"{type(error).__name__}: {error}"[:500]
-            orm.add(DeadJob(job=path, account_id=account, error=text))
+            orm.add(
+                DeadJob(
+                    job=path,
+                    account_id=account,
+                    error=masking.error(error),
+                    queue=one.queue,
+                    payload=dict(payload),
+                    tries=attempt,
+                    trace=masking.trace(error),
+                )
+            )
         return
     wait = min(300.0, 2.0**attempt) * (0.5 + random.random())  # noqa: S311 -- jitter
-    _put_off(one, path, payload, attempt + 1, wait)
+    why = {"error": masking.error(error), "trace": masking.trace(error)}
+    _put_off(one, path, payload, attempt + 1, wait, why=why)
 
 
 def _put_off(
-    one: Job[Any], path: str, payload: Mapping[str, Any], attempt: int, seconds: float
+    one: Job[Any],
+    path: str,
+    payload: Mapping[str, Any],
+    attempt: int,
+    seconds: float,
+    *,
+    why: Mapping[str, str] = NO_ERROR,
 ) -> None:
     with db.apart(outbox.SYSTEM) as orm:
         orm.execute(
@@ -303,6 +320,7 @@ def _put_off(
                         "payload": dict(payload),
                         "attempt": attempt,
                     },
+                    **why,
                 },
                 not_before=func.clarion_now() + dt.timedelta(seconds=seconds),
             )
@@ -359,6 +377,57 @@ def lengths() -> dict[str, int]:
     return {name: _queue(name).count for name in QUEUES}
 
 
+@dataclass(frozen=True, slots=True)
+class Bells:
+    """What waits in one queue of the broker: how many, and since when the first does."""
+
+    count: int
+    oldest: dt.datetime | None
+
+
+def bells() -> dict[str, Bells]:
+    """Say for each queue of the broker what waits in it."""
+    found = dict[str, Bells]()
+    for name in QUEUES:
+        count, first = _queue(name).count, listed(name, 1)
+        found[name] = Bells(count, first[0].at if first else None)
+    return found
+
+
+@dataclass(frozen=True, slots=True)
+class Rung:
+    """One job that waits in the broker."""
+
+    id: str
+    queue: str
+    path: str
+    payload: Mapping[str, Any]
+    at: dt.datetime | None
+
+
+def listed(queue: str, limit: int) -> list[Rung]:
+    """List the jobs that wait in a queue of the broker, the oldest first."""
+    jobs = _queue(queue).get_jobs(0, limit)
+    return [_rung(one, queue) for one in jobs]
+
+
+def found(job_id: str) -> Rung | None:
+    """Find a job that waits in the broker by its id."""
+    from rq.exceptions import InvalidJobOperation, NoSuchJobError  # slow import
+    from rq.job import Job as Kept
+
+    try:
+        one = Kept.fetch(job_id, connection=broker.redis(), serializer="json")
+        return _rung(one, one.origin)
+    except (NoSuchJobError, InvalidJobOperation, ValueError, TypeError):
+        return None
+
+
+def _rung(one: Any, queue: str) -> Rung:  # Any: rq is untyped
+    path, payload = one.args
+    return Rung(one.id, queue, path, payload, one.enqueued_at)
+
+
 def queues(names: Sequence[str] = QUEUES) -> "list[Queue]":
     """List lanes, highest first."""
     return [_queue(name) for name in names]
@@ -366,11 +435,16 @@ def queues(names: Sequence[str] = QUEUES) -> "list[Queue]":
 
 __all__ = [
     "Bell",
+    "Bells",
     "Job",
+    "Rung",
     "again",
+    "bells",
+    "found",
     "give_back",
     "job",
     "lengths",
+    "listed",
     "on_stop",
     "queues",
     "resolve",

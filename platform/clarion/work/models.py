@@ -6,10 +6,12 @@ from uuid import UUID
 
 from sqlalchemy import (
     BigInteger,
+    CheckConstraint,
     Identity,
     Index,
     LargeBinary,
     String,
+    Text,
     UniqueConstraint,
     Uuid,
     text,
@@ -44,13 +46,20 @@ class Outbox(Base):
 
 
 class DeadJob(Base):
-    """A job that failed for good: what it was, and why, without its data."""
+    """A job that failed for good: what it was, and why, with nobody's words in it.
+
+    `error` and `trace` are masked when they are written (`work/masking.py`).
+    """
 
     __tablename__ = "dead_job"
+    __table_args__ = (
+        Index("ix_dead_job_at", "at", "id"),
+        Index("ix_dead_job_left", "job", "id", postgresql_where=text("retried_at IS NULL")),
+    )
     wall = Wall(
         kind="platform",
-        staff=("SELECT",),
-        system=("SELECT", "INSERT"),
+        staff=("SELECT", "UPDATE (retried_at, retried_by)"),
+        system=("SELECT", "INSERT", "DELETE"),
         why="about the machinery; ids only",
     )
 
@@ -59,6 +68,41 @@ class DeadJob(Base):
     account_id: Mapped[UUID | None] = column(Uuid, pd=None)
     error: Mapped[str] = column(String(500), pd=None)
     at: Mapped[dt.datetime] = column(Time, pd=None, server_default=NOW)
+    queue: Mapped[str] = column(String(20), pd=None, server_default="")
+    payload: Mapped[dict[str, Any] | None] = column(JSONB, pd=None)
+    tries: Mapped[int] = column(pd=None, server_default="0")
+    trace: Mapped[str] = column(Text, pd=None, server_default="")
+    retried_at: Mapped[dt.datetime | None] = column(Time, pd=None)
+    retried_by: Mapped[str] = column(
+        String(120), pd="person.name", retention="audit", server_default=""
+    )
+
+
+class LaneStop(Base):
+    """A lane that staff have stopped: paused, or worked off and then left alone.
+
+    The row is the truth; workers look every second. That what people write can never
+    wait is a constraint, not a habit.
+    """
+
+    __tablename__ = "lane_stop"
+    __table_args__ = (
+        CheckConstraint("state IN ('paused', 'draining')", name="state"),
+        CheckConstraint("lane <> 'inbound'", name="stop_words"),
+        CheckConstraint("reason <> ''", name="why"),
+    )
+    wall = Wall(
+        kind="platform",
+        staff=("SELECT", "INSERT", "UPDATE", "DELETE"),
+        system=("SELECT",),
+        why="about the machinery",
+    )
+
+    lane: Mapped[str] = column(String(20), pd=None, primary_key=True)
+    state: Mapped[str] = column(String(8), pd=None)
+    reason: Mapped[str] = column(String(300), pd=None)
+    stopped_by: Mapped[str] = column(String(120), pd="person.name", retention="audit")
+    since: Mapped[dt.datetime] = column(Time, pd=None, server_default=NOW)
 
 
 class ScheduleSlot(Base):
@@ -103,7 +147,7 @@ class WebhookInbox(AccountBase):
         system=(
             (
                 "SELECT (id, account_id, endpoint_id, key, kind, events, seq, tries,"
-                " applied_at, created_at)"
+                " result, applied_at, created_at)"
             ),
             "INSERT",
             "DELETE",

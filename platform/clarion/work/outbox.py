@@ -9,6 +9,7 @@ from sqlalchemy import delete, func, insert, select
 from clarion.base import broker, crash, db
 from clarion.base.telemetry import counter, logger
 from clarion.tenancy.scope import current_actor
+from clarion.work import stops
 from clarion.work.events import Event, subscribers
 from clarion.work.models import Outbox
 
@@ -50,7 +51,8 @@ def relay(limit: int = BATCH) -> int:
     """Hand what is due to the broker; return how many.
 
     The rows are deleted in the transaction that read them, after the broker took the
-    jobs: a crash in between rings twice, and every job is safe to run twice.
+    jobs: a crash in between rings twice, and every job is safe to run twice. What is for
+    a lane that staff have stopped stays here.
     """
     from clarion.work import jobs
 
@@ -62,6 +64,8 @@ def relay(limit: int = BATCH) -> int:
             .limit(limit)
             .with_for_update(skip_locked=True)
         )
+        if held := stops.held():
+            due = due.where(Outbox.queue.not_in(held))
         rows = orm.execute(due).all()
         if not rows:
             return 0

@@ -1,4 +1,7 @@
-"""What providers told us is kept for some days, then forgotten: by the clock, in slices."""
+"""What providers told us is kept for some days, then forgotten: by the clock, in slices.
+
+Jobs that were given up are forgotten after a month.
+"""
 
 import datetime as dt
 
@@ -9,11 +12,12 @@ from clarion.base.settings import settings
 from clarion.base.telemetry import counter, logger
 from clarion.work import outbox
 from clarion.work.jobs import job
-from clarion.work.models import WebhookInbox
+from clarion.work.models import DeadJob, WebhookInbox
 from clarion.work.webhooks import TRIES
 
 log = logger(__name__)
 SLICE = 5_000
+DEAD_DAYS = 30
 purged = counter("webhook_rows_purged_total", "Raw webhooks that were forgotten")
 
 
@@ -44,3 +48,11 @@ def forget_webhooks() -> None:
     if full:
         with db.transaction():
             forget_webhooks.later()
+
+
+@job(queue="bulk", idempotent=True, alone=True, system=True)
+def forget_dead_jobs() -> None:
+    """Forget jobs that were given up a month ago, retried or not."""
+    limit = func.clarion_now() - dt.timedelta(days=DEAD_DAYS)
+    with db.apart(outbox.SYSTEM) as orm:
+        orm.execute(delete(DeadJob).where(DeadJob.at < limit))

@@ -11,7 +11,7 @@ from sqlalchemy.dialects.postgresql import insert
 from clarion.base import clock, db
 from clarion.plugging.manager import plugins
 from clarion.tenancy.actor import SYSTEM_JOB
-from clarion.work import outbox
+from clarion.work import outbox, stops
 from clarion.work.models import Outbox, ScheduleSlot
 
 
@@ -43,7 +43,12 @@ def entries() -> list[Entry]:
 
 
 def runs(entry: Entry) -> bool:
-    """Say whether anybody wants it: not while its plugin is switched off."""
+    """Say whether it runs now: not while its plugin is off or its lane is stopped.
+
+    A slot missed like that is made up for when it goes on, once.
+    """
+    if entry.job.queue in stops.held():
+        return False
     plugin = plugins().owner_of(entry.job.path)
     return plugin is None or entry.job.when_off or plugins().running(plugin)
 

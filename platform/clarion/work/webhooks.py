@@ -34,7 +34,7 @@ from clarion.base import broker, crash, crypto, db
 from clarion.base.telemetry import counter, logger
 from clarion.tenancy.actor import WEBHOOK
 from clarion.tenancy.scope import account_scope, current_account
-from clarion.work import outbox
+from clarion.work import masking, outbox, presence, stops
 from clarion.work.models import WebhookInbox
 
 log = logger(__name__)
@@ -197,8 +197,10 @@ def work(lane: str, seconds: float = 1.0) -> bool:
     """Apply what waits in one lane, a page of each account in turn, for about so long.
 
     Rows are locked, so that any number of workers share them. Says whether there was
-    any: ask again at once.
+    any: ask again at once. A lane that staff have paused is left alone.
     """
+    if stops.paused(lane):
+        return False
     waiting, end = pending(lane), time.monotonic() + seconds
     busy = False
     while waiting and time.monotonic() < end:
@@ -232,12 +234,13 @@ def _page(account_id: UUID, lane: str) -> bool:
     A page that fails is retried row by row, so that one bad event cannot hold up the
     others. A database that is not well is nobody's fault: that error goes up.
     """
-    with account_scope(account_id, WEBHOOK):
+    with account_scope(account_id, WEBHOOK), presence.doing(lane, "webhook", account_id):
         try:
             with db.transaction():
                 rows = _claim(LANES[lane])
-                _apply(rows)
-                return bool(rows)
+                events = _apply(rows)
+            presence.count(lane, events)
+            return bool(rows)
         except OperationalError:
             raise
         except Exception:
@@ -283,7 +286,7 @@ def _opening(ids: Sequence[UUID]) -> list[Row[Any]]:
     return list(db.session().execute(query.order_by(inbox.seq)).all())
 
 
-def _apply(rows: Sequence[Row[Any]]) -> None:
+def _apply(rows: Sequence[Row[Any]]) -> int:
     by_handler: dict[str, list[Stored]] = {}
     for row in rows:
         events = by_handler.setdefault(row.handler, [])
@@ -292,6 +295,7 @@ def _apply(rows: Sequence[Row[Any]]) -> None:
         _handlers[name](events)
     crash.here("after_status_apply")
     _mark([row.id for row in rows], "applied")
+    return sum(len(events) for events in by_handler.values())
 
 
 def _opened(row: Row[Any]) -> list[Any]:
@@ -332,8 +336,17 @@ def _one_by_one(kinds: Sequence[str]) -> bool:
             raise
         except Exception as error:
             log.exception("webhook.event_failed", event_id=str(row_id))
-            _failed(row_id, str(error))
+            _failed(row_id, masking.error(error))
     return bool(ids)
+
+
+def _readable(row: Row[Any]) -> list[Any]:
+    """Open a row that failed; one that cannot be opened must not hold up the lane."""
+    try:
+        return _opened(row)
+    except Exception as error:
+        log.warning("webhook.unreadable", event_id=str(row.id), error=type(error).__name__)
+        return []
 
 
 def _again(row_id: UUID) -> list[Row[Any]]:
@@ -351,7 +364,7 @@ def _failed(row_id: UUID, why: str) -> None:
     with db.transaction():
         rows = _opening([row_id])
     for row in rows:
-        payloads = _opened(row)
+        payloads = _readable(row)
         if len(payloads) > 1:
             some = [
                 _Letter(_short(f"{row.key}:{n}"), row.kind, [payload])
