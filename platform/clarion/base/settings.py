@@ -13,7 +13,14 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
-from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
+from pydantic import (
+    Field,
+    FilePath,
+    SecretStr,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from clarion.base.errors import Misconfigured
@@ -107,6 +114,10 @@ class Settings(BaseSettings):
     trusted_hosts: Words = Field(
         default=(),
         description="Host names that are answered besides that of the public address.",
+    )
+    passwords_file: FilePath | None = Field(
+        default=None,
+        description="Passwords to refuse besides those we ship: one a line, sorted by bytes.",
     )
     announcement_hosts: Words = Field(
         default=(),

@@ -6,6 +6,7 @@ at once, so that a burst of sign-ins cannot take the memory.
 
 import datetime as dt
 import gzip
+import os
 import secrets
 import threading
 import unicodedata
@@ -13,6 +14,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
+from typing import BinaryIO
 from uuid import UUID
 
 from argon2 import PasswordHasher
@@ -22,6 +24,7 @@ from sqlalchemy import ColumnElement, select, update
 
 from clarion.base import clock, crypto, db
 from clarion.base.errors import Invalid, Unavailable
+from clarion.base.settings import settings
 from clarion.base.words import _
 from clarion.tenancy.models import OneTimeToken
 
@@ -75,7 +78,7 @@ def check(password: str, *, own: tuple[str, ...] = (), field: str = "password") 
     if _is_own(text, own):
         sentence = _("Leave your name, your e-mail address and “Clarion” out of it.")
         raise Invalid("password_own", sentence, field=field)
-    if _is_common(text):
+    if _is_common(text) or _is_listed(text):
         sentence = _("This password is on lists that attackers try first. Choose another.")
         raise Invalid("password_common", sentence, field=field)
 
@@ -172,6 +175,39 @@ def _is_repeated(text: str) -> bool:
     return any(
         text == (text[:size] * (len(text) // size + 1))[: len(text)] for size in range(1, 5)
     )
+
+
+def _is_listed(text: str) -> bool:
+    """Say whether a password is in the operator's own list, which may be larger than memory.
+
+    Sorted by bytes (`LC_ALL=C sort`), so that some thirty looks find it.
+    """
+    path = settings().passwords_file
+    if path is None:
+        return False
+    with path.open("rb") as file:
+        return any(_has(file, one.encode()) for one in {text, text.casefold()})
+
+
+def _has(file: BinaryIO, wanted: bytes) -> bool:
+    low, high = 0, file.seek(0, os.SEEK_END)
+    while (
+        low < high
+    ):  # at which byte or later does the first line begin that is not before it
+        middle = (low + high) // 2
+        line = _line_from(file, middle)
+        if line and line.rstrip(b"\r\n") < wanted:
+            low = middle + 1
+        else:
+            high = middle
+    return _line_from(file, low).rstrip(b"\r\n") == wanted
+
+
+def _line_from(file: BinaryIO, place: int) -> bytes:
+    file.seek(max(0, place - 1))
+    if place:
+        file.readline()
+    return file.readline()
 
 
 def _is_own(text: str, own: tuple[str, ...]) -> bool:

@@ -10,6 +10,7 @@ import time
 import pytest
 
 from clarion.base.errors import Invalid, Unavailable
+from clarion.base.settings import settings
 from clarion.tenancy import credentials
 
 OWN = ("marina@casaverde.example", "Marina Lopes", "Casa Verde")
@@ -66,6 +67,24 @@ def test_every_long_password_of_the_leaked_ones_is_refused():
             let_in.append(one)
 
     assert let_in == []
+
+
+def test_a_list_of_the_operators_own_is_looked_through(tmp_path, monkeypatch):
+    source = random.Random(3)
+    signs = string.ascii_letters + "äß 9"
+    known = ["".join(source.choices(signs, k=source.randint(12, 30))) for _ in range(400)]
+    listed, others = known[:300], set(known[300:])
+    file = tmp_path / "passwords.txt"
+    file.write_bytes(b"\n".join(sorted(one.encode() for one in listed)) + b"\n")
+    monkeypatch.setattr(settings(), "passwords_file", file)
+
+    for one in listed:
+        with pytest.raises(Invalid):
+            credentials.check(one)
+    for one in others - set(listed):
+        credentials.check(one)
+    file.write_bytes(b"")
+    credentials.check(listed[0])
 
 
 def test_passwords_made_by_a_machine_are_taken():
