@@ -76,7 +76,8 @@ def test_a_list_of_the_operators_own_is_looked_through(tmp_path, monkeypatch):
     listed, others = known[:300], set(known[300:])
     file = tmp_path / "passwords.txt"
     file.write_bytes(b"\n".join(sorted(one.encode() for one in listed)) + b"\n")
-    monkeypatch.setattr(settings(), "passwords_file", file)
+    chosen = settings().model_copy(update={"passwords_file": file})
+    monkeypatch.setattr(credentials, "settings", lambda: chosen)
 
     for one in listed:
         with pytest.raises(Invalid):
