@@ -33,6 +33,7 @@ from clarion_contacts.segments import (
     tags_in,
 )
 from clarion_contacts.service import (
+    Count,
     Counted,
     Details,
     Filters,
@@ -47,6 +48,7 @@ from clarion_contacts.service import (
     audience,
     check,
     count,
+    count_found,
     delete,
     describe,
     evidence,
@@ -195,8 +197,8 @@ def _person(contact: Contact) -> Person:
 
 PARTS: Mapping[str, tuple[str, ...]] = {
     "People": (
-        "Person", "Details", "Filters", "Line", "Page", "find", "get", "add", "edit", "delete",
-        "owner_of",
+        "Person", "Details", "Filters", "Line", "Page", "Count", "find", "count_found", "get",
+        "add", "edit", "delete", "owner_of",
     ),
     "Who may be written to": ("Purpose", "why_not", "opt_in", "opt_out", "evidence"),
     "For joins": ("people", "names", "parts_of", "survivors"),
@@ -215,6 +217,7 @@ PARTS: Mapping[str, tuple[str, ...]] = {
 __all__ = [
     "PARTS",
     "VERSION",
+    "Count",
     "Counted",
     "Details",
     "Filling",
@@ -237,6 +240,7 @@ __all__ = [
     "by_tags",
     "check",
     "count",
+    "count_found",
     "delete",
     "describe",
     "edit",

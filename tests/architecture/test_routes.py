@@ -419,9 +419,12 @@ def callers(database, worlds):
         guests = make_account("Mallory's guests")
         colleague, grant_id = let_in(guests, scope)
         with staff_scope(acting_as(colleague)), db.transaction():
-            ticket = acting.ticket(guests.id, guests.person_id)
-        mine = Browser(network())
-        answer = mine.ask("POST", f"/support/enter/{ticket}")
+            ticket = acting.ticket(guests.id, guests.person_id, "their browser")
+        mine, path = Browser(network()), f"/support/enter/{ticket}"
+        word = mine.get(path).headers["Location"].rpartition("/")[2]
+        with staff_scope(acting_as(colleague)), db.transaction():
+            proof = acting.vouch(ticket, word, "their browser")
+        answer = mine.ask("POST", path, form={"proof": proof})
         assert answer.status_code == 303, answer.text
         mine._token = None
         assert mine.get("/").status_code == 200
@@ -677,6 +680,10 @@ def logged(root):
     return count
 
 
+IMPOSSIBLE = {"ConsoleAnnouncementPanel.discard"}
+"""Acts that say why they cannot be here: a draft that an account has already."""
+
+
 @pytest.mark.parametrize("kind", ["portal", "console", "refused", "staff refused"])
 def test_every_act_is_in_the_log(kind, database, worlds, callers, logged):
     """What went well, and what was refused, by everybody who is signed in."""
@@ -697,6 +704,8 @@ def test_every_act_is_in_the_log(kind, database, worlds, callers, logged):
     }[kind]
     for route in routes(realm):
         if route.method in SAFE or guard(route).startswith("public"):
+            continue
+        if route.endpoint in IMPOSSIBLE:
             continue
         assert caller.browser.token
         before = logged()
@@ -722,6 +731,7 @@ LEADS_ON = {
     "campaigns.why", "contacts.confirm", "contacts.decline", "contacts.join",
     "contacts.joining", "contacts.stop", "contacts.you",
     "contacts.result", "contacts.show_import", "settings.plugin", "support.enter",
+    "lost.moved", "lost.stop", "lost.undo",
 }  # fmt: skip
 """GET routes that lead on, or say that a link is over, where others show a page."""
 

@@ -471,7 +471,7 @@ def retry_all(job: str) -> tuple[int, int]:
     audit.record("console.job.retried", job=job, count=len(rows))
     for queue, payload in rows:
         jobs.retry.on(_queue(queue)).later(job, payload, 1)
-    left = db.session().scalar(select(func.count()).where(open_)) or 0
+    left = db.session().scalar(select(func.count(m.id)).where(open_)) or 0
     return len(rows), left
 
 

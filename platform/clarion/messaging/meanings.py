@@ -12,7 +12,7 @@ from clarion.base.words import _, ngettext
 from clarion.messaging import breakers, channels, countries, outcomes, states
 from clarion.messaging.contract import Busy, Explaining, Halted, Rejected, Verdict
 
-REASON = "reason"
+OURS = "reason"
 LONGEST = 60
 
 
@@ -66,7 +66,7 @@ def reasons() -> list[str]:
 
 def there(where: str, value: str) -> bool:
     """Say whether something can be explained, without explaining it."""
-    if where == REASON:
+    if where == OURS:
         return value in _named()
     return any(name == where for name, _one in _explaining())
 
@@ -81,7 +81,7 @@ def search(asked: str) -> list[Meaning]:
 
 def find(where: str, value: str) -> Meaning | None:
     """Explain a reason of ours or a code of a transport; None: there is no such thing."""
-    if where == REASON:
+    if where == OURS:
         return reason(value) if value in _named() else None
     return code(where, value)
 
@@ -107,7 +107,7 @@ def reason(name: str) -> Meaning:
     said = outcomes.explain(state, "" if state == name else name)
     known = bool(found) or name in outcomes.CAUSES
     return Meaning(
-        where=REASON,
+        where=OURS,
         code=name,
         way="",
         reason=name,

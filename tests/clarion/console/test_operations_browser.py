@@ -16,7 +16,6 @@ from clarion.base import db
 from clarion.messaging import channels
 from clarion.messaging.contract import RawWebhook
 from clarion.messaging.models import Channel
-from clarion.support import grants, windows
 from clarion.tenancy.actor import Actor
 from clarion.tenancy.scope import account_scope, staff_scope
 from clarion.testing.console import acting
@@ -47,8 +46,6 @@ def busy(tenant, ada, monkeypatch):  # noqa: F811 -- the fixture above
     ) % db.new_id().hex.encode()
     with account_scope(tenant.id, tenant.actor):
         channel = db.session().scalars(select(Channel.id)).one()
-        with db.transaction():
-            windows.open_window(1, "view")
     pieces = list(channels.transports()["whatsapp_cloud"].split(RawWebhook(body, {})))
     with monkeypatch.context() as other:
         other.setitem(webhooks._handlers, "messaging", lambda _found: 1 / 0)
@@ -56,7 +53,6 @@ def busy(tenant, ada, monkeypatch):  # noqa: F811 -- the fixture above
         webhooks.apply_now(tenant.id)
     presence.tell("worker-1:4711", 0.0, relay=True)
     with staff_scope(acting(ada)), db.transaction():
-        grants.ask(tenant.id, grants.Asked("support", "T-1", "reports are missing"))
         dead = db.session().scalars(
             select(DeadJob.id).where(DeadJob.account_id == tenant.id).limit(1)
         )

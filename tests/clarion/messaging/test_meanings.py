@@ -49,7 +49,7 @@ def test_every_code_of_the_table_has_its_text(every):
 
 
 def test_every_reason_and_state_of_ours_has_its_text(every):
-    found = {one.code: one for one in every if one.where == meanings.REASON}
+    found = {one.code: one for one in every if one.where == meanings.OURS}
     wanted = {*STATES, *outcomes.CAUSES, *(reason for _, reason in outcomes.REASONS)}
 
     assert wanted <= found.keys()
