@@ -8,7 +8,7 @@ from clarion.messaging import meanings
 PAGES = ("codes.show", "ConsoleCodePanel.show")
 
 
-def code_url(code: str, where: str = meanings.REASON) -> str:
+def code_url(code: str, where: str = meanings.OURS) -> str:
     """Answer the address of a page that explains; "" when there is nothing to explain."""
     if not code or not meanings.there(where, code):
         return ""
