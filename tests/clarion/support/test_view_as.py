@@ -63,6 +63,19 @@ def test_thirty_clicks_are_thirty_entries_with_purpose(web, tenant, looking):
     assert "Ada Okafor" in details
 
 
+def test_what_support_that_only_looks_was_refused_is_in_the_log(tenant, looking):
+    """AUD-04: its session cannot write, its traces are written all the same."""
+    browser = looking(scope="view")
+
+    assert browser.post("/contacts/new", "/contacts/").status_code == 403
+    assert browser.post("/sign-out", "/").status_code in (302, 303)
+
+    with account_scope(tenant.id, tenant.actor):
+        m = AuditEntry
+        found = db.session().scalars(select(m).where(m.behind.is_not(None))).all()
+    assert {"request.refused", "request.sent"} <= {one.name for one in found}
+
+
 def test_every_page_has_the_bar(looking):
     """STAFF-06: purpose, end, and the button, on pages and on refusals."""
     browser = looking()
