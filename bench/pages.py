@@ -42,7 +42,7 @@ def measure() -> dict[str, float]:
         for _ in range(TIMES):
             for name, path in wanted.items():
                 times[name].append(asked(visitor, path))
-        deep = follow(visitor, 10)
+        deep = follow(visitor, TIMES)
         late = [counted(visitor, path) for path in wanted.values()]
     each = {f"{name}_p95_ms": p95(found) for name, found in times.items()}
     each["next_pages_p95_ms"] = p95(deep)
