@@ -53,6 +53,9 @@ def prepared() -> Iterator[Ground]:
         os.environ["CLARION_LOG_LEVEL"] = "error"
         os.environ["CLARION_MARKETING_HOURS"] = "00:00-24:00"
         os.environ["CLARION_MISUSE_RAMP"] = "30:1000000"  # accounts here are new and large
+        os.environ["CLARION_MISUSE_HOLD_SCORE"] = (
+            "100"  # and their numbers are made up in a row
+        )
         from clarion.base import db, migrate, services, settings, telemetry
         from clarion.plugging.manager import histories
 
