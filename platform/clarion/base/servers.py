@@ -38,9 +38,8 @@ CONFIGURATION = {
     "maintenance_work_mem": "64MB",
     "effective_cache_size": "512MB",
     "max_wal_size": "2GB",
-    "max_parallel_workers_per_gather": str(
-        min(2, (os.cpu_count() or 2) - 1)
-    ),  # besides itself
+    # besides the process that was asked
+    "max_parallel_workers_per_gather": str(min(2, (os.cpu_count() or 2) - 1)),
     "jit": "off",
     "timezone": "UTC",
     "log_timezone": "UTC",
