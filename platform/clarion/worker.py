@@ -11,7 +11,6 @@ import signal
 import threading
 import time
 from collections.abc import Callable
-from importlib.metadata import version
 from types import FrameType
 from typing import Any
 
@@ -25,7 +24,7 @@ from clarion.base import broker, services
 from clarion.base.telemetry import logger
 from clarion.boot import boot
 from clarion.messaging import epoch, restored, slots
-from clarion.work import crew, jobs, masking, outbox, presence, schedule, stops, webhooks
+from clarion.work import jobs, masking, outbox, presence, schedule, stops, webhooks
 
 log = logger(__name__)
 RELAY_SECONDS = 0.1
@@ -41,11 +40,6 @@ class Worker(SimpleWorker):  # type: ignore[misc,unused-ignore] # rq is untyped
 
     def _install_signal_handlers(self) -> None:
         """Leave signals to `run`: the first asks to stop, jobs finish what is on the wire."""
-
-    def register_birth(self) -> None:
-        """Say which release this worker runs; the console's page about health shows it."""
-        super().register_birth()
-        self.connection.hset(self.key, crew.RELEASE, version("clarion"))
 
     def heartbeat(self, *args: Any, **kwargs: Any) -> None:
         """Say that this worker lives; between two jobs, notice that it or a lane shall stop."""

@@ -28,7 +28,7 @@ from clarion.plugging.manager import plugins
 from clarion.tenancy import access
 from clarion.tenancy.models import AuditEntry, AuditHead, AuditLink
 from clarion.web import health
-from clarion.work import crew, mails, outbox, schedule
+from clarion.work import mails, outbox, presence, schedule
 from clarion.work.models import DeadJob, Outbox, ScheduleSlot, WebhookInbox
 
 State = Literal["fine", "look", "broken"]
@@ -220,26 +220,21 @@ def _broker() -> Iterable[Line]:
 
 
 def _workers() -> Iterable[Line]:
-    now, ours = clock.now(), version("clarion")
-    there = [one for one in crew.seen() if one.seen_at and now - one.seen_at < HOUR]
+    there, ours = presence.workers(), version("clarion")
     if not there:
         fact = _("No worker has been seen: nothing is sent.")
         yield Line(_("Workers"), "broken", fact, _("Start `clarion worker --relay`."))
     for one in there:
-        assert one.seen_at is not None  # noqa: S101 -- looked at above
-        quiet = now - one.seen_at > 2 * LATE
-        other = bool(one.release) and one.release != ours
         fact = _(
-            "%(host)s, process %(pid)s, release %(release)s; seen %(ago)s ago.",
-            host=one.host,
-            pid=one.pid,
-            release=one.release or _("not known"),
-            ago=_ago(now - one.seen_at),
+            "%(name)s, release %(release)s; seen %(ago)s ago.",
+            name=one.name,
+            release=one.release,
+            ago=_ago(dt.timedelta(seconds=round(one.quiet))),
         )
         todo = ""
-        if quiet:
-            todo = _("Look whether it still runs: a long job, or a process that is gone.")
-        elif other:
+        if one.quiet > presence.GONE_SECONDS:
+            todo = _("Look whether it still runs: it hangs, or its process is gone.")
+        elif one.release != ours:
             todo = _("Restart it: this release is %(ours)s.", ours=ours)
         yield Line(_("Worker"), "look" if todo else "fine", fact, todo)
 

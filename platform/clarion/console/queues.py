@@ -132,7 +132,7 @@ def look() -> Lanes:
     there = broker.reachable()
     rung = jobs.bells() if there else {}
     rates = presence.rates() if there else {}
-    workers = presence.workers() if there else []
+    workers = presence.living() if there else []
     stopped = {row.lane: row for row in db.session().scalars(select(LaneStop))}
     due, rows, failed = _due(), _unapplied(), _failed()
     lanes = []

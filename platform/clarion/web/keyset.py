@@ -12,6 +12,8 @@ from typing import Any
 from sqlalchemy import ColumnElement, DateTime, func, literal, select, tuple_
 from sqlalchemy.orm import Session
 
+from clarion.base.patience import planned_anew
+
 CAP = 1_000  # shown as "more than 1,000"
 SHORT = 3  # letters; an index of three letters each finds nothing for fewer
 
@@ -59,7 +61,12 @@ def read(
     size: int,
     options: Sequence[Any] = (),
 ) -> Leaf:
-    """Read one page in one statement, and count to the cap in another."""
+    """Read one page in one statement, and count to the cap in another.
+
+    Both are planned for what was asked: one plan for every word walked a million rows in
+    their order to find one, or read what nearly all of them have to sort it.
+    """
+    planned_anew()
     order = _never_null(asked.column)
     back = asked.after is None and asked.before is not None
     falling = asked.falling is not back

@@ -12,6 +12,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from importlib.metadata import version
 from typing import Any, Final
 from uuid import UUID
 
@@ -19,7 +20,8 @@ from clarion.base import broker
 from clarion.work import stops
 
 TELL_SECONDS: Final = 2.0
-GONE_SECONDS: Final = 15  # who has not told for so long is gone
+GONE_SECONDS: Final = 15  # who has not told for so long is gone, or hangs
+KEPT_SECONDS: Final = 600  # and is remembered for so long: whoever looks shall see it
 RATE_MINUTES: Final = 5
 _WORKERS: Final = "clarion:workers"
 _DONE: Final = "clarion:done"
@@ -40,10 +42,12 @@ class Deed:
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """A worker that lives.
+    """A worker that told lately.
 
     Attributes:
         name: host and process.
+        release: of Clarion, that it runs.
+        quiet: seconds since it told last; more than `GONE_SECONDS` and it is gone.
         since: seconds it has been up.
         relay: whether it also hands out what was committed, and ticks the clock.
         stopped: the lanes it knows to be stopped.
@@ -51,6 +55,8 @@ class Seen:
     """
 
     name: str
+    release: str
+    quiet: float
     since: float
     relay: bool
     stopped: tuple[str, ...]
@@ -91,6 +97,7 @@ def tell(name: str, born: float, *, relay: bool) -> None:
     clock, at = time.monotonic(), time.time()
     state = {
         "at": at,
+        "release": version("clarion"),
         "since": round(clock - born),
         "relay": relay,
         "stopped": sorted(lane for lane in stops.LANES if stops.stopped(lane)),
@@ -113,28 +120,35 @@ def tell(name: str, born: float, *, relay: bool) -> None:
 
 
 def workers() -> list[Seen]:
-    """List the workers that told lately; forget those that did not."""
-    red, found = broker.redis(), []
+    """List the workers that told lately, the quiet ones too; forget the others."""
+    red, found, now = broker.redis(), [], time.time()
     told: Any = red.hgetall(_WORKERS)  # Any: redis types both of its worlds in one
     for key, value in sorted(told.items()):
         state = json.loads(value)
-        if time.time() - state["at"] > GONE_SECONDS:
+        if now - state["at"] > KEPT_SECONDS:
             red.hdel(_WORKERS, key)
             continue
-        deeds = [
+        deeds = tuple(
             Deed(lane, what, UUID(account) if account else None, seconds)
             for lane, what, account, seconds in state["deeds"]
-        ]
+        )
         found.append(
             Seen(
-                key.decode(),
-                state["since"],
-                state["relay"],
-                tuple(state["stopped"]),
-                tuple(deeds),
+                name=key.decode(),
+                release=state["release"],
+                quiet=max(0.0, now - state["at"]),
+                since=state["since"],
+                relay=state["relay"],
+                stopped=tuple(state["stopped"]),
+                deeds=deeds,
             )
         )
     return found
+
+
+def living() -> list[Seen]:
+    """List the workers that live."""
+    return [one for one in workers() if one.quiet <= GONE_SECONDS]
 
 
 def rates() -> Mapping[str, float]:

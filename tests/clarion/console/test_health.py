@@ -1,6 +1,8 @@
 """The page about health says what is, in three words, and what to do; from the doctor's facts."""
 
-import datetime as dt
+import json
+import time
+from importlib.metadata import version
 
 import pytest
 from sqlalchemy import create_engine, text
@@ -12,7 +14,7 @@ from clarion.console import console_operations, health
 from clarion.tenancy.actor import Actor
 from clarion.tenancy.scope import staff_scope
 from clarion.testing.console import statements
-from clarion.work import crew, schedule
+from clarion.work import presence, schedule
 
 ADA = Actor("staff", "9001", "Ada", permissions=frozenset({"console.health"}))
 
@@ -127,38 +129,27 @@ def test_a_broken_file_is_no_backup(clean, tmp_path):
         backup.check(file)
 
 
-def test_workers_are_seen_with_their_release(clean, monkeypatch):
-    now = dt.datetime.now(dt.UTC)
-    there = [
-        crew.Seen("w1", "here", 7, "0.0.1", now, busy=False),
-        crew.Seen("w2", "here", 8, "", now - dt.timedelta(minutes=30), busy=True),
-    ]
-    monkeypatch.setattr(crew, "seen", lambda: there)
+def told(name, **changed):
+    """Let a worker tell, and change what it said."""
+    presence.tell(name, time.monotonic(), relay=False)
+    state = json.loads(broker.redis().hget("clarion:workers", name))
+    broker.redis().hset("clarion:workers", name, json.dumps(state | changed))
+
+
+def test_workers_are_seen_with_their_release(clean):
+    told("here:6")
+    told("here:7", release="0.0.1")
+    told("here:8", at=time.time() - 300)
     with staff_scope(ADA), db.transaction():
         lines = list(health._workers())
 
-    assert [line.state for line in lines] == ["look", "look"]
-    assert "0.0.1" in lines[0].fact
-    assert "Restart it" in lines[0].todo
-    monkeypatch.setattr(crew, "seen", list)
+    assert [line.state for line in lines] == ["fine", "look", "look"]
+    assert version("clarion") in lines[0].fact
+    assert "0.0.1" in lines[1].fact
+    assert "Restart it" in lines[1].todo
+    assert "gone" in lines[2].todo
+    broker.redis().delete("clarion:workers")
     assert looked()["Workers"].state == "broken"
-
-
-def test_a_worker_says_its_release_to_the_broker(clean):
-    from importlib.metadata import version
-
-    from clarion.work import jobs
-    from clarion.worker import Worker
-
-    worker = Worker(jobs.queues(jobs.OTHERS), connection=broker.redis(), serializer="json")
-    worker.register_birth()
-    try:
-        mine = next(one for one in crew.seen() if one.name == worker.name)
-    finally:
-        worker.register_death()
-
-    assert mine.release == version("clarion")
-    assert mine.seen_at is not None
 
 
 def test_the_page_and_who_may_see_it(desk, clean):

@@ -366,8 +366,15 @@ def test_a_worker_tells_what_it_does_and_how_much_it_did(desk):
 def test_a_worker_that_is_gone_is_forgotten():
     presence.tell("host:1", time.monotonic(), relay=False)
     state = json.loads(broker.redis().hget("clarion:workers", "host:1"))
-    broker.redis().hset("clarion:workers", "host:1", json.dumps({**state, "at": 1}))
 
+    def told(seconds):
+        then = {**state, "at": time.time() - seconds}
+        broker.redis().hset("clarion:workers", "host:1", json.dumps(then))
+
+    told(60)
+    assert presence.living() == []
+    assert [one.name for one in presence.workers()] == ["host:1"]
+    told(3600)
     assert presence.workers() == []
     assert broker.redis().hlen("clarion:workers") == 0
 
