@@ -6,6 +6,7 @@ from typing import TypeVar
 from psycopg.errors import QueryCanceled
 from sqlalchemy import func, select
 from sqlalchemy.exc import DBAPIError
+from sqlalchemy.orm import Session
 
 from clarion.base import db
 
@@ -17,14 +18,14 @@ NO_PLAN: Mapping[str, str] = {}
 Answer = TypeVar("Answer")
 
 
-def planned_anew() -> None:
+def planned_anew(orm: Session | None = None) -> None:
     """Let each further question of this transaction be planned for its own values.
 
     The plan that PostgreSQL keeps for a list with a word in it read everybody (800 ms) where
     its own needs the newest few thousand.
     """
     setting = func.set_config("plan_cache_mode", "force_custom_plan", True)
-    db.session().execute(select(setting))
+    (orm or db.session()).execute(select(setting))
 
 
 def patiently(

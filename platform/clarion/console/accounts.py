@@ -11,8 +11,9 @@ from uuid import UUID
 
 from sqlalchemy import ColumnElement, exists, func, or_, select
 
-from clarion.base import db
+from clarion.base import db, keyset
 from clarion.base.errors import Invalid
+from clarion.base.patience import planned_anew
 from clarion.base.words import _
 from clarion.messaging.holds import SendingHold
 from clarion.misuse import measures, quotas
@@ -21,7 +22,6 @@ from clarion.tenancy import access, audit
 from clarion.tenancy.models import Account, AuditEntry, Membership, Person
 from clarion.tenancy.records import AccountNote, AccountQuota
 from clarion.tenancy.scope import current_actor
-from clarion.web import keyset
 
 PAGE, LONGEST_NOTE = 50, 2_000
 audit.label("console.note.written", "Wrote a note about an account")
@@ -103,17 +103,21 @@ def find(asked: str = "", *, risky: bool = False, after: str = "") -> list[Found
             Account.created_at,
         )
         .outerjoin(MisuseStanding, MisuseStanding.account_id == Account.id)
-        .where(*_matching(asked.strip()))
         .limit(PAGE)
     )  # fmt: skip
+    matching = _matching(asked.strip())
+    planned_anew()
     if risky:
         # the accounts with points are few, and their index gives them in order
         query = query.where(MisuseStanding.score > 0, *_riskier(after))
+        if matching is not None:
+            query = query.where(matching)
         query = query.order_by(MisuseStanding.score.desc(), Account.id.desc())
     else:
-        if after:
-            query = query.where(Account.id < _uuid(after))
-        query = query.order_by(Account.id.desc())
+        beyond = [Account.id < _uuid(after)] if after else []
+        key = Account.id
+        found = keyset.chosen(key, key, matching, beyond=beyond, most=PAGE)
+        query = query.where(key.in_(found)).order_by(key.desc())
     return [Found(*row) for row in db.session().execute(query)]
 
 
@@ -202,26 +206,23 @@ def _deed(row: AuditEntry) -> Happening:
     )
 
 
-def _matching(asked: str) -> list[ColumnElement[bool]]:
+def _matching(asked: str) -> ColumnElement[bool] | None:
     if not asked:
-        return []
+        return None
     if len(asked) > 200 or "\0" in asked:
         raise Invalid("filter_unknown", _("This is too long to search for."))
     try:
-        return [Account.id == UUID(asked)]
+        return Account.id == UUID(asked)
     except ValueError:
         pass
     if "@" not in asked:
-        return [keyset.inside(Account.name, asked)]
+        return keyset.inside(Account.name, asked)
     theirs = (
         select(Membership.account_id)
         .join(Person, Person.id == Membership.person_id)
-        .where(
-            Membership.role == "owner",
-            Person.email.startswith(asked.lower(), autoescape=True),
-        )
+        .where(Membership.role == "owner", keyset.begins(Person.email, asked))
     )
-    return [Account.id.in_(theirs)]
+    return Account.id.in_(theirs)
 
 
 def _riskier(after: str) -> list[ColumnElement[bool]]:

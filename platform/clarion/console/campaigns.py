@@ -14,7 +14,7 @@ from sqlalchemy import ColumnElement, Text, and_, cast, exists, func, or_, selec
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import load_only
 
-from clarion.base import clock, db
+from clarion.base import clock, db, keyset
 from clarion.base.errors import Conflict, Invalid, NotFound
 from clarion.base.words import _
 from clarion.messaging import doubts, holds, ledger, outcomes
@@ -24,7 +24,6 @@ from clarion.misuse.measures import said
 from clarion.tenancy import access, audit
 from clarion.tenancy.models import Account, Membership, Person
 from clarion.tenancy.scope import current_actor
-from clarion.web import keyset
 from clarion.work import mails
 
 SYSTEM = db.Entry("clarion_system", None, "web:console")

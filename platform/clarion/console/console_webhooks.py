@@ -6,11 +6,11 @@ from uuid import UUID
 from flask import flash, redirect, request, url_for
 from flask_babel import lazy_gettext
 
+from clarion.base import keyset
 from clarion.base.words import _, ngettext
 from clarion.console import machine, webhooks
 from clarion.support.entries import GrantNeeded
 from clarion.tenancy.access import allowed
-from clarion.web import keyset
 from clarion.web.screens import Panel, expose, needs, settle
 from clarion.web.ui import url_with
 

@@ -11,7 +11,7 @@ from uuid import UUID
 
 from sqlalchemy import ColumnElement, Text, and_, cast, func, or_, select, tuple_
 
-from clarion.base import db
+from clarion.base import db, keyset
 from clarion.base.errors import Invalid, NotFound
 from clarion.base.words import _
 from clarion.console.service import masked
@@ -26,7 +26,6 @@ from clarion.messaging.models import (
 )
 from clarion.tenancy import access, audit
 from clarion.tenancy.models import Account, AuditEntry
-from clarion.web import keyset
 
 SYSTEM = db.Entry("clarion_system", None, "web:console")
 LATEST = 10

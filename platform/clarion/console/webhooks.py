@@ -15,7 +15,7 @@ from uuid import UUID
 from sqlalchemy import and_, func, select
 from sqlalchemy.orm import load_only
 
-from clarion.base import crypto, db
+from clarion.base import crypto, db, keyset
 from clarion.base.errors import Conflict, Invalid, NotFound, TooMany
 from clarion.base.words import _
 from clarion.console import machine
@@ -23,7 +23,6 @@ from clarion.messaging import channels
 from clarion.messaging.models import Channel
 from clarion.support import entries, grants
 from clarion.tenancy import access, audit
-from clarion.web import keyset
 from clarion.work import masking, replaying, stops
 from clarion.work.models import WebhookInbox
 from clarion.work.webhooks import TRIES

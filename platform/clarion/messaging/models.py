@@ -82,7 +82,7 @@ class Sender(AccountBase):
         Index("ix_sender_by_state", "state", "created_at", "id"),
         Index("ix_sender_by_quality", "quality", "created_at", "id"),
         Index("ix_sender_by_rate_per_s", "rate_per_s", "id"),
-        words("sender", "name"),
+        *words("sender", "name"),
     )
     wall = Wall(
         kind="operational",

@@ -10,10 +10,11 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal
 from uuid import UUID
 
-from sqlalchemy import Select, and_, or_, select
+from sqlalchemy import Select, and_, literal, or_, select, tuple_
 
-from clarion.base import crypto, db
+from clarion.base import crypto, db, keyset
 from clarion.base.errors import Invalid
+from clarion.base.patience import planned_anew
 from clarion.base.words import _, lazy
 from clarion.tenancy import audit
 from clarion.tenancy.models import Account, AuditEntry
@@ -108,7 +109,8 @@ class Deed:
 
 def page(asked: Asked, limit: int = PAGE) -> tuple[list[Deed], UUID | None]:
     """Read one page, newest first, and the id that begins the next."""
-    rows = db.session().execute(_query(asked).limit(limit + 1)).all()
+    planned_anew()
+    rows = db.session().execute(_query(asked, limit + 1)).all()
     found = [_deed(*row) for row in rows[:limit]]
     return found, found[-1].id if len(rows) > limit else None
 
@@ -218,19 +220,35 @@ def _harmless(cell: str) -> str:
 # --- reading
 
 
-def _query(asked: Asked) -> Select[Any]:
+def _query(asked: Asked, most: int) -> Select[Any]:
+    m, filters = AuditEntry, _filters(asked)
+    condition = and_(*filters) if filters else None
+    wanted = keyset.chosen(m.id, m.at, condition, beyond=_beyond(asked), most=most)
     return (
-        select(AuditEntry, Account.name)
-        .outerjoin(Account, Account.id == AuditEntry.account_id)
-        .where(*_where(asked))
-        .order_by(AuditEntry.at.desc(), AuditEntry.id.desc())
+        select(m, Account.name)
+        .outerjoin(Account, Account.id == m.account_id)
+        .where(m.id.in_(wanted))
+        .order_by(m.at.desc(), m.id.desc())
     )
 
 
-def _where(asked: Asked) -> list[Any]:
+def _beyond(asked: Asked) -> list[Any]:
+    """Say where the entries of the page begin and end, in the order of an index."""
     m, out = AuditEntry, []
     if asked.account is not None:
         out.append(of(asked.account))
+    if asked.since:
+        out.append(m.at >= _midnight(asked.since))
+    if asked.until:
+        out.append(m.at < _midnight(asked.until + dt.timedelta(days=1)))
+    if asked.after:
+        last = select(m.at).where(m.id == asked.after).correlate(None).scalar_subquery()
+        out.append(tuple_(m.at, m.id) < tuple_(last, literal(asked.after)))
+    return out
+
+
+def _filters(asked: Asked) -> list[Any]:
+    m, out = AuditEntry, []
     if asked.name:
         out.append(m.name.startswith(asked.name, autoescape=True))
     if asked.deeds_only:
@@ -242,13 +260,6 @@ def _where(asked: Asked) -> list[Any]:
         out.append(or_(m.actor == asked.actor, *parts))
     if asked.row:
         out.append(m.row == asked.row)
-    if asked.since:
-        out.append(m.at >= _midnight(asked.since))
-    if asked.until:
-        out.append(m.at < _midnight(asked.until + dt.timedelta(days=1)))
-    if asked.after:
-        last = select(m.at).where(m.id == asked.after).scalar_subquery()
-        out.append(or_(m.at < last, and_(m.at == last, m.id < asked.after)))
     return out
 
 

@@ -78,13 +78,13 @@ class AccountBase(Base):
     )
 
 
-def words(table: str, column_name: str) -> Index:
-    """Find a text anywhere inside a column, by an index of three letters each."""
-    return Index(
-        f"ix_{table}_{column_name}_words",
-        column_name,
-        postgresql_using="gin",
-        postgresql_ops={column_name: "gin_trgm_ops"},
+def words(table: str, column_name: str) -> tuple[Index, Index]:
+    """Find a text anywhere inside a column, by three letters each, or at its beginning."""
+    name, small = f"ix_{table}_{column_name}", f"lower({column_name}) varchar_pattern_ops"
+    ops = {column_name: "gin_trgm_ops"}
+    return (
+        Index(f"{name}_words", column_name, postgresql_using="gin", postgresql_ops=ops),
+        Index(f"{name}_begins", text(small)),
     )
 
 
@@ -97,7 +97,7 @@ class Account(Base):
         Index("ix_account_by_name", "name", "id"),
         Index("ix_account_by_state", "state", "created_at", "id"),
         Index("ix_account_by_country", "country", "created_at", "id"),
-        words("account", "name"),
+        *words("account", "name"),
     )
     wall = Wall(
         kind="platform",
@@ -139,8 +139,8 @@ class Person(Base):
         Index("ix_person_by_created_at", "created_at", "id"),
         Index("ix_person_by_name", "name", "id"),
         Index("ix_person_by_state", "state", "created_at", "id"),
-        words("person", "name"),
-        words("person", "email"),
+        *words("person", "name"),
+        *words("person", "email"),
     )
     wall = Wall(
         kind="platform",
@@ -445,6 +445,8 @@ class AuditEntry(Base):
             "id",
             postgresql_ops={"name": "varchar_pattern_ops"},
         ),
+        words("audit_entry", "actor_name")[0],
+        words("audit_entry", "behind")[0],
     )
     wall = Wall(
         kind="operational",

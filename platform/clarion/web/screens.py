@@ -30,12 +30,12 @@ from flask_babel import lazy_gettext
 from sqlalchemy import select
 from sqlalchemy.orm import Query, joinedload, load_only
 
-from clarion.base import db
+from clarion.base import db, keyset
 from clarion.base.errors import Conflict, Invalid, NotSignedIn
 from clarion.base.words import _
 from clarion.tenancy import access
 from clarion.tenancy.scope import current_actor
-from clarion.web import keyset, login
+from clarion.web import login
 from clarion.web.ui import state_label, url_with
 
 F = TypeVar("F", bound=Callable[..., Any])
