@@ -152,9 +152,10 @@ def words() -> dict[str, tuple[str, str]]:
         "utility": (_("Notices"), _("orders, appointments and the like, to send")),
         "campaigns": (_("Campaigns"), _("campaigns that start and that go on")),
         "intake": (_("After webhooks"), _("what follows from what providers told")),
+        "mail": (_("Mails"), _("mails; whoever waits for a code cannot sign in")),
         "default": (
             _("Everything else"),
-            _("mails, repairs, checks; all that runs by the clock"),
+            _("repairs and checks; all that runs by the clock"),
         ),
         "bulk": (_("Long work"), _("imports, exports and clearing up")),
     }

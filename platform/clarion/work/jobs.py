@@ -30,11 +30,11 @@ if TYPE_CHECKING:
 log = logger(__name__)
 P = ParamSpec("P")
 QueueName = Literal[
-    "code", "reply", "utility", "fresh", "dispatch", "intake", "default", "bulk"
+    "code", "reply", "utility", "fresh", "dispatch", "intake", "mail", "default", "bulk"
 ]
 SENDING: tuple[QueueName, ...] = ("code", "reply", "utility", "fresh", "dispatch")
 """Lanes of sending, highest first; what has just started goes before what goes on."""
-OTHERS: tuple[QueueName, ...] = ("intake", "default", "bulk")
+OTHERS: tuple[QueueName, ...] = ("intake", "mail", "default", "bulk")
 QUEUES: tuple[QueueName, ...] = (*SENDING, *OTHERS)
 TRIES = 5
 SLOW_SECONDS = 15.0

@@ -50,7 +50,7 @@ def unsealed(closed: str, letter: str) -> dict[str, str]:
     return what
 
 
-@job(queue="default", idempotent=True, alone=True, system=True)
+@job(queue="mail", idempotent=True, alone=True, system=True)
 def send(letter: str, closed: str) -> None:
     """Write a mail in its reader's words and hand it over."""
     what = json.loads(crypto.unseal(base64.b64decode(closed), place=f"{PLACE}:{letter}"))

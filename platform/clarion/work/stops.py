@@ -26,6 +26,7 @@ LANES: Final[Mapping[str, tuple[str, ...]]] = {
     "utility": ("utility",),
     "campaigns": ("fresh", "dispatch"),
     "intake": ("intake",),
+    "mail": ("mail",),
     "default": ("default",),
     "bulk": ("bulk",),
 }

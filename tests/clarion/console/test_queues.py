@@ -181,7 +181,7 @@ def test_a_worker_that_waits_hears_of_a_pause_and_of_its_end(ada_acts):
 
     stop(queues.pause, "default")
     worker.heartbeat()
-    assert [q.name for q in worker._ordered_queues] == ["intake", "bulk"]
+    assert [q.name for q in worker._ordered_queues] == ["intake", "mail", "bulk"]
 
     go_on("default")
     worker.heartbeat()

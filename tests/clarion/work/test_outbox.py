@@ -121,6 +121,7 @@ def test_relay_rings_each_job_once(account):
     assert jobs.lengths() == {
         **dict.fromkeys(jobs.SENDING, 0),
         "intake": 0,
+        "mail": 0,
         "default": 1,
         "bulk": 3,
     }
