@@ -16,6 +16,8 @@ from sqlalchemy import (
     String,
     UniqueConstraint,
     Uuid,
+    func,
+    literal_column,
     text,
 )
 from sqlalchemy.dialects.postgresql import JSONB
@@ -80,11 +82,11 @@ class AccountBase(Base):
 
 def words(table: str, column_name: str) -> tuple[Index, Index]:
     """Find a text anywhere inside a column, by three letters each, or at its beginning."""
-    name, small = f"ix_{table}_{column_name}", f"lower({column_name}) varchar_pattern_ops"
-    ops = {column_name: "gin_trgm_ops"}
+    name, ops = f"ix_{table}_{column_name}", {column_name: "gin_trgm_ops"}
+    small, least = func.lower(literal_column(column_name)), {"small": "varchar_pattern_ops"}
     return (
         Index(f"{name}_words", column_name, postgresql_using="gin", postgresql_ops=ops),
-        Index(f"{name}_begins", text(small)),
+        Index(f"{name}_begins", small.label("small"), postgresql_ops=least),
     )
 
 
