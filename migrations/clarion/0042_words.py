@@ -33,9 +33,26 @@ def upgrade() -> None:
             postgresql_using="gin",
             postgresql_ops={column: "gin_trgm_ops"},
         )
+    some = sa.text("row IS NOT NULL")
+    op.drop_index("ix_audit_entry_row", "audit_entry")
+    op.create_index(
+        "ix_audit_entry_row", "audit_entry", ["row", "at"], postgresql_where=some
+    )
+    rare = sa.text("kind <> 'status'")
+    op.create_index(
+        "ix_webhook_inbox_rare", "webhook_inbox", ["kind", "id"], postgresql_where=rare
+    )
 
 
 def downgrade() -> None:
+    op.drop_index("ix_webhook_inbox_rare", "webhook_inbox")
+    op.drop_index("ix_audit_entry_row", "audit_entry")
+    op.create_index(
+        "ix_audit_entry_row",
+        "audit_entry",
+        ["account_id", "row", "at"],
+        postgresql_where=sa.text("row IS NOT NULL"),
+    )
     for table, column in WORDS:
         op.drop_index(f"ix_{table}_{column}_words", table_name=table)
     for table, column in BEGINNINGS:

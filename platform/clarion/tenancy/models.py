@@ -431,7 +431,6 @@ class AuditEntry(Base):
     __table_args__ = (
         Index(  # what was done with one thing
             "ix_audit_entry_row",
-            "account_id",
             "row",
             "at",
             postgresql_where=text("row IS NOT NULL"),

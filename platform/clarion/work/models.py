@@ -135,6 +135,12 @@ class WebhookInbox(AccountBase):
             "seq",
             postgresql_where=text("applied_at IS NULL"),
         ),
+        Index(  # lists by kind; nearly all are of the other kind
+            "ix_webhook_inbox_rare",
+            "kind",
+            "id",
+            postgresql_where=text("kind <> 'status'"),
+        ),
         Index(
             "ix_webhook_inbox_done",
             "applied_at",
