@@ -25,6 +25,7 @@ from clarion.messaging.models import (
 )
 from clarion.misuse import cases
 from clarion.plugging.manager import Found, plugins
+from clarion.support import grants, history
 from clarion.tenancy import access, audit
 from clarion.tenancy.models import Account
 from clarion.work import jobs, outbox, schedule
@@ -85,6 +86,8 @@ class Today:
     waiting_events: int
     strange_codes: int
     cases: int
+    questions: int
+    emergencies: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,6 +180,8 @@ def today() -> Today:
         waiting_events=_waiting_events(),
         strange_codes=len(_codes()),
         cases=cases.waiting(),
+        questions=history.unanswered(),
+        emergencies=grants.unapproved(),
     )
 
 

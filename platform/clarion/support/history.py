@@ -16,10 +16,12 @@ from clarion.base import clock, db
 from clarion.base.errors import Conflict, Invalid, NotFound, TooMany
 from clarion.base.words import _
 from clarion.support import settling
+from clarion.support.events import QuestionAsked
 from clarion.support.models import AccessEntry, AccessGrant, AccessQuestion
 from clarion.tenancy import access, audit
 from clarion.tenancy.models import Account, AuditEntry
 from clarion.tenancy.scope import current_account, current_actor
+from clarion.work import outbox
 
 PAGE: Final = 50
 SETTLED: Final = dt.timedelta(minutes=1)
@@ -128,6 +130,7 @@ def question(grant_id: UUID, text: str) -> None:
     asked = q(grant_id=grant.id, text=words, asked_by=current_actor().name[:120])
     db.session().add(asked)
     audit.record("support.question.asked", asked)
+    outbox.publish(QuestionAsked(current_account(), asked.id, grant.id))
 
 
 def to_answer() -> list[tuple[AccessQuestion, AccessGrant, str]]:
@@ -143,6 +146,13 @@ def to_answer() -> list[tuple[AccessQuestion, AccessGrant, str]]:
         .limit(PAGE)
     )
     return [(row[0], row[1], row[2]) for row in db.session().execute(query)]
+
+
+def unanswered() -> int:
+    """Count the questions that wait for an answer of staff."""
+    q = AccessQuestion
+    query = select(func.count(q.id)).where(q.answered_at.is_(None))
+    return db.session().scalar(query) or 0
 
 
 def answer(question_id: UUID, text: str) -> None:
