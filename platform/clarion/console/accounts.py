@@ -11,11 +11,11 @@ from uuid import UUID
 
 from sqlalchemy import ColumnElement, exists, func, or_, select
 
+from clarion.announcing.models import AnnouncementNotice
 from clarion.base import db
 from clarion.base.errors import Invalid
 from clarion.base.words import _
 from clarion.messaging.holds import SendingHold
-from clarion.announcing.models import AnnouncementNotice
 from clarion.misuse import measures, plans, quotas, usage
 from clarion.misuse.models import MisuseFlag, MisuseStanding
 from clarion.tenancy import access, audit

@@ -84,7 +84,9 @@ class ConsolePlanPanel(Panel):
         if form.validate_on_submit():
             with form.attempt():
                 plans.change(plan_id, form.draft())
-                flash(_("Changed. The accounts that have it follow by themselves."), "success")
+                flash(
+                    _("Changed. The accounts that have it follow by themselves."), "success"
+                )
                 return redirect(self.url("index"))
         return self._page(form, plan_id), 422
 

@@ -34,7 +34,7 @@ def tell_of_rests() -> None:
 
 
 @job(queue="default", idempotent=True, alone=True, system=True)
-def tell_of_question(account_id: UUID, question_id: UUID, grant_id: UUID) -> None:
+def tell_of_question(question_id: UUID, grant_id: UUID) -> None:
     """Write to staff who may answer that a customer asks about an access."""
     with staff_scope(SYSTEM_JOB), db.transaction() as orm:
         asked = orm.get(AccessQuestion, question_id)
@@ -47,7 +47,7 @@ def tell_of_question(account_id: UUID, question_id: UUID, grant_id: UUID) -> Non
 
 
 @job(queue="default", idempotent=True, alone=True, system=True)
-def tell_of_emergency(account_id: UUID, grant_id: UUID) -> None:
+def tell_of_emergency(grant_id: UUID) -> None:
     """Write to staff who may approve that a colleague asks for an emergency access."""
     with staff_scope(SYSTEM_JOB), db.transaction() as orm:
         grant = orm.get(AccessGrant, grant_id)

@@ -70,9 +70,7 @@ def lift(account_id: UUID, kind: str) -> None:
     # today's messages stay counted, so that lifting is no way around the plan
     values = {"at_most": most, "of_plan": True, "reason": "", "set_at": func.clarion_now()}
     change = delete(AccountQuota) if most is None else update(AccountQuota).values(**values)
-    db.session().execute(
-        change.where(*mine).execution_options(synchronize_session=False)
-    )
+    db.session().execute(change.where(*mine).execution_options(synchronize_session=False))
     audit.record("console.quota.lifted", account, kind=kind, at_most=row.at_most)
     wake.later(account_id)
 

@@ -12,7 +12,6 @@ class QuestionAsked(Event):
     """A customer asked about an access of support; staff owe an answer."""
 
     name: ClassVar[str] = "support.question.asked"
-    account_id: UUID
     question_id: UUID
     grant_id: UUID
 
@@ -22,5 +21,4 @@ class EmergencyAsked(Event):
     """Staff want to look at an account without being let in; a colleague decides."""
 
     name: ClassVar[str] = "support.emergency.asked"
-    account_id: UUID
     grant_id: UUID

@@ -106,7 +106,7 @@ def ask(account_id: UUID, asked: Asked) -> AccessGrant:
     else:
         settling.ask_owners(grant)
     if asked.emergency:
-        outbox.publish(EmergencyAsked(account_id, grant.id))
+        outbox.publish(EmergencyAsked(grant.id))
     return grant
 
 
@@ -221,10 +221,9 @@ def waiting() -> list[Row]:
     return [_row(grant, name) for grant, name in db.session().execute(query).tuples()]
 
 
-def unapproved() -> int:
-    """Count the emergencies that wait for a second colleague."""
-    query = select(func.count(AccessGrant.id)).where(*_unapproved())
-    return db.session().scalar(query) or 0
+def unapproved() -> Select[tuple[int]]:
+    """Count, in a statement of the caller's, the emergencies that wait for a colleague."""
+    return select(func.count(AccessGrant.id)).where(*_unapproved())
 
 
 def mine(account_id: UUID) -> AccessGrant | None:

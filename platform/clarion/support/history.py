@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Final
 from uuid import UUID
 
-from sqlalchemy import and_, func, or_, select
+from sqlalchemy import Select, and_, func, or_, select
 
 from clarion.base import clock, db
 from clarion.base.errors import Conflict, Invalid, NotFound, TooMany
@@ -130,7 +130,7 @@ def question(grant_id: UUID, text: str) -> None:
     asked = q(grant_id=grant.id, text=words, asked_by=current_actor().name[:120])
     db.session().add(asked)
     audit.record("support.question.asked", asked)
-    outbox.publish(QuestionAsked(current_account(), asked.id, grant.id))
+    outbox.publish(QuestionAsked(asked.id, grant.id))
 
 
 def to_answer() -> list[tuple[AccessQuestion, AccessGrant, str]]:
@@ -148,11 +148,10 @@ def to_answer() -> list[tuple[AccessQuestion, AccessGrant, str]]:
     return [(row[0], row[1], row[2]) for row in db.session().execute(query)]
 
 
-def unanswered() -> int:
-    """Count the questions that wait for an answer of staff."""
+def unanswered() -> Select[tuple[int]]:
+    """Count, in a statement of the caller's, the questions that wait for an answer."""
     q = AccessQuestion
-    query = select(func.count(q.id)).where(q.answered_at.is_(None))
-    return db.session().scalar(query) or 0
+    return select(func.count(q.id)).where(q.answered_at.is_(None))
 
 
 def answer(question_id: UUID, text: str) -> None:

@@ -118,7 +118,12 @@ class AccountQuota(AccountBase):
     wall = Wall(
         kind="operational",
         app=("SELECT", "UPDATE (used, used_on)"),
-        staff=("SELECT", "INSERT", "UPDATE (at_most, reason, by, set_at, of_plan)", "DELETE"),
+        staff=(
+            "SELECT",
+            "INSERT",
+            "UPDATE (at_most, reason, by, set_at, of_plan)",
+            "DELETE",
+        ),
         system=("SELECT", "INSERT", "UPDATE (at_most, set_at)", "DELETE"),
     )
 
