@@ -1,4 +1,4 @@
-"""plans: named sets of quotas, and which an account has
+"""plans: named sets of quotas, and which an account has; no grant goes beyond its window
 
 Revision ID: 0039_plans
 Revises: 0036_who
@@ -23,8 +23,24 @@ FIRST = (
 )
 KINDS = ("people", "messages", "senders")
 
+LIVE = """
+CREATE OR REPLACE FUNCTION clarion_grant_live(one uuid) RETURNS boolean
+  LANGUAGE sql STABLE PARALLEL SAFE AS $$
+    SELECT EXISTS (
+      SELECT FROM public.access_grant g
+      LEFT JOIN public.support_window w ON (w.account_id, w.id) = (g.account_id, g.window_id)
+      WHERE g.id = one AND g.revoked_at IS NULL
+        AND g.starts_at <= public.clarion_now() AND g.ends_at > public.clarion_now()
+        AND (g.window_id IS NULL
+             OR w.revoked_at IS NULL AND w.ends_at > public.clarion_now(){scope}))
+  $$;
+"""
+SCOPE = """
+             AND (w.scope = 'act' OR g.scope = 'view')"""
+
 
 def upgrade() -> None:
+    op.execute(LIVE.format(scope=SCOPE))
     _plans()
     _chosen()
     op.add_column(
@@ -141,6 +157,7 @@ def _chosen() -> None:
 
 
 def downgrade() -> None:
+    op.execute(LIVE.format(scope=""))
     # what plans limited stays limited, as if staff had said so
     op.execute("DROP POLICY system ON account_quota")
     op.execute("REVOKE ALL ON account_quota FROM clarion_system")

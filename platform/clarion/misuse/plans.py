@@ -16,7 +16,7 @@ from sqlalchemy.exc import IntegrityError
 from clarion.base import clock, db
 from clarion.base.errors import Conflict, Invalid, NotFound
 from clarion.base.words import _
-from clarion.misuse import measures
+from clarion.misuse import measures, watching
 from clarion.misuse.quotas import MOST, wake
 from clarion.tenancy import access, audit
 from clarion.tenancy.records import QUOTAS, AccountPlan, AccountQuota, Plan, PlanLimit
@@ -141,6 +141,7 @@ def choose(account_id: UUID, plan_id: UUID | None, reason: str) -> None:
     facts = {"before": had.name if had else "—", "plan": plan.name if plan else "—"}
     audit.record("console.plan.chosen", account, **facts, why=words)
     wake.later(account_id)
+    watching.look_at.later(account_id)  # so that staff see how many people there are
 
 
 def of(account_id: UUID) -> Plan | None:

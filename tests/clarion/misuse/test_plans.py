@@ -1,11 +1,13 @@
 """Plans: quotas under one name, for many accounts; and what an account uses of them."""
 
 import re
+from html import unescape
 from uuid import uuid4
 
 import pytest
 from sqlalchemy import select
 from sqlalchemy.exc import IntegrityError
+from tests.clarion.announcing.conftest import announce
 from tests.clarion.console.conftest import ada, console, desk, web  # noqa: F401 -- fixtures
 from tests.clarion.misuse.conftest import ADA, MAY
 
@@ -14,6 +16,7 @@ from clarion.base.errors import Conflict, Forbidden, Invalid
 from clarion.messaging import quotas as gate
 from clarion.messaging.models import Sender
 from clarion.misuse import plans, quotas, usage
+from clarion.support import windows
 from clarion.tenancy.actor import COMMAND, Actor
 from clarion.tenancy.records import AccountPlan, AccountQuota, Plan
 from clarion.tenancy.scope import account_scope, staff_scope
@@ -241,6 +244,30 @@ def test_usage_counts_what_there_is(tenant, small):
     }
     assert (found.members, found.month) == (1, 0)
     assert found.plan.id == small
+
+
+def test_the_timeline_tells_everything_in_order(desk, tenant, small, run_jobs):  # noqa: F811
+    """Plans, quotas, windows, accesses, announcements and notes, newest first."""
+    page = f"/console/standing/{tenant.id}"
+    do(plans.choose, tenant.id, small, "They asked.")
+    with account_scope(tenant.id, tenant.actor), db.transaction():
+        windows.open_window(1, "view")
+    ask = f"/console/access/accounts/{tenant.id}"
+    desk.post(
+        f"{ask}/ask", ask, purpose="support", ticket="T-1", reason="They asked us to.",
+        minutes="15", scope="view", delay_days="0",
+    )  # fmt: skip
+    announce(tenant)
+    run_jobs()
+    desk.post(f"{page}/quota/people", page, at_most="9", reason="A promise.")
+    desk.post(f"{page}/note", page, text="They are kind.")
+
+    told = unescape(desk.get(f"{page}/timeline").text)
+
+    words = ("They are kind.", "Set a quota", "Maintenance on Sunday", "Support access began",
+             "Let support in", "Chose an account's plan")  # fmt: skip
+    places = [told.index(one) for one in words]
+    assert places == sorted(places)
 
 
 # --- pages
