@@ -199,7 +199,7 @@ def timeline(account_id: UUID, before: UUID | None = None) -> list[Happening]:
     deeds = select(AuditEntry).where(
         AuditEntry.account_id == account_id,
         or_(*(AuditEntry.name.like(one) for one in TOLD)),
-        AuditEntry.name != "console.note.written",
+        AuditEntry.name.not_in(("console.note.written", "support.log.downloaded")),
     )
     written = select(AccountNote).where(AccountNote.account_id == account_id)
     told = select(AnnouncementNotice).where(

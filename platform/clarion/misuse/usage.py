@@ -1,7 +1,7 @@
 """What an account uses, against what it may: for its own people and for staff alike."""
 
 import datetime as dt
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from uuid import UUID
 
 from sqlalchemy import Date, cast, func, select
@@ -26,6 +26,7 @@ class Line:
         at_most: how much there may be; None without a limit.
         of_plan: whether the plan says so; else staff set it.
         reason: why staff did.
+        counted_at: when it was counted, where that was not just now.
     """
 
     kind: str
@@ -33,6 +34,7 @@ class Line:
     at_most: int | None
     of_plan: bool
     reason: str
+    counted_at: dt.datetime | None = None
 
     @property
     def share(self) -> int | None:
@@ -69,11 +71,15 @@ def mine() -> Usage:
 def of_account(account_id: UUID) -> Usage:
     """Read what an account uses, as staff; its people were counted by the watch."""
     access.require("console.accounts")
-    counted = select(MisuseStanding.people).where(MisuseStanding.account_id == account_id)
-    return _usage(account_id, db.session().scalar(counted))
+    m = MisuseStanding
+    counted = select(m.people, m.counted_at).where(m.account_id == account_id)
+    people, at = db.session().execute(counted).one_or_none() or (None, None)
+    return _usage(account_id, people, at)
 
 
-def _usage(account_id: UUID, people: int | None) -> Usage:
+def _usage(
+    account_id: UUID, people: int | None, counted_at: dt.datetime | None = None
+) -> Usage:
     orm = db.session()
     today = cast(func.timezone(Account.timezone, func.clarion_now()), Date)
     first = cast(func.date_trunc("month", today), Date)
@@ -100,7 +106,13 @@ def _usage(account_id: UUID, people: int | None) -> Usage:
         .where(AccountPlan.account_id == account_id)
     )
     plan, since = orm.execute(chosen).one_or_none() or (None, None)
-    lines = [_line(kind, have[kind], found.get(kind)) for kind in QUOTAS]
+    lines = [
+        replace(
+            _line(kind, have[kind], found.get(kind)),
+            counted_at=counted_at if kind == "people" else None,
+        )
+        for kind in QUOTAS
+    ]
     return Usage(plan, since, lines, team, int(left), began)
 
 

@@ -5,7 +5,7 @@ from html import unescape
 from uuid import uuid4
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import select, text
 from sqlalchemy.exc import IntegrityError
 from tests.clarion.announcing.conftest import announce
 from tests.clarion.console.conftest import ada, console, desk, web  # noqa: F401 -- fixtures
@@ -15,7 +15,7 @@ from clarion.base import db
 from clarion.base.errors import Conflict, Forbidden, Invalid
 from clarion.messaging import quotas as gate
 from clarion.messaging.models import Sender
-from clarion.misuse import plans, quotas, usage
+from clarion.misuse import plans, quotas, usage, watching
 from clarion.support import windows
 from clarion.tenancy.actor import COMMAND, Actor
 from clarion.tenancy.records import AccountPlan, AccountQuota, Plan
@@ -323,3 +323,25 @@ def test_a_plan_is_changed_on_its_page(desk, small, tenant, run_jobs):  # noqa: 
     assert desk.post(f"{page}{small}/retire", page).status_code == 303
     assert "Not offered" in desk.get(page).text
     assert desk.post(f"{page}{small}/offer", page).status_code == 303
+
+
+def test_staff_see_how_many_people_there_are_not_who(desk, tenant, small, run_jobs, root):  # noqa: F811
+    """A first count of nobody is not what stands there an hour later."""
+    from clarion_contacts import service as contacts
+
+    do(plans.choose, tenant.id, small, "They asked.")
+    run_jobs()
+    assert "0</b> of 3" in desk.get(f"/console/standing/{tenant.id}").text
+    with account_scope(tenant.id, tenant.actor), db.transaction():
+        contacts.add(contacts.Details(name="Zuleika", email="zuleika@example.org"))
+    with root.begin() as connection:
+        connection.execute(
+            text("UPDATE misuse_standing SET counted_at = counted_at - interval '2 minutes'"
+                 " WHERE account_id = :a"), {"a": tenant.id},
+        )  # fmt: skip
+
+    watching.look_at.function(tenant.id)
+
+    shown = desk.get(f"/console/standing/{tenant.id}").text
+    assert "1</b> of 3" in shown
+    assert "Zuleika" not in shown
