@@ -152,6 +152,7 @@ ROWS = {
     ("campaigns.rail", "draft_id"): lambda w: w.draft_id,
     ("campaigns.delete", "draft_id"): lambda w: w.draft_id,
     ("portal", "field_id"): lambda w: w.field_id,
+    ("console", "plan_id"): lambda w: w.plan_id,
     ("portal", "identifier_id"): lambda w: w.identifier_id,
     ("portal", "grant_id"): lambda w: w.grant_id,
     ("portal", "window_id"): lambda w: w.window_id,

@@ -239,6 +239,8 @@ def _machines(database, world):
             text("UPDATE misuse_standing SET parts = '[]' WHERE account_id = :a"),
             {"a": world.id},
         )
+        chosen = text("SELECT plan_id FROM account_plan WHERE account_id = :a")
+        world.ids["plan_id"] = connection.scalar(chosen, {"a": world.id})
         for name in ("support_window", "access_grant", "access_question"):
             world.ids[f"{name.split('_')[1]}_id"] = filler._parents[name]["id"]
         world.ids["announcement_id"] = _announced(connection, filler, world.canary)

@@ -38,7 +38,8 @@ CREATE FUNCTION clarion_grant_live(one uuid) RETURNS boolean
       WHERE g.id = one AND g.revoked_at IS NULL
         AND g.starts_at <= public.clarion_now() AND g.ends_at > public.clarion_now()
         AND (g.window_id IS NULL
-             OR w.revoked_at IS NULL AND w.ends_at > public.clarion_now()))
+             OR w.revoked_at IS NULL AND w.ends_at > public.clarion_now()
+             AND (w.scope = 'act' OR g.scope = 'view')))
   $$;
 CREATE FUNCTION clarion_granted() RETURNS uuid
   LANGUAGE sql STABLE PARALLEL SAFE AS $$

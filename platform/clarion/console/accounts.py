@@ -11,22 +11,27 @@ from uuid import UUID
 
 from sqlalchemy import ColumnElement, exists, func, or_, select
 
+from clarion.announcing.models import AnnouncementNotice
 from clarion.base import db, keyset
 from clarion.base.errors import Invalid
 from clarion.base.patience import planned_anew
 from clarion.base.words import _
 from clarion.messaging.holds import SendingHold
-from clarion.misuse import measures, quotas
+from clarion.misuse import measures, plans, quotas, usage
 from clarion.misuse.models import MisuseFlag, MisuseStanding
 from clarion.tenancy import access, audit
 from clarion.tenancy.models import Account, AuditEntry, Membership, Person
-from clarion.tenancy.records import AccountNote, AccountQuota
+from clarion.tenancy.records import AccountNote, AccountPlan, AccountQuota, Plan
 from clarion.tenancy.scope import current_actor
 
 PAGE, LONGEST_NOTE = 50, 2_000
 audit.label("console.note.written", "Wrote a note about an account")
-TOLD = ("console.%", "misuse.%", "messaging.hold.%", "messaging.breaker.%")
-"""Deeds of staff and of the machine; what customers do themselves stands in the log."""
+TOLD = (
+    "console.%", "misuse.%", "support.%", "messaging.hold.%", "messaging.breaker.%",
+    "messaging.country.%", "messaging.channel.%", "portal.plugin.%",
+    "portal.account.%", "portal.member.%", "portal.person.joined",
+)  # fmt: skip
+"""What colleagues must know of an account's life; its daily work stands in the log."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +48,7 @@ class Found:
     quotas: int
     held: bool
     created_at: dt.datetime
+    plan: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +69,8 @@ class Standing:
     """How an account stands: usage, risk with its parts, quotas, notes, what waits for two."""
 
     account: Account
-    usage: MisuseStanding | None
+    risk: MisuseStanding | None
+    usage: usage.Usage
     quotas: dict[str, AccountQuota]
     notes: list[AccountNote]
     held: bool
@@ -88,7 +95,13 @@ def find(asked: str = "", *, risky: bool = False, after: str = "") -> list[Found
     )
     limits = (
         select(func.count(AccountQuota.id))
-        .where(AccountQuota.account_id == Account.id)
+        .where(AccountQuota.account_id == Account.id, AccountQuota.of_plan.is_(False))
+        .scalar_subquery()
+    )
+    plan = (
+        select(Plan.name)
+        .join(AccountPlan, AccountPlan.plan_id == Plan.id)
+        .where(AccountPlan.account_id == Account.id)
         .scalar_subquery()
     )
     held = exists().where(
@@ -100,7 +113,7 @@ def find(asked: str = "", *, risky: bool = False, after: str = "") -> list[Found
             Account.id, Account.name, Account.state, func.coalesce(owner, ""),
             func.coalesce(MisuseStanding.people, 0),
             func.coalesce(MisuseStanding.messages, 0), score, limits, held,
-            Account.created_at,
+            Account.created_at, func.coalesce(plan, ""),
         )
         .outerjoin(MisuseStanding, MisuseStanding.account_id == Account.id)
         .limit(PAGE)
@@ -137,13 +150,22 @@ def standing(account_id: UUID) -> Standing:
     )
     return Standing(
         account=account,
-        usage=orm.scalar(select(MisuseStanding).where(mine)),
+        risk=orm.scalar(select(MisuseStanding).where(mine)),
+        usage=usage.of_account(account_id),
         quotas=quotas.of(account_id),
         notes=notes(account_id),
         held=orm.scalar(held) is not None,
         open_case=orm.scalar(case),
         wish=measures.open_for(account_id),
     )
+
+
+def head(account_id: UUID) -> tuple[Plan | None, MisuseStanding | None]:
+    """Read what stands in the head of an account's pages: its plan and its score."""
+    access.require("console.accounts")
+    mine = MisuseStanding.account_id == account_id
+    risk = db.session().scalar(select(MisuseStanding).where(mine))
+    return plans.of(account_id), risk
 
 
 def note(account_id: UUID, text: str) -> None:
@@ -172,20 +194,26 @@ def notes(account_id: UUID, limit: int = PAGE) -> list[AccountNote]:
 
 
 def timeline(account_id: UUID, before: UUID | None = None) -> list[Happening]:
-    """List what happened to an account, newest first, by key: two statements a page.
+    """List what happened to an account, newest first, by key: three statements a page.
 
-    Notes and deeds have ids that grow with time, so one key pages through both.
+    Notes, deeds and announcements have ids that grow with time, so one key pages through
+    them all.
     """
     access.require("console.accounts")
     deeds = select(AuditEntry).where(
         AuditEntry.account_id == account_id,
         or_(*(AuditEntry.name.like(one) for one in TOLD)),
-        AuditEntry.name != "console.note.written",
+        AuditEntry.name.not_in(("console.note.written", "support.log.downloaded")),
     )
     written = select(AccountNote).where(AccountNote.account_id == account_id)
+    told = select(AnnouncementNotice).where(
+        AnnouncementNotice.account_id == account_id,
+        AnnouncementNotice.language == "en",  # there is one in every announcement
+    )
     if before is not None:
         deeds = deeds.where(AuditEntry.id < before)
         written = written.where(AccountNote.id < before)
+        told = told.where(AnnouncementNotice.id < before)
     orm = db.session()
     found = [
         _deed(one) for one in orm.scalars(deeds.order_by(AuditEntry.id.desc()).limit(PAGE))
@@ -193,6 +221,10 @@ def timeline(account_id: UUID, before: UUID | None = None) -> list[Happening]:
     found += [
         Happening(one.id, one.created_at, "note", _("Note"), one.by, one.text, [])
         for one in orm.scalars(written.order_by(AccountNote.id.desc()).limit(PAGE))
+    ]
+    found += [
+        Happening(one.id, one.created_at, "told", _("Announcement"), "", one.title, [])
+        for one in orm.scalars(told.order_by(AnnouncementNotice.id.desc()).limit(PAGE))
     ]
     return sorted(found, key=lambda one: one.id, reverse=True)[:PAGE]
 

@@ -14,12 +14,14 @@ from wtforms.validators import InputRequired, Length, Optional
 from clarion.base.errors import NotFound
 from clarion.base.words import _
 from clarion.console import (
+    accounts,
     console_accounts,
     console_announcements,
     console_lost,
     console_machine,
     console_misuse,
     console_operations,
+    console_plans,
     console_plugins,
     console_queues,
     console_roles,
@@ -228,6 +230,7 @@ class ConsoleAccountScreen(Screen):
         return self.render(
             "console/account.html",
             account=account,
+            head=accounts.head(pk),
             tab=tab,
             counts=service.counts([pk]).get(pk),
             people=service.places(account_id=pk) if tab == "people" else [],
@@ -312,6 +315,7 @@ VIEWS: tuple[type, ...] = (
     ConsoleAccountScreen,
     ConsolePersonScreen,
     *console_accounts.VIEWS,
+    *console_plans.VIEWS,
     *console_announcements.VIEWS,
     *console_misuse.VIEWS,
     *console_staff.VIEWS,

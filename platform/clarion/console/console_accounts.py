@@ -1,4 +1,4 @@
-"""Pages about one account's standing: quotas, notes, timeline, what takes two to decide."""
+"""Pages about one account's standing: plan, quotas, notes, timeline, what takes two."""
 
 from typing import Any
 from uuid import UUID
@@ -11,7 +11,8 @@ from wtforms.validators import InputRequired, Length, NumberRange
 from clarion.base.errors import NotFound
 from clarion.base.words import _
 from clarion.console import accounts
-from clarion.misuse import measures, quotas, wording
+from clarion.console.console_plans import ChooseForm, chosen
+from clarion.misuse import measures, plans, quotas, wording
 from clarion.tenancy.records import QUOTAS
 from clarion.web.pages import Form
 from clarion.web.screens import Panel, Screen, expose, needs, settle
@@ -70,10 +71,23 @@ class ConsoleStandingPanel(Panel):
         rows = accounts.timeline(account_id, before)
         return self.render(
             "console/account_timeline.html",
-            account=accounts.standing(account_id).account,
+            standing=(found := accounts.standing(account_id)),
+            account=found.account,
             rows=rows,
             more=rows[-1].id if len(rows) == accounts.PAGE else None,
             tab="timeline",
+        )
+
+    @expose("/<uuid:account_id>/plan", methods=["POST"])
+    @needs("console.plans_edit")
+    def choose(self, account_id: UUID) -> Any:
+        """Give the account a plan, or none."""
+        form = self._choices(account_id)
+        return self._answer(
+            account_id,
+            form,
+            lambda: plans.choose(account_id, chosen(form), form.reason.data or ""),
+            _("The plan holds from now on."),
         )
 
     @expose("/<uuid:account_id>/quota/<kind>", methods=["POST"])
@@ -153,12 +167,18 @@ class ConsoleStandingPanel(Panel):
                 return redirect(self.url("index", account_id=account_id))
         return self._page(account_id, form), 422
 
+    def _choices(self, account_id: UUID, *, filled: bool = True) -> ChooseForm:
+        form = ChooseForm() if filled else ChooseForm(None)
+        now = plans.of(account_id)
+        return form.offer(plans.listing(), now.id if now else None)
+
     def _page(self, account_id: UUID, sent: Form | None = None) -> str:
         blank: dict[str, Form] = {
             "quota": Quota(None),
             "note": Note(None),
             "reason": Reason(None),
         }
+        blank["plan"] = self._choices(account_id, filled=False)
         for name, form in blank.items():
             if type(form) is type(sent) and sent is not None:
                 blank[name] = sent
@@ -167,7 +187,8 @@ class ConsoleStandingPanel(Panel):
             standing=(found := accounts.standing(account_id)),
             account=found.account,
             kinds=[(kind, *wording.quota(kind)) for kind in QUOTAS],
-            parts=[wording.of(one) for one in (found.usage.parts if found.usage else [])],
+            lines={one.kind: one for one in found.usage.lines},
+            parts=[wording.of(one) for one in (found.risk.parts if found.risk else [])],
             forms=blank,
             sent_kind=(request.view_args or {}).get("kind", ""),
             tab="standing",

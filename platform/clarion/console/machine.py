@@ -25,6 +25,7 @@ from clarion.messaging.models import (
 )
 from clarion.misuse import cases
 from clarion.plugging.manager import Found, plugins
+from clarion.support import grants, history
 from clarion.tenancy import access, audit
 from clarion.tenancy.models import Account
 from clarion.work import jobs, outbox, schedule
@@ -85,6 +86,8 @@ class Today:
     waiting_events: int
     strange_codes: int
     cases: int
+    questions: int
+    emergencies: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,25 +153,24 @@ def today() -> Today:
     """Read today's page: as many statements for a hundred accounts as for one."""
     access.require("console.overview")
     orm = db.session()
-    by_state = dict(
-        orm.execute(select(Account.state, func.count()).group_by(Account.state))
-        .tuples()
-        .all()
-    )
-    week = clock.now() - dt.timedelta(days=7)
-    new = (
-        orm.scalar(
-            select(func.count()).select_from(Account).where(Account.created_at > week)
+    young = Account.created_at > clock.now() - dt.timedelta(days=7)
+    accounts = orm.execute(
+        select(Account.state, func.count(), func.count().filter(young)).group_by(
+            Account.state
         )
-        or 0
-    )
+    ).all()
+    questions, emergencies = orm.execute(
+        select(
+            history.unanswered().scalar_subquery(), grants.unapproved().scalar_subquery()
+        )
+    ).one()
     sick = orm.scalar(
         select(func.count()).select_from(Sender).where(Sender.state != "active")
     )
     running, more = _running()
     return Today(
-        accounts=by_state,
-        new_accounts=new,
+        accounts={state: count for state, count, _new in accounts},
+        new_accounts=sum(new for _state, _count, new in accounts),
         running=running,
         more_running=more,
         lanes=lanes(),
@@ -177,6 +179,8 @@ def today() -> Today:
         waiting_events=_waiting_events(),
         strange_codes=len(_codes()),
         cases=cases.waiting(),
+        questions=questions,
+        emergencies=emergencies,
     )
 
 

@@ -16,6 +16,7 @@ NAV = (  # title, icon, endpoint, permission, keys, section
     ("Today", "layout-dashboard", "ConsoleTodayPanel.index", "overview", "g h", ""),
     ("Accounts", "building", "ConsoleAccountScreen.list", "accounts", "g a", "Customers"),
     ("People", "users", "ConsolePersonScreen.list", "people", "g p", "Customers"),
+    ("Plans", "gauge", "ConsolePlanPanel.index", "accounts", "g z", "Customers"),
     (
         "Misuse",
         "alert-triangle",
@@ -83,6 +84,12 @@ plugin = Plugin(
             "accounts_limit",
             "Set and lift quotas of accounts",
             ("owner", "operations", "compliance"),
+            sensitive=True,
+        ),
+        _may(
+            "plans_edit",
+            "Write plans, and choose them for accounts",
+            ("owner", "billing"),
             sensitive=True,
         ),
         _may(
@@ -232,6 +239,18 @@ def register_schedule() -> list[tuple[str, str, object]]:
     from clarion.console import jobs
 
     return [("tell_of_rests", "* * * * *", jobs.tell_of_rests)]
+
+
+@hookimpl
+def register_subscriptions() -> list[tuple[object, object]]:
+    """Tell staff what waits for an answer of theirs."""
+    from clarion.console import jobs
+    from clarion.support import events
+
+    return [
+        (events.QuestionAsked, jobs.tell_of_question),
+        (events.EmergencyAsked, jobs.tell_of_emergency),
+    ]
 
 
 @hookimpl

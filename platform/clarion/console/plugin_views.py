@@ -4,6 +4,7 @@ import datetime as dt
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 from uuid import UUID
 
 from sqlalchemy import Text, cast, func, select
@@ -97,11 +98,15 @@ class View:
 
 @dataclass(frozen=True, slots=True)
 class AccountLine:
-    """A plugin in one account: `on`, `off` by its owner, `barred` by staff, or `away`."""
+    """A plugin in one account: `on`, `off` by its owner, `barred` or `switched_off` by staff.
+
+    `chosen` is what its owner chose, by the titles of the manifest.
+    """
 
     one: Found
     state: str
     reason: str
+    chosen: list[tuple[str, Any]]
 
 
 def listing() -> list[Line]:
@@ -177,8 +182,7 @@ def of_account(account_id: UUID) -> list[AccountLine]:
     """Say of each plugin an account can have, whether it has it, in one statement."""
     access.require("console.plugins")
     query = select(Preference.plugin, Preference.name, Preference.value).where(
-        Preference.account_id == account_id,
-        Preference.name.in_((preferences.SWITCH, preferences.BARRED)),
+        Preference.account_id == account_id
     )
     found = {(plugin, name): value for plugin, name, value in db.session().execute(query)}
     lines = []
@@ -192,7 +196,12 @@ def of_account(account_id: UUID) -> list[AccountLine]:
             state = "switched_off"
         elif reason is not None:
             state = "barred"
-        lines.append(AccountLine(one, state, str(reason or "")))
+        mine = [
+            (setting.title, found.get((one.name, setting.name), setting.default))
+            for setting in one.plugin.settings
+            if setting.scope == "account"
+        ]
+        lines.append(AccountLine(one, state, str(reason or ""), mine))
     return lines
 
 

@@ -6,7 +6,7 @@ beginning of its turn whether there is one.
 """
 
 import datetime as dt
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from uuid import UUID
 
 from sqlalchemy import ColumnElement, Date, and_, case, cast, func, or_, select, update
@@ -22,6 +22,17 @@ from clarion.tenancy.scope import current_account
 from clarion.work.jobs import job
 
 REASON = "quota"
+_counts: dict[str, Callable[[], int]] = {}
+
+
+def counted(kind: str, count: Callable[[], int]) -> None:
+    """Say how what a quota limits is counted: whoever keeps it knows."""
+    _counts[kind] = count
+
+
+def have(kind: str) -> int | None:
+    """Count what a quota limits in this account; None where nobody keeps any."""
+    return _counts[kind]() if kind in _counts else None
 
 
 def of(kind: str) -> int | None:

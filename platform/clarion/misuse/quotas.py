@@ -1,18 +1,21 @@
-"""Quotas as staff set them: how many people, messages a day, numbers; each with a reason."""
+"""Quotas as staff set them: how many people, messages a day, numbers; each with a reason.
+
+What staff set for one account stands above its plan; lifted, the plan's own holds again.
+"""
 
 from uuid import UUID
 
-from sqlalchemy import delete, func, select
+from sqlalchemy import delete, func, select, update
 from sqlalchemy.dialects.postgresql import insert
 
 from clarion.base import db
-from clarion.base.errors import Invalid
+from clarion.base.errors import Conflict, Invalid
 from clarion.base.words import _
 from clarion.messaging import quotas
 from clarion.misuse import measures
 from clarion.tenancy import access, audit
 from clarion.tenancy.actor import SYSTEM_JOB
-from clarion.tenancy.records import QUOTAS, AccountQuota
+from clarion.tenancy.records import QUOTAS, AccountPlan, AccountQuota, PlanLimit
 from clarion.tenancy.scope import account_scope, current_actor
 from clarion.work.jobs import job
 
@@ -29,7 +32,8 @@ def put(account_id: UUID, kind: str, at_most: int, reason: str) -> None:
     if not 0 <= at_most <= MOST:
         raise Invalid("quota_invalid", _("Give a number from 0 up."), field="at_most")
     account = measures.locked(account_id)
-    values = {"at_most": at_most, "reason": words, "by": current_actor().name[:120]}
+    by = current_actor().name[:120]
+    values = {"at_most": at_most, "reason": words, "by": by, "of_plan": False}
     row = insert(AccountQuota).values(
         id=db.new_id(), account_id=account_id, kind=kind, **values
     )
@@ -44,23 +48,38 @@ def put(account_id: UUID, kind: str, at_most: int, reason: str) -> None:
 
 
 def lift(account_id: UUID, kind: str) -> None:
-    """Allow an account as much as the others again."""
+    """Allow an account as much as its plan says, or as the others, again."""
     access.require("console.accounts_limit")
     _known(kind)
     account = measures.locked(account_id)
-    gone = delete(AccountQuota).where(
-        AccountQuota.account_id == account_id, AccountQuota.kind == kind
+    mine = AccountQuota.account_id == account_id, AccountQuota.kind == kind
+    own = select(AccountQuota.at_most, AccountQuota.of_plan).where(*mine)
+    row = db.session().execute(own.with_for_update()).first()
+    if row is None:
+        return
+    if row.of_plan:
+        raise Conflict(
+            "quota_of_plan", _("The plan says so. Choose another plan, or set a quota.")
+        )
+    planned = (
+        select(PlanLimit.at_most)
+        .join(AccountPlan, AccountPlan.plan_id == PlanLimit.plan_id)
+        .where(AccountPlan.account_id == account_id, PlanLimit.kind == kind)
     )
-    row = db.session().execute(gone.returning(AccountQuota.at_most)).first()
-    if row is not None:
-        audit.record("console.quota.lifted", account, kind=kind, at_most=row.at_most)
-        wake.later(account_id)
+    most = db.session().scalar(planned)
+    # today's messages stay counted, so that lifting is no way around the plan
+    values = {"at_most": most, "of_plan": True, "reason": "", "set_at": func.clarion_now()}
+    change = delete(AccountQuota) if most is None else update(AccountQuota).values(**values)
+    db.session().execute(change.where(*mine).execution_options(synchronize_session=False))
+    audit.record("console.quota.lifted", account, kind=kind, at_most=row.at_most)
+    wake.later(account_id)
 
 
 def of(account_id: UUID) -> dict[str, AccountQuota]:
     """Read an account's quotas by kind."""
     query = select(AccountQuota).where(AccountQuota.account_id == account_id)
-    return {row.kind: row for row in db.session().scalars(query)}
+    fresh = query.execution_options(populate_existing=True)
+    return {row.kind: row for row in db.session().scalars(fresh)}
 
 
 @job(queue="default", idempotent=True, alone=True, system=True)

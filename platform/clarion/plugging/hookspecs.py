@@ -58,7 +58,7 @@ def register_subscriptions() -> "list[tuple[Any, Any]]":
     For     every loaded plugin; the job runs for accounts that have it on
     Return  a list of (event class, job); the job takes the event's fields
     Must    be harmless when called twice and out of order
-    Used by clarion_contacts, clarion_templates, clarion_campaigns, the example plugin
+    Used by console, clarion_contacts, clarion_templates, clarion_campaigns, the example plugin
     """
     raise NotImplementedError
 

@@ -24,6 +24,7 @@ plugin = Plugin(
             roles=("owner",),
         ),
         Permission("access_log", "Read what our support looked at, and ask about it"),
+        Permission("usage", "See the plan and what is used of it"),
         Permission("view", "See overview, team and senders", roles=EVERYBODY),
         Permission(
             "announcements",
@@ -56,6 +57,7 @@ plugin = Plugin(
             "Account",
             86,
         ),
+        NavItem("Usage", "gauge", "usage.index", "usage", "g q", "Account", 86),
         NavItem("Settings", "settings", "settings.index", "settings", "g ,", "Account", 86),
     ),
     cookies=(
@@ -91,6 +93,7 @@ def register_portal() -> list[object]:
         settings,
         support,
         team,
+        usage,
     )
 
     rooms = (
@@ -107,5 +110,6 @@ def register_portal() -> list[object]:
         settings,
         support,
         team,
+        usage,
     )
     return [room.pages for room in rooms]

@@ -20,7 +20,8 @@ from wtforms.validators import InputRequired, Length
 
 from clarion.base.errors import NotFound
 from clarion.portal import places, service
-from clarion.tenancy import people
+from clarion.support import windows
+from clarion.tenancy import access, people
 from clarion.tenancy.scope import current_actor
 from clarion.web import login
 from clarion.web.pages import (
@@ -67,6 +68,7 @@ def home() -> Any:
         view=service.overview(),
         steps=service.steps(),
         name=who.name,
+        knocking=windows.knocking() if access.allowed("portal.support") else 0,
     )
 
 

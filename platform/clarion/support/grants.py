@@ -11,6 +11,7 @@ from clarion.base import clock, db
 from clarion.base.errors import Conflict, Forbidden, Invalid, NotFound
 from clarion.base.words import _, lazy
 from clarion.support import entries, settling
+from clarion.support.events import EmergencyAsked
 from clarion.support.models import (
     EMERGENCY_MINUTES,
     MINUTES,
@@ -23,6 +24,7 @@ from clarion.support.models import (
 from clarion.tenancy import access, audit, devices
 from clarion.tenancy.models import Account
 from clarion.tenancy.scope import current_actor
+from clarion.work import outbox
 
 LONGEST_DELAY: Final = 14  # days
 MANY_REVEALS: Final = 20
@@ -103,6 +105,8 @@ def ask(account_id: UUID, asked: Asked) -> AccessGrant:
         _begin(grant)
     else:
         settling.ask_owners(grant)
+    if asked.emergency:
+        outbox.publish(EmergencyAsked(grant.id))
     return grant
 
 
@@ -210,16 +214,16 @@ def waiting() -> list[Row]:
     query = (
         select(AccessGrant, Account.name)
         .join(Account, Account.id == AccessGrant.account_id)
-        .where(
-            AccessGrant.kind == "emergency",
-            AccessGrant.starts_at.is_(None),
-            AccessGrant.revoked_at.is_(None),
-            AccessGrant.created_at > clock.now() - settling.WAITS,
-        )
+        .where(*_unapproved())
         .order_by(AccessGrant.created_at)
         .limit(PAGE)
     )
     return [_row(grant, name) for grant, name in db.session().execute(query).tuples()]
+
+
+def unapproved() -> Select[tuple[int]]:
+    """Count, in a statement of the caller's, the emergencies that wait for a colleague."""
+    return select(func.count(AccessGrant.id)).where(*_unapproved())
 
 
 def mine(account_id: UUID) -> AccessGrant | None:
@@ -294,6 +298,12 @@ def _check(asked: Asked) -> None:
             "Only an investigation of misuse that a colleague approves may be told later."
         )
         raise Invalid("delay_not_allowed", text, field="delay_days")
+
+
+def _unapproved() -> tuple[ColumnElement[bool], ...]:
+    m = AccessGrant
+    young = m.created_at > clock.now() - settling.WAITS
+    return m.kind == "emergency", m.starts_at.is_(None), m.revoked_at.is_(None), young
 
 
 def _window(account_id: UUID, scope: str) -> UUID | None:

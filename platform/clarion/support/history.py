@@ -10,16 +10,18 @@ from pathlib import Path
 from typing import Any, Final
 from uuid import UUID
 
-from sqlalchemy import and_, func, or_, select
+from sqlalchemy import Select, and_, func, or_, select
 
 from clarion.base import clock, db
 from clarion.base.errors import Conflict, Invalid, NotFound, TooMany
 from clarion.base.words import _
 from clarion.support import settling
+from clarion.support.events import QuestionAsked
 from clarion.support.models import AccessEntry, AccessGrant, AccessQuestion
 from clarion.tenancy import access, audit
 from clarion.tenancy.models import Account, AuditEntry
 from clarion.tenancy.scope import current_account, current_actor
+from clarion.work import outbox
 
 PAGE: Final = 50
 SETTLED: Final = dt.timedelta(minutes=1)
@@ -128,6 +130,7 @@ def question(grant_id: UUID, text: str) -> None:
     asked = q(grant_id=grant.id, text=words, asked_by=current_actor().name[:120])
     db.session().add(asked)
     audit.record("support.question.asked", asked)
+    outbox.publish(QuestionAsked(asked.id, grant.id))
 
 
 def to_answer() -> list[tuple[AccessQuestion, AccessGrant, str]]:
@@ -143,6 +146,12 @@ def to_answer() -> list[tuple[AccessQuestion, AccessGrant, str]]:
         .limit(PAGE)
     )
     return [(row[0], row[1], row[2]) for row in db.session().execute(query)]
+
+
+def unanswered() -> Select[tuple[int]]:
+    """Count, in a statement of the caller's, the questions that wait for an answer."""
+    q = AccessQuestion
+    return select(func.count(q.id)).where(q.answered_at.is_(None))
 
 
 def answer(question_id: UUID, text: str) -> None:

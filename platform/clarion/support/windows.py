@@ -47,6 +47,15 @@ def door() -> Door:
     return Door(list(windows), list(asked), list(live))
 
 
+def knocking() -> int:
+    """Count the requests that wait for somebody who may let support in."""
+    g = AccessGrant
+    young = g.created_at > clock.now() - settling.WAITS
+    waits = g.kind == "request", g.revoked_at.is_(None), g.starts_at.is_(None), young
+    query = select(func.count(g.id)).where(g.account_id == current_account(), *waits)
+    return db.session().scalar(query) or 0
+
+
 def open_window(hours: int, scope: str) -> SupportWindow:
     """Let support in for an hour, a day or a week."""
     access.require("portal.support")

@@ -356,6 +356,31 @@ def _veto_failing(link: str, plugin: str, hook: str, why: str, until: str) -> Te
     ]
 
 
+def _access_question(link: str, ticket: str) -> Text:
+    return _("A customer asks about an access (%(ticket)s)", ticket=ticket), [
+        _(
+            "A customer read that somebody of us looked at their account under the ticket"
+            " %(ticket)s, and has a question.",
+            ticket=ticket,
+        ),
+        _("Read it, and answer, here:"),
+        link,
+    ]
+
+
+def _access_emergency(link: str, ticket: str, who: str) -> Text:
+    return _("%(who)s asks for an emergency access (%(ticket)s)", who=who, ticket=ticket), [
+        _(
+            "%(who)s wants to look at an account that has not let us in, because of the"
+            " ticket %(ticket)s. Nothing is shown before a second person approves it.",
+            who=who,
+            ticket=ticket,
+        ),
+        _("Decide here. If it is you who asks, a colleague has to:"),
+        link,
+    ]
+
+
 def _notice(link: str, subject: str, text: str) -> Text:
     return subject, [*text.split("\n\n"), link]
 
@@ -417,6 +442,8 @@ KINDS: Final[dict[str, Callable[..., Text]]] = {
     "account_closed": _account_closed,
     "hook_rests": _hook_rests,
     "veto_failing": _veto_failing,
+    "access_question": _access_question,
+    "access_emergency": _access_emergency,
     "notice": _notice,
     **LETTERS,
     "service": _service,

@@ -51,8 +51,7 @@ def gauge(import_id: UUID) -> None:
 def require_room(more: int) -> None:
     """Refuse people above the account's quota."""
     if more > 0 and quotas.of("people") is not None:
-        count = select(func.count()).where(Contact.account_id == current_account())
-        quotas.require("people", have=db.session().scalar(count) or 0, more=more)
+        quotas.require("people", have=_people(), more=more)
 
 
 def lacks_room(more: int) -> str:
@@ -62,3 +61,11 @@ def lacks_room(more: int) -> str:
     except Conflict as refused:
         return refused.text
     return ""
+
+
+def _people() -> int:
+    count = select(func.count()).where(Contact.account_id == current_account())
+    return db.session().scalar(count) or 0
+
+
+quotas.counted("people", _people)

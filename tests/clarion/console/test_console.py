@@ -285,7 +285,7 @@ def test_least_privilege():
         "look", "reveal", "campaigns", "campaigns_hold", "health", "announcements",
         "announcements_approve", "recoveries", "recoveries_decide",
     }  # fmt: skip
-    assert by_role["billing"] == {"accounts", "prices", "prices_edit"}
+    assert by_role["billing"] == {"accounts", "plans_edit", "prices", "prices_edit"}
     assert by_role["content"] == {"announcements", "announcements_edit"}
 
 

@@ -16,8 +16,10 @@ from clarion.tenancy.models import Account
 from clarion.tenancy.scope import account_scope
 from clarion.testing.console import statements
 from clarion.testing.factories import make_account
+from clarion_contacts import service as contacts
 
 pytestmark = pytest.mark.usefixtures("alone")
+
 BAD = {"people": 1_000, "left": 1_000, "delivered": 1_000, "stopped": 50, "blocked": 50}
 
 
@@ -116,6 +118,10 @@ def test_what_is_counted_is_what_the_ledger_holds(
     with db.transaction():
         for _contact, number, _why in people[:2]:
             suppression.suppress([("phone", number)], scope="marketing", reason="stop")
+        for one in "abc":  # people as the quota counts them: whoever is kept
+            contacts.add(contacts.Details(name=one, email=f"{one}@example.org"))
+    with root.begin() as connection:  # they were counted when the order began
+        connection.execute(text("UPDATE misuse_standing SET counted_at = NULL"))
     watching.look()
 
     with db.transaction() as orm:
@@ -123,7 +129,7 @@ def test_what_is_counted_is_what_the_ledger_holds(
         usage = orm.scalars(select(MisuseStanding)).one()
     assert (row.campaign_id, row.people, row.left) == (order, 10, 10)
     assert (row.failed, row.stopped, row.blocked) == (1, 2, 0)
-    assert (usage.people, usage.messages) == (10, 10)
+    assert (usage.people, usage.messages) == (3, 10)
 
 
 def test_as_many_statements_for_many_accounts_as_for_one(clean, root):

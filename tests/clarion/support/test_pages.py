@@ -8,6 +8,7 @@ import zipfile
 
 import pytest
 from sqlalchemy import select, text
+from sqlalchemy.exc import DBAPIError
 
 from clarion.base import db
 from clarion.base.errors import Forbidden
@@ -61,6 +62,7 @@ def test_a_request_waits_for_an_owner(tenant, desk, owner, mails):
     (mail,) = mails(tenant.email)
 
     page = owner.get("/support/").text
+    assert "Our support asks to be let in" in owner.get("/").text
     with account_scope(tenant.id, tenant.actor):
         grant_id = the(AccessGrant).id
     allowed = owner.post(f"/support/requests/{grant_id}/allow", "/support/")
@@ -70,11 +72,35 @@ def test_a_request_waits_for_an_owner(tenant, desk, owner, mails):
     assert "T-77" in page
     assert "Ada Okafor" in page
     assert allowed.status_code == 302
+    assert "asks to be let in" not in owner.get("/").text
     assert "You may look" in desk.get(place).text
     assert "Inside now" in owner.get("/support/").text
     ended = owner.post(f"/support/accesses/{grant_id}/end", "/support/")
     assert ended.status_code == 302
     assert "You may look" not in desk.get(place).text
+
+
+def test_who_says_no_is_asked_no_more(tenant, ada, desk, owner):
+    place = f"/console/access/accounts/{tenant.id}"
+    desk.post(f"{place}/ask", place, **ASK)
+    with account_scope(tenant.id, tenant.actor):
+        grant_id = the(AccessGrant).id
+
+    refused = owner.post(f"/support/requests/{grant_id}/refuse", "/support/")
+    late = owner.post(f"/support/requests/{grant_id}/allow", "/support/")
+
+    assert (refused.status_code, late.status_code) == (302, 409)
+    assert "You may look" not in desk.get(place).text
+    assert "Refused" in desk.get(place).text
+    with (
+        staff_scope(console.acting(ada)),
+        pytest.raises(DBAPIError),
+        db.transaction() as orm,
+    ):
+        # nor can staff say for an owner that they were let in
+        orm.execute(
+            text("UPDATE access_grant SET allowed_by = 'Marina', revoked_at = NULL")
+        )
 
 
 def test_a_window_lets_in_at_once_and_closes(tenant, desk, owner):
@@ -92,7 +118,7 @@ def test_a_window_lets_in_at_once_and_closes(tenant, desk, owner):
     assert "You may look" not in desk.get(place).text
 
 
-def test_an_emergency_needs_somebody_else(web, tenant, ada, bob, desk):
+def test_an_emergency_needs_somebody_else(web, tenant, ada, bob, desk, mails):
     """STAFF-03: nobody approves their own, nor a colleague who shares their browser."""
     place = f"/console/access/accounts/{tenant.id}"
     desk.post(f"{place}/ask", place, **{**ASK, "emergency": "y", "minutes": "240"})
@@ -102,6 +128,8 @@ def test_an_emergency_needs_somebody_else(web, tenant, ada, bob, desk):
             .scalars(select(AccessGrant.id).where(AccessGrant.account_id == tenant.id))
             .one()
         )
+    assert "asks for an emergency access (T-77)" in mails(bob.email)[-1]["Subject"]
+    assert "emergency access waits for a colleague" in desk.get("/console/").text
     own = desk.post(f"/console/access/{grant_id}/approve", "/console/access/")
     twin = console.make_staff("Admin", name="Ada Again")
     same_browser = desk.cookie("clarion-console-device")
@@ -210,6 +238,11 @@ def test_a_question_is_answered(web, tenant, ada, desk, owner, let_in, mails):
     asked = owner.post(f"{place}/question", place, text="Why did you open my contacts?")
     assert asked.status_code == 302
     assert "Why did you open my contacts?" in desk.get("/console/access/").text
+    told = mails(ada.email)[-1]
+    assert "A customer asks about an access (T-4821)" in told["Subject"]
+    assert "/console/access/" in told.get_content()
+    assert "open my contacts" not in told.get_content()
+    assert "question about an access waits" in desk.get("/console/").text
     with account_scope(tenant.id, tenant.actor):
         question_id = the(AccessQuestion).id
 

@@ -77,6 +77,7 @@ STALE = {
     "not begun": "UPDATE access_grant SET starts_at = NULL, ends_at = NULL WHERE id = :id",
     "window closed": "UPDATE support_window SET revoked_at = now() WHERE id ="
     " (SELECT window_id FROM access_grant WHERE id = :id)",
+    "more than the window": "UPDATE access_grant SET scope = 'act' WHERE id = :id",
     "entry a minute old": "UPDATE access_entry SET created_at = created_at"
     " - interval '61 seconds' WHERE grant_id = :id",
 }
