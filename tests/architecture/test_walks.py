@@ -129,6 +129,8 @@ def test_support_that_may_look_changes_nothing(host, callers, root):
         shown += host.content in answer.text
         if answer.status_code >= 500:
             wrong.append(f"{route.name}: {answer.status_code}")
+        if "attachment" in answer.headers.get("Content-Disposition", ""):
+            wrong.append(f"{route.name}: a file to take away")  # it would outlast the grant
         if route.method in SAFE:
             continue  # what it changed is seen after the next one that is not
         ends = route.endpoint in ("support.end", "auth.sign_out")
