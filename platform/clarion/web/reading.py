@@ -256,12 +256,16 @@ class Reader(ThreadWorker):  # type: ignore[misc,unused-ignore] # gunicorn has n
             self.coming.discard(conn)
             self.poller.unregister(conn.sock)
             held.kept.seek(0)
-            self.enqueue_req(conn)
+            done = self.tpool.submit(self.handle, conn)
+            done.add_done_callback(partial(self._done, conn))
         elif held.expects:
             held.expects = False
             conn.sock.send(GO_ON)
         elif held.size > IN_MEMORY and self._full():
             self._drop(conn, FULL)
+
+    def _done(self, conn: Any, answered: Any) -> None:
+        self.method_queue.defer(self.finish_request, conn, answered)
 
     def _full(self) -> bool:
         return sum(one.held.size for one in self.coming) > MOST_HELD
