@@ -1,6 +1,7 @@
-"""The web application for any WSGI server: `gunicorn wsgi:app`.
+"""The web application for any WSGI server: `gunicorn -k clarion.web.reading.Reader wsgi:app`.
 
-Refuses to start for the same reasons as `clarion web`.
+With another worker than that, put a proxy in front that reads requests whole: slow
+clients would hold all threads. Refuses to start for the same reasons as `clarion web`.
 """
 
 from clarion.cli import start

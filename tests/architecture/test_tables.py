@@ -1,8 +1,11 @@
 """The tenant wall, table by table: what is declared, what PostgreSQL has, what it refuses."""
 
 import random
+import re
 import threading
 from contextlib import contextmanager, suppress
+from pathlib import Path
+from uuid import uuid4
 
 import pytest
 from alembic import command
@@ -286,6 +289,160 @@ def test_an_account_sees_and_stores_its_own_only(superuser, models):
             if _may(model, "UPDATE"):
                 with pytest.raises(ProgrammingError), superuser.begin_nested():
                     superuser.execute(update(table).values(account_id=theirs.account_id))
+
+
+def test_what_machines_and_staff_write_is_walled_too(superuser, models):
+    """Tables of accounts that are filled by others: each account reads its own only."""
+    mine, theirs = (
+        rows.Filler(superuser, rows.account(superuser, name), name)
+        for name in ("mine", "theirs")
+    )
+    others = {n: m for n, m in walled(models).items() if n not in own(models)}
+    tried = 0
+    for model in others.values():
+        table = model.__table__
+        mine.add(table)
+        theirs.add(table)
+        with _as_app(superuser, mine.account_id):
+            if _may(model, "SELECT"):
+                ids = superuser.scalars(select(table.c.account_id)).all()
+                assert set(ids) <= {mine.account_id}
+                tried += 1
+    assert tried == len([m for m in others.values() if _may(m, "SELECT")]) > 0
+
+
+def test_content_of_every_plugin_is_tried(models):
+    """The walks over tables go over those of the core and of all plugins that have any."""
+    content = {n for n, m in models.items() if m.wall.kind == "content"}
+    owners = {n.partition("_")[0] for n in content}
+    assert {"message", "contacts", "campaigns", "templates"} <= owners
+    top = Path(__file__).resolve().parents[2] / "plugins"
+    having = {p.parent.name.removeprefix("clarion_") for p in top.glob("*/models.py")}
+    assert having <= owners
+
+
+# --- WALL-15: what policies ask is answered once
+
+
+def test_policies_ask_once_in_a_statement(superuser, models):
+    """In every table: never in a filter, where each row would ask."""
+    wrong, tried = [], 0
+    for name, model in walled(models).items():
+        for role in ("clarion_app", "clarion_staff"):
+            reads = role == "clarion_staff" and model.wall.kind == "content"
+            if not (reads or _may(model, "SELECT")) or (
+                role == "clarion_staff" and not reads
+            ):
+                continue
+            with superuser.begin_nested() as trial:
+                entry = {"role": role, "account": str(uuid4()), "actor": "staff:1"}
+                superuser.execute(db.ENTER, entry)
+                plan = superuser.scalars(
+                    text(f"EXPLAIN (VERBOSE, COSTS OFF) SELECT count(*) FROM {name}")
+                ).all()
+                trial.rollback()
+            tried += 1
+            assert any("InitPlan" in line for line in plan), name
+            wrong += [f"{name} as {role}: {line}" for line in _for_each_row(plan)]
+    assert wrong == []
+    assert tried > 40
+
+
+def _for_each_row(plan):
+    return [line for line in plan if re.search(r"Filter:.*(clarion_\w+\(|_setting)", line)]
+
+
+def test_a_policy_that_asks_for_each_row_is_found(superuser):
+    with superuser.begin_nested() as trial:
+        superuser.execute(
+            text("ALTER POLICY behind ON identifier USING (clarion_grant_ok())")
+        )
+        superuser.execute(db.ENTER, {"role": "clarion_app", "account": "", "actor": ""})
+        plan = superuser.scalars(text("EXPLAIN (VERBOSE) SELECT id FROM identifier")).all()
+        trial.rollback()
+
+    assert _for_each_row(plan)
+
+
+def test_a_statement_over_many_rows_asks_once(superuser):
+    """Counted by the server itself; each of two statements asks once."""
+    filler = rows.Filler(superuser, rows.account(superuser, "Many"), "wall15")
+    for _n in range(100):
+        filler.add(Identifier.__table__)
+    superuser.execute(text("SET LOCAL track_functions = 'all'"))
+    calls = text(
+        "SELECT coalesce(sum(calls), 0) FROM pg_stat_xact_user_functions"
+        " WHERE funcname = 'clarion_grant_ok'"
+    )
+    with _as_app(superuser, filler.account_id):
+        before = superuser.scalar(calls)
+        counts = [_count(superuser, Identifier) for _n in "12"]
+        asked = superuser.scalar(calls) - before
+
+    assert counts == [100, 100]
+    assert asked == 2
+
+
+# --- STAFF-09: two people, and the table itself says so
+
+TWO = {
+    "access_grant": "approved_by = staff_id",
+    "account_measure": "state = 'done', decided_by = created_by",
+    "announcement": "state = 'sent', sent_at = now(), two_people = true, mail = false,"
+    " banner = true, ends_at = now() + interval '1 day', asked_by = {a}, approved_by = {b}",
+    "campaigns_approval": "approved_at = now(), submitted_by = {a}, approved_by = {b}",
+    "instance_epoch": "released_at = now(), asked_by = {a}, released_by = {b}",
+    "misuse_flag": "state = 'suspended', decided_at = now(), shown_at = now(), asked_by = {a}, decided_by = {b}",
+    "misuse_flag_appeal": "state = 'refused', against = {a}, decided_by = {b}",
+    "plugin_switch": "state = 'off', asked_by = {a}, decided_by = {b}",
+    "recovery": "first_by = {a}, second_by = {b}",
+    "restore_release": "asked_by = {a}, decided_by = {b}",
+}
+"""What nobody may do alone, as somebody would write it who tried."""
+ALONE = {
+    "instance_epoch": "released_at = now(), asked_by = NULL, released_by = {b}",
+    "announcement": TWO["announcement"].replace("{a}", "''"),
+    "misuse_flag": TWO["misuse_flag"].replace("{a}", "''"),
+}
+"""The same, without saying who asked."""
+
+
+def test_every_rule_of_two_people_is_tried(superuser):
+    """The catalogue's checks that compare two people, and no others."""
+    found = superuser.scalars(
+        text(
+            "SELECT DISTINCT conrelid::regclass::text FROM pg_constraint WHERE contype = 'c'"
+            " AND pg_get_constraintdef(oid) ~"
+            r" '[a-z_]+\)?(::[a-z]+)? <> \(*[a-z_]+'"
+        )
+    ).all()
+
+    assert set(found) == set(TWO)
+
+
+@pytest.mark.parametrize(
+    ("table", "given"),
+    [*TWO.items(), *ALONE.items()],
+    ids=[*TWO, *(f"{n} alone" for n in ALONE)],
+)
+def test_nobody_is_the_second_person_for_themselves(superuser, models, table, given):
+    filler = rows.Filler(superuser, rows.account(superuser, "Two"), "staff09")
+    there = superuser.scalar(text(f"SELECT count(*) FROM {table}"))
+    if table != "instance_epoch" or not there:  # of that one there is one at most
+        filler.add(models[table].__table__)
+    same = given.format(a="'staff:1'", b="'staff:1'")
+
+    with pytest.raises(IntegrityError) as error, superuser.begin_nested():
+        superuser.execute(text(f"UPDATE {table} SET {same}"))
+
+    assert error.value.orig.sqlstate == "23514"
+    rule = error.value.orig.diag.constraint_name
+    assert re.search(
+        r"_(two|two_people|four_eyes|another_one|somebody_else|two_for_a_suspension)$", rule
+    ), rule
+    if "{a}" in given:
+        two = given.format(a="'staff:1'", b="'staff:2'")
+        assert superuser.execute(text(f"UPDATE {table} SET {two}")).rowcount
 
 
 def test_staff_read_no_content(superuser, models):

@@ -44,7 +44,7 @@ class Announcement(Base):
         ),
         CheckConstraint(
             "sent_at IS NULL OR NOT two_people"
-            " OR (approved_by IS NOT NULL AND approved_by <> asked_by)",
+            " OR (approved_by IS NOT NULL AND asked_by <> '' AND approved_by <> asked_by)",
             name="two_people",
         ),
         CheckConstraint(

@@ -73,10 +73,11 @@ class ConsoleWebhookPanel(Panel):
         """Show one: its facts, and its shape to whom the account lets in."""
         letter = webhooks.one(webhook_id)
         try:
-            body = webhooks.shape(letter) if webhooks.granted(letter) else None
+            granted = webhooks.granted(letter)
+            body = webhooks.shape(letter) if granted else None
         except GrantNeeded:  # it ended just now
-            body = None
-        return self._one(letter, body)
+            granted, body = False, None
+        return self._one(letter, body, lost=granted and body is None)
 
     @expose("/received/<uuid:webhook_id>/reveal", methods=["POST"])
     @needs("console.webhooks_reveal")
@@ -84,11 +85,12 @@ class ConsoleWebhookPanel(Panel):
         """Show one in the clear, once; the customer reads that it was."""
         letter = webhooks.one(webhook_id)
         try:
-            return self._one(letter, webhooks.reveal(letter))
+            body = webhooks.reveal(letter)
         except GrantNeeded:
             return redirect(
                 url_for("ConsoleSupportPanel.account", account_id=letter.account_id)
             )
+        return self._one(letter, body, lost=body is None)
 
     @expose("/received/<uuid:webhook_id>/replay", methods=["POST"])
     @needs("console.webhooks_replay")
@@ -116,11 +118,14 @@ class ConsoleWebhookPanel(Panel):
 
         return settle(act, lambda: told[0], url_for(".received", state="failed"))
 
-    def _one(self, letter: webhooks.Letter, body: webhooks.Body | None) -> str:
+    def _one(
+        self, letter: webhooks.Letter, body: webhooks.Body | None, *, lost: bool
+    ) -> str:
         return self.render(
             "console/webhook.html",
             one=letter,
             body=body,
+            lost=lost,
             states=state_words(),
             kinds=kind_words(),
             may=allowed("console.webhooks_replay"),

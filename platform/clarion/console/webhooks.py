@@ -17,6 +17,7 @@ from sqlalchemy.orm import load_only
 
 from clarion.base import crypto, db, keyset
 from clarion.base.errors import Conflict, Invalid, NotFound, TooMany
+from clarion.base.telemetry import logger
 from clarion.base.words import _
 from clarion.console import machine
 from clarion.messaging import channels
@@ -27,6 +28,7 @@ from clarion.work import masking, replaying, stops
 from clarion.work.models import WebhookInbox
 from clarion.work.webhooks import TRIES
 
+log = logger(__name__)
 PAGE: Final = 50
 STATES: Final = ("waiting", "failing", "failed", "applied")
 KINDS: Final = ("inbound", "status", "other")
@@ -202,19 +204,26 @@ def granted(letter: Letter) -> bool:
     return entries.held(letter.account_id) is not None
 
 
-def shape(letter: Letter) -> Body:
+def shape(letter: Letter) -> Body | None:
     """Show what a webhook looks like: its fields and ids, none of its words.
+
+    None: it does not open any more.
 
     Raises:
         GrantNeeded: this staff member has no live grant for the account.
     """
     access.require("console.webhooks")
-    found, size = _opened(letter, "screen")
+    opened = _opened(letter, "screen")
+    if opened is None:
+        return None
+    found, size = opened
     return Body(_written(masking.payload(found)), size, clear=False)
 
 
-def reveal(letter: Letter) -> Body:
+def reveal(letter: Letter) -> Body | None:
     """Show what a webhook says, in the clear; the log says so before it is read.
+
+    None: it does not open any more.
 
     Raises:
         GrantNeeded: this staff member has no live grant for the account.
@@ -225,11 +234,14 @@ def reveal(letter: Letter) -> Body:
     if held and grants.reveals([held.id]).get(held.id, 0) >= 2 * grants.MANY_REVEALS:
         text = _("This access has shown too many records in the clear. Ask for a new one.")
         raise TooMany("reveals_many", text)
-    found, size = _opened(letter, "reveal")
+    opened = _opened(letter, "reveal")
+    if opened is None:
+        return None
+    found, size = opened
     return Body(_written(found), size, clear=True)
 
 
-def _opened(letter: Letter, deed: str) -> tuple[Any, int]:
+def _opened(letter: Letter, deed: str) -> tuple[Any, int] | None:
     m = WebhookInbox
     query = select(m.key, m.payload).where(
         m.account_id == letter.account_id, m.id == letter.id
@@ -240,9 +252,13 @@ def _opened(letter: Letter, deed: str) -> tuple[Any, int]:
         row = db.session().execute(query).first()
     if row is None:
         raise NotFound("webhook_unknown", _("There is no such webhook."))
-    plain = crypto.unseal(
-        row.payload, place=f"webhook_inbox:{row.key}", account_id=letter.account_id
-    )
+    try:
+        plain = crypto.unseal(
+            row.payload, place=f"webhook_inbox:{row.key}", account_id=letter.account_id
+        )
+    except crypto.Unreadable:  # the account's key is gone, or another one has come
+        log.warning("webhook.unreadable", webhook_id=letter.id)
+        return None
     text = zlib.decompress(plain)
     return json.loads(text), len(text)
 

@@ -22,7 +22,11 @@ class InstanceEpoch(Base):
     __tablename__ = "instance_epoch"
     __table_args__ = (
         CheckConstraint("name = 'this'", name="one"),
-        CheckConstraint("released_by <> asked_by", name="two_people"),
+        CheckConstraint(
+            "(released_by IS NULL AND released_at IS NULL) OR (asked_by IS NOT NULL"
+            " AND released_by IS NOT NULL AND released_by <> asked_by)",
+            name="two_people",
+        ),
     )
     wall = Wall(
         kind="platform",

@@ -17,6 +17,7 @@ from sqlalchemy.exc import IntegrityError
 
 from clarion.base import clock
 from clarion.base.errors import Conflict, Invalid, NotFound
+from clarion.base.parsing import read_json
 from clarion.base.settings import settings
 from clarion.base.words import _
 from clarion.tenancy import audit
@@ -258,7 +259,7 @@ def _handles(subject: str) -> list[bytes]:
 
 def _read(answer: str) -> dict[str, Any]:
     try:
-        found = json.loads(answer) if len(answer) <= LONGEST else None
+        found = read_json(answer, LONGEST)
     except ValueError as error:
         raise _refused() from error
     if not isinstance(found, dict) or not isinstance(found.get("response"), dict):

@@ -4,7 +4,7 @@ from dataclasses import replace
 from typing import Final
 from uuid import UUID
 
-from flask import current_app, flash, request, session
+from flask import Response, current_app, flash, request, session
 
 from clarion.base.errors import Forbidden
 from clarion.base.words import _
@@ -81,6 +81,16 @@ def refuse() -> None:
     """Stop a request that support may not make; its entry is written already."""
     if why := request.environ.get(_REFUSED):
         raise Forbidden("not_as_support", why)
+
+
+def stays(response: Response) -> Response:
+    """Refuse a file to take away: it would outlast the access, and be in no log of looks."""
+    taken = response.headers.get("Content-Disposition", "").startswith("attachment")
+    if taken and now():
+        raise Forbidden(
+            "not_as_support", _("Support may not do this in a customer's name.")
+        )
+    return response
 
 
 def refused() -> None:

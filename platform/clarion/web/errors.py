@@ -82,7 +82,7 @@ def _known(error: Exception) -> ClarionError | None:
     ):
         text = _("The database does not answer right now. Nothing was changed.")
         return Unavailable("database_away", text)
-    if isinstance(error, DataError):  # a value it cannot hold
+    if isinstance(error, DataError | OverflowError):  # a value it, or a number, cannot hold
         return Invalid("value_invalid", _("One of the values cannot be used."))
     return error if isinstance(error, Unavailable) else None
 

@@ -77,7 +77,7 @@ class Portal(Flask):
         before = audit.written()
         try:
             with db.transaction() as orm:
-                response = self.make_response(super().dispatch_request())
+                response = behind.stays(self.make_response(super().dispatch_request()))
                 if response.status_code >= 400:
                     orm.rollback()
                 else:

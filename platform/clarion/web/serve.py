@@ -1,4 +1,4 @@
-"""The web application behind gunicorn: one process with threads, settings from ours."""
+"""The web application behind gunicorn: processes with threads, settings from ours."""
 
 import gc
 import logging
@@ -11,9 +11,10 @@ from gunicorn.glogging import Logger
 
 from clarion.base import telemetry
 from clarion.base.settings import settings
+from clarion.web.reading import Reader
 
 KEEP_ALIVE_SECONDS = 30
-SLOWEST_SECONDS = 120  # a thread that hangs longer costs its process
+SLOWEST_SECONDS = 120  # a process whose loop hangs longer is replaced
 FAREWELL_SECONDS = 15
 
 
@@ -36,7 +37,7 @@ class Served(BaseApplication):  # type: ignore[misc,unused-ignore] # gunicorn ha
         self.options = {
             "bind": f"[{host}]:{port}" if ":" in host else f"{host}:{port}",
             "workers": processes,
-            "worker_class": "gthread",
+            "worker_class": Reader,
             "threads": settings().web_threads,
             "keepalive": KEEP_ALIVE_SECONDS,
             "timeout": SLOWEST_SECONDS,

@@ -7,7 +7,6 @@ The same questions are asked again before sensitive acts.
 
 import base64
 import datetime as dt
-import json
 import secrets
 from dataclasses import dataclass
 from typing import Any, Final
@@ -17,6 +16,7 @@ from flask import Response, after_this_request, current_app, request, session
 from clarion.base import clock, db, limits
 from clarion.base.errors import Conflict, Invalid
 from clarion.base.limits import Limit
+from clarion.base.parsing import read_json
 from clarion.base.settings import settings
 from clarion.base.words import _
 from clarion.tenancy import devices, factors, mail_change, passkeys
@@ -211,7 +211,7 @@ def challenge() -> bytes:
 def take(answer: str) -> bytes:
     """Use up the challenge that an answer is for; raises `Invalid` when there is none."""
     try:
-        said = json.loads(_bytes(json.loads(answer)["response"]["clientDataJSON"]))
+        said = read_json(_bytes(read_json(answer)["response"]["clientDataJSON"]))
         wanted = str(said["challenge"])
     except (ValueError, KeyError, TypeError) as error:
         raise Invalid("passkey_refused", _("This passkey was not accepted.")) from error

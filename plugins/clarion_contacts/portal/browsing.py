@@ -19,6 +19,7 @@ from flask import (
 from flask_babel import gettext as _
 from flask_babel import lazy_gettext as lazy
 
+from clarion.base.parsing import read_json
 from clarion.tenancy import access
 from clarion.web.pages import fragment, needs
 from clarion_contacts import service
@@ -250,7 +251,7 @@ def _known(columns: Iterable[str]) -> tuple[str, ...]:
 def chosen_of(said: str) -> Filters:
     """Read filters that a page of ours wrote into a form."""
     try:
-        given = json.loads(said or "{}")
+        given = read_json(said or "{}")
     except ValueError:
         given = {}
     return Filters.of(given if isinstance(given, dict) else {})

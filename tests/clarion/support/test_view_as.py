@@ -284,7 +284,9 @@ def test_it_ends_at_the_next_request(web, tenant, ada, bob, looking, later, how)
             assert row.behind == f"staff:{ada.id} Ada Okafor"
             row.revoked_at = func.now()
 
+    live = browser.client.get("/contacts/count", headers={"HX-Request": "true"})
     answer = browser.get("/contacts/")
+    assert (live.status_code, live.text) == (401, "")  # what the open page asks by itself
     assert answer.status_code == 302
     assert answer.headers["Location"].startswith("/sign-in")
     assert "banner" not in browser.get("/sign-in").text

@@ -1,11 +1,13 @@
 """What every answer carries, and what every unsafe request must bring."""
 
+import time
+
 import pytest
 from flask import session
 from tests.clarion.web.conftest import Browser
 from werkzeug.test import Client
 
-from clarion.web.guard import HEADERS, LONGEST
+from clarion.web.guard import HEADERS, LONGEST, PARTS
 from clarion.web.pages import Pages, public
 
 
@@ -225,6 +227,33 @@ def test_more_parts_than_any_form_has_are_refused(owner):
     )
 
     assert answer.status_code in (403, 413)
+
+
+def test_more_fields_than_any_form_has_are_refused(owner):
+    """LIM-06: before a field of them is read."""
+    owner.ask("/profile")
+    fields = {f"n{n}": "" for n in range(PARTS)}
+
+    began = time.monotonic()
+    answer = owner.send("/profile", fields)
+
+    assert answer.status_code == 413
+    assert time.monotonic() - began < 1
+    assert owner.send("/profile", {"name": "Ana", "language": ""}).status_code == 302
+
+
+@pytest.mark.parametrize("path", ["/sign-in/passkey", "/console/sign/in/passkey"])
+@pytest.mark.parametrize("depth", [900, 5_000, 200_000])
+def test_json_nested_without_end_is_no_passkey(app, path, depth):
+    """LIM-06: whatever a stranger sends there, it is refused and nothing fails."""
+    stranger = Browser(app)
+    stranger.ask("/console/sign/in" if "console" in path else "/sign-in")
+
+    began = time.monotonic()
+    answer = stranger.send(path, {"credential": "[" * depth})
+
+    assert answer.status_code in (302, 303, 422)
+    assert time.monotonic() - began < 1
 
 
 def test_a_field_that_comes_twice_is_refused(owner):

@@ -1,8 +1,9 @@
-"""Budgets at the doors and for everything that changes something: LIM-02, LIM-03, LIM-05."""
+"""Budgets at the doors and for everything that changes something: LIM-02 to LIM-05."""
 
 import pytest
+from tests.clarion.web.test_health import no_broker  # noqa: F401 -- a fixture
 
-from clarion.base import clock, db
+from clarion.base import broker, clock, db
 from clarion.base.limits import Limit
 from clarion.tenancy import credentials, people
 from clarion.testing.console import Browser, make_staff
@@ -61,6 +62,34 @@ def test_what_a_stranger_forwards_is_not_their_address(web, monkeypatch):
             answers.append("too often" in answer.text)
 
     assert answers == [False] * people.PAIR.times + [True]
+
+
+def test_without_the_broker_all_budgets_hold(account, web, monkeypatch, no_broker):  # noqa: F811
+    """LIM-04: they are counted in PostgreSQL; the broker holds none of them."""
+    assert not broker.reachable()
+    owner, browser = Visitor(account), Browser(web, "198.51.100.78")
+    owner.get("/profile")
+    monkeypatch.setattr(credentials, "matches", lambda *_: False)
+    email = f"{db.new_id().hex}@example.org"
+
+    with clock.freeze():
+        doors = [
+            "too often" in guess(Visitor(), email, "203.0.113.99").text
+            for _n in range(people.PAIR.times + 1)
+        ]
+        for app in (portal_app, console_app):
+            monkeypatch.setattr(app, "WRITES", Limit(f"writes {db.new_id()}", 2, 60))
+        writes = [
+            owner.post("/profile", name="Ana", language="").status_code for _n in range(3)
+        ]
+        staff_door = [
+            browser.post("/console/sign/in", "/console/sign/in", email=email).status_code
+            for _n in range(3)
+        ]
+
+    assert doors == [False] * people.PAIR.times + [True]
+    assert writes == [302, 302, 429]
+    assert staff_door[-1] == 429
 
 
 def test_everything_that_changes_something_has_a_budget_in_the_portal(account, monkeypatch):
