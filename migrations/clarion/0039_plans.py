@@ -1,14 +1,14 @@
 """plans: named sets of quotas, and which an account has; no grant goes beyond its window
 
 Revision ID: 0039_plans
-Revises: 0036_who
+Revises: 0038_two_people
 """
 
 import sqlalchemy as sa
 from alembic import op
 
 revision = "0039_plans"
-down_revision = "0036_who"
+down_revision = "0038_two_people"
 branch_labels = None
 depends_on = None
 

@@ -1,14 +1,14 @@
 """find what begins with a text, and who did something, without reading a million rows
 
 Revision ID: 0042_words
-Revises: 0036_who
+Revises: 0039_plans
 """
 
 import sqlalchemy as sa
 from alembic import op
 
 revision = "0042_words"
-down_revision = "0036_who"
+down_revision = "0039_plans"
 branch_labels = None
 depends_on = None
 
