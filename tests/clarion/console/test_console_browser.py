@@ -289,7 +289,9 @@ def test_a_colleague_comes_in_by_a_link(staff, base, browser):
 
 
 def test_the_keyboard_leads_anywhere(staff, base):
-    keys = staff.locator("#side [data-keys]").evaluate_all("all => all.map(e => e.dataset.keys)")
+    keys = staff.locator("#side [data-keys]").evaluate_all(
+        "all => all.map(e => e.dataset.keys)"
+    )
     assert "g a" in keys
     assert {len(one) for one in keys} == {3}
 
