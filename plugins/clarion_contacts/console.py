@@ -19,6 +19,7 @@ class ContactsLookPanel(Panel):
     permission = "contacts.look"
     title = lazy_gettext("Contacts")
     content = lazy_gettext("Contacts")
+    within = "ConsoleSupportPanel"
 
     @expose("/<uuid:account_id>/")
     @needs("contacts.look")

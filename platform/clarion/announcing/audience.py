@@ -17,6 +17,7 @@ from clarion.announcing.models import (
     AnnouncementTarget,
 )
 from clarion.base import db
+from clarion.messaging import channels
 from clarion.messaging.models import Channel
 from clarion.plugging.manager import plugins
 from clarion.tenancy import access, preferences
@@ -92,9 +93,10 @@ def offered() -> dict[str, dict[str, str]]:
         one.name: one.plugin.title for one in found if one.plugin and not one.plugin.always
     }
     used = db.session().scalars(select(Channel.transport).distinct())
+    ways = {name: str(one.title) for name, one in channels.transports().items()}
     return {
         "plugin": titles,
-        "transport": {name: titles.get(name, name) for name in sorted(used)},
+        "transport": {one: ways.get(one, one) for one in sorted(used)},
     }
 
 

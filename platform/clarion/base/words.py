@@ -82,6 +82,24 @@ def spoken() -> str | None:
     return str(locale) if locale else _language.get()
 
 
+def figure(value: float) -> str:
+    """Write a number as the language that is spoken does."""
+    from babel.numbers import format_decimal
+
+    return str(format_decimal(value, locale=spoken() or "en"))
+
+
+def share(value: float, digits: int = 0) -> str:
+    """Write a share as a percentage, as the language that is spoken does."""
+    from babel.core import Locale
+    from babel.numbers import parse_pattern
+
+    locale = Locale.parse(spoken() or "en")
+    form = parse_pattern(locale.percent_formats[None])
+    form.frac_prec = (digits, digits)
+    return str(form.apply(value, locale))
+
+
 def country(code: str) -> str:
     """Name a country, given as two letters, in the language that is spoken."""
     from babel.core import Locale, UnknownLocaleError

@@ -12,7 +12,7 @@ from wtforms import EmailField, SelectField, StringField, TextAreaField
 from wtforms.validators import InputRequired, Length, Optional
 
 from clarion.base.errors import NotFound
-from clarion.base.words import _
+from clarion.base.words import _, country
 from clarion.console import (
     accounts,
     console_accounts,
@@ -106,7 +106,7 @@ class ConsoleAccountScreen(Screen):
     order_columns = ["name", "created_at"]
     base_order = ("created_at", "desc")
     choices = {"state": ("active", "suspended", "closed")}
-    formatters_columns = {"state": pill}
+    formatters_columns = {"state": pill, "country": country}
     numbers = ("people", "senders", "running")
     label_columns = {
         "name": lazy_gettext("Name"),

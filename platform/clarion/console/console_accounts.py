@@ -53,6 +53,7 @@ class ConsoleStandingPanel(Panel):
 
     route_base = "/standing"
     title = lazy_gettext("Standing")
+    within = "ConsoleAccountScreen"
 
     @expose("/<uuid:account_id>")
     @needs("console.accounts")

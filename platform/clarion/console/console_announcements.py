@@ -56,7 +56,7 @@ class Draft(Form):
         }
         self.audience.choices = [*names.items()]
         offered = audience.offered()
-        self.plugin.choices = [*offered["plugin"].items()]
+        self.plugin.choices = [(key, _(title)) for key, title in offered["plugin"].items()]
         self.transport.choices = [*offered["transport"].items()]
 
 

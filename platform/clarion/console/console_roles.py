@@ -18,6 +18,7 @@ class ConsoleMatrixPanel(Panel):
 
     route_base = "/matrix"
     title = lazy_gettext("Roles")
+    within = "ConsoleRolePanel"
 
     @expose("/")
     @needs("console.roles_edit")

@@ -11,6 +11,7 @@ from clarion.base.words import _
 from clarion.console import machine, senders, service
 from clarion.messaging import outcomes
 from clarion.messaging.models import Sender
+from clarion.web import naming
 from clarion.web.screens import STOCK, Field, Screen, expose, needs
 from clarion.web.ui import pill
 
@@ -67,7 +68,7 @@ class ConsoleSenderScreen(Screen):
             shut = channel is not None and channel.state != "active"
             row.account = names.get(row.account_id, "")
             row.masked = service.masked(row.number)
-            row.transport = channel.transport if channel else ""
+            row.transport = naming.way(channel.transport) if channel else ""
             row.health = channel.state if channel and shut else row.state
             why = channel.state_reason if channel and shut else row.state_reason
             row.why = outcomes.stands_for(why)[0]

@@ -14,7 +14,7 @@ from clarion.console import log, roles, staffing
 from clarion.tenancy import deeds, factors
 from clarion.tenancy.access import allowed
 from clarion.tenancy.scope import current_actor
-from clarion.web import door, staff, steps
+from clarion.web import door, naming, staff, steps
 from clarion.web.pages import Form, download
 from clarion.web.screens import Panel, Screen, expose, needs, public, settle
 from clarion.web.tables import User
@@ -110,7 +110,7 @@ class ConsoleStaffScreen(Screen):
         for row in rows:
             row.second = _kinds(have.get(f"s:{row.id}", set()))
             row.name = f"{row.first_name} {row.last_name}".strip()
-            row.role_names = ", ".join(names.get(row.id, []))
+            row.role_names = naming.role_words(names.get(row.id, []))
             row.state = "active" if row.active else "disabled"
 
     @expose("/<int(max=2147483647):pk>")

@@ -90,7 +90,9 @@ class ConsoleSupportPanel(Panel):
     @needs("console.support")
     def account(self, account_id: UUID) -> Any:
         """Show one's access to an account, or the form that asks for it."""
-        return self._account(account_id, Ask(formdata=None))
+        asked = request.args.get("purpose", "")
+        data = {"purpose": asked} if asked in grants.NAMES else None
+        return self._account(account_id, Ask(formdata=None, data=data))
 
     @expose("/accounts/<uuid:account_id>/ask", methods=["POST"])
     @needs("console.support_open")

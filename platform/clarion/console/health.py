@@ -109,7 +109,7 @@ def _asked(part: str, ask: Callable[[], Iterable[Line]]) -> list[Line]:
     except unwell as error:
         log.warning("health.unasked", part=part, error=type(error).__name__)
         fact = _("It does not answer: %(error)s.", error=type(error).__name__)
-        return [Line(part, "broken", fact, _("Run `clarion doctor` on this machine."))]
+        return [Line(part, "broken", fact, _("Run “clarion doctor” on this machine."))]
 
 
 # --- the database
@@ -123,7 +123,7 @@ def _database() -> Iterable[Line]:
         return
     if behind := wrong.get("migrations"):
         yield Line(
-            _("Tables"), "broken", behind, _("Run `clarion db upgrade` on this machine.")
+            _("Tables"), "broken", behind, _("Run “clarion db upgrade” on this machine.")
         )
     else:
         yield Line(_("Tables"), "fine", _("They are of this release."))
@@ -152,7 +152,11 @@ def _database() -> Iterable[Line]:
     yield Line(
         _("Longest transaction"),
         state,
-        _("Open for %(time)s; %(count)s wait for a lock.", time=long, count=now.waiting),
+        _(
+            "Open for %(time)s; %(count)s wait for a lock.",
+            time=_ago(long),
+            count=now.waiting,
+        ),
         _("Look at pg_stat_activity: what is open so long keeps rows from being cleaned.")
         if state != "fine"
         else "",
@@ -170,7 +174,7 @@ def _standbys(now: vitals.Database) -> Iterable[Line]:
             "%(name)s: %(state)s, %(time)s behind.",
             name=one.name,
             state=one.state,
-            time=behind,
+            time=_ago(behind),
         )
         todo = (
             _("Look at the log of that server, and at the network between.") if bad else ""
@@ -182,9 +186,9 @@ def _backups() -> Iterable[Line]:
     latest = select(BackupRun.kind, func.max(BackupRun.at)).group_by(BackupRun.kind)
     found = dict(db.session().execute(latest).tuples().all())
     made, checked = found.get("dump"), found.get("check")
-    todo = _("Run `clarion backup FILE`; docs/howto/backups.md says how to do it each day.")
+    todo = _("Run “clarion backup FILE”; docs/howto/backups.md says how to do it each day.")
     yield _since(_("Last backup"), made, (DAY, 3 * DAY), todo)
-    todo = _("Run `clarion backup --check FILE`, and try a restore into another database.")
+    todo = _("Run “clarion backup --check FILE”, and try a restore into another database.")
     yield _since(_("Last check of a backup"), checked, (30 * DAY, None), todo)
     standing = epoch.standing()
     if standing.shut:
@@ -215,7 +219,7 @@ def _broker() -> Iterable[Line]:
         yield Line(_("Its memory"), "fine", _("%(used)s, without a limit.", used=used))
     if not known.keeps:
         fact = _("It may throw jobs away: its policy is %(policy)s.", policy=known.policy)
-        todo = _("Set `maxmemory-policy noeviction` in its configuration.")
+        todo = _("Set “maxmemory-policy noeviction” in its configuration.")
         yield Line(_("Eviction"), "broken", fact, todo)
 
 
@@ -223,7 +227,7 @@ def _workers() -> Iterable[Line]:
     there, ours = presence.workers(), version("clarion")
     if not there:
         fact = _("No worker has been seen: nothing is sent.")
-        yield Line(_("Workers"), "broken", fact, _("Start `clarion worker --relay`."))
+        yield Line(_("Workers"), "broken", fact, _("Start “clarion worker --relay”."))
     for one in there:
         fact = _(
             "%(name)s, release %(release)s; seen %(ago)s ago.",
@@ -241,13 +245,18 @@ def _workers() -> Iterable[Line]:
 
 def _outbox() -> Iterable[Line]:
     lanes = machine.lanes()
-    waits = clock.now() - lanes.oldest if lanes.oldest else dt.timedelta(0)
+    late = _late(outbox.overdue())
+    held = _late(lanes.oldest) and not late
     stalled = health.findings().get("relay")
-    state: State = "broken" if stalled else "look" if waits > MINUTE else "fine"
+    state: State = "broken" if stalled else "look" if late or held else "fine"
     fact = ngettext(
         "%(num)s job waits to be rung.", "%(num)s jobs wait to be rung.", lanes.waiting
     )
-    todo = _("Look whether a relay runs: `clarion worker --relay`.") if stalled else ""
+    todo = ""
+    if stalled:
+        todo = _("Look whether a relay runs: “clarion worker --relay”.")
+    elif held:
+        todo = _("It is for lanes that staff have stopped; it goes on when one is resumed.")
     yield Line(_("Outbox"), state, fact, todo, "ConsoleQueuePanel.index")
     queued = sum(lanes.lanes.values())
     long = ", ".join(f"{name} {count}" for name, count in lanes.lanes.items() if count)
@@ -284,7 +293,7 @@ def _clockwork() -> Iterable[Line]:
             late.append(one.name)
     if late:
         fact = _("Late: %(names)s.", names=", ".join(sorted(late)))
-        todo = _("Look whether a relay runs: `clarion worker --relay`.")
+        todo = _("Look whether a relay runs: “clarion worker --relay”.")
         yield Line(_("By the clock"), "broken", fact, todo, "ConsoleQueuePanel.index")
     else:
         count = len(schedule.entries())
@@ -417,7 +426,7 @@ def _chain() -> Iterable[Line]:
     yield _since(_("Heads signed"), signed, (2 * DAY, None), todo, to)
     checks = AuditEntry.name == "console.audit.checked"
     checked = orm.scalar(select(func.max(AuditEntry.at)).where(checks))
-    todo = _("Check the chains on the log's page, or with `clarion audit verify`.")
+    todo = _("Check the chains on the log's page, or with “clarion audit verify”.")
     yield _since(_("Chain checked"), checked, (30 * DAY, None), todo, to)
 
 
@@ -445,6 +454,10 @@ def _since(
     state: State = "fine" if ago <= good else "broken" if bad and ago > bad else "look"
     fact = _("%(ago)s ago.", ago=_ago(ago))
     return Line(part, state, fact, todo if state != "fine" else "", to)
+
+
+def _late(since: dt.datetime | None) -> bool:
+    return since is not None and clock.now() - since > MINUTE
 
 
 def _ago(span: dt.timedelta) -> str:

@@ -71,7 +71,7 @@ def change_permissions(role_id: int, wanted: Iterable[str]) -> Role:
 
     ids = _permission_ids(declared)
     if (before ^ after) - set(ids):
-        text = _("This permission is new here; run `clarion db upgrade` first.")
+        text = _("This permission is new here; run “clarion db upgrade” first.")
         raise Conflict("permission_not_stored", text)
     link = assoc_permissionview_role
     dropped = [ids[name] for name in before - after]

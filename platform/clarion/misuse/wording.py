@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Any
 
-from clarion.base.words import _
+from clarion.base.words import _, figure, share
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,16 +32,16 @@ def _words(part: dict[str, Any]) -> tuple[str, str]:
     if rule == "ramp":
         return _("Many people for a new account"), _(
             "%(found)s people in a day; up to %(norm)s are usual at this age",
-            found=f"{found:,.0f}",
-            norm=f"{norm:,.0f}",
+            found=figure(round(found)),
+            norm=figure(round(norm)),
         )
     if rule == "invalid_rows":
         return _("An uploaded list has many rows without a number"), _(
-            "%(found)s of %(of)s rows", found=f"{found:.0%}", of=f"{part['of']:,}"
+            "%(found)s of %(of)s rows", found=share(found), of=figure(part["of"])
         )
     if rule == "in_sequence":
         return _("An uploaded list has numbers in sequence"), _(
-            "%(found)s of its numbers are followed by the next one", found=f"{found:.0%}"
+            "%(found)s of its numbers are followed by the next one", found=share(found)
         )
     return rule, f"{found} / {norm}"  # of rules that are not ours any more
 
@@ -95,7 +95,7 @@ def quota(kind: str) -> tuple[str, str]:
 def _share(part: dict[str, Any]) -> str:
     return _(
         "%(found)s of %(of)s; %(norm)s is usual",
-        found=f"{part['found']:.2%}",
-        of=f"{part['of']:,}",
-        norm=f"{part['norm']:.2%}",
+        found=share(part["found"], 2),
+        of=figure(part["of"]),
+        norm=share(part["norm"], 2),
     )

@@ -24,7 +24,7 @@ from clarion.plugging.manager import plugins
 from clarion.tenancy import audit, factors, networks
 from clarion.tenancy.access import allowed
 from clarion.tenancy.scope import current_actor, staff_scope
-from clarion.web import door, login, staff, steps, traces
+from clarion.web import door, login, naming, staff, steps, traces
 from clarion.web.errors import init_errors
 from clarion.web.explained import code_url
 from clarion.web.guard import SAFE, init_guard
@@ -106,7 +106,7 @@ def create_console() -> Flask:
                 console.add(plugin, view)
                 screens[view.__name__] = plugin
     app.extensions["babel"].locale_selector = _language
-    app.jinja_env.globals.update(GLOBALS, code_url=code_url)
+    app.jinja_env.globals.update(naming.GLOBALS, **GLOBALS, code_url=code_url)
     return app
 
 
@@ -152,7 +152,8 @@ def _without_second_factor() -> Response | None:
 
 def nav_items() -> list[dict[str, Any]]:
     """List the menu of this staff member, from the manifests; as many queries as none."""
-    here = (request.endpoint or "").partition(".")[0]
+    page = getattr(current_app.view_functions.get(request.endpoint or ""), "__self__", None)
+    here = getattr(page, "within", "") or (request.endpoint or "").partition(".")[0]
     out = []
     for plugin, item in plugins().nav("console"):
         if not plugins().running(plugin):

@@ -45,7 +45,7 @@ def findings() -> dict[str, str]:
         if behind := _behind():
             wrong["migrations"] = f"pending for {', '.join(behind)}; run clarion db upgrade"
             return wrong
-        _count, oldest = outbox.waiting()
+        oldest = outbox.overdue()
         if oldest and clock.now() - oldest > STALLED:
             wrong["relay"] = "jobs wait in the outbox; is the relay running?"
     except (SQLAlchemyError, OSError) as e:

@@ -135,6 +135,9 @@ class _Page(BaseView):
     base_permissions: ClassVar[list[str]] = []  # ours stand in the manifests
     permission: ClassVar[str] = ""
     title: ClassVar[Any] = ""
+    within: ClassVar[str] = (
+        ""  # the view whose entry in the menu leads here, if not its own
+    )
 
     def render(self, template: str, **context: Any) -> str:
         """Draw a template of ours."""

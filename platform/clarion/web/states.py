@@ -84,7 +84,7 @@ STATES: Final[dict[str, tuple[str, str]]] = {
     "clash": ("bad", N_("Used twice")),
     "left_out": ("idle", N_("Left out")),
     # a case of the watch for misuse, and an appeal
-    "open": ("warn", N_("Open")),
+    "open": ("warn", N_("Undecided")),
     "allowed": ("ok", N_("Allowed")),
     "limited": ("warn", N_("Limited")),
     "appealed": ("info", N_("Appealed")),

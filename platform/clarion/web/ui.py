@@ -31,6 +31,7 @@ NOTHING: Final = "—"
 
 _HASHED: Final = re.compile(r"/ui/dist/[^/]+-[A-Z0-9]{8}\.\w+$")
 _RTL: Final = frozenset({"ar", "fa", "he", "ur"})
+_MOMENT: Final = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?\+00:00$")
 _NUMBER: Final = re.compile(r"\+[0-9]{6,15}$")
 _UNITS: Final = ("kB", "MB", "GB")
 _WHATSAPP: Final = (
@@ -128,6 +129,12 @@ def when(moment: datetime | None, empty: str = NOTHING) -> Markup:
     else:
         text = f"{aware.astimezone(UTC):%Y-%m-%d %H:%M} UTC"
     return Markup('<time-ago datetime="{}">{}</time-ago>').format(aware.isoformat(), text)
+
+
+def moment_in(value: object) -> datetime | None:
+    """Answer the moment a value of the log stands for, if it is one written by a program."""
+    text = value if isinstance(value, str) and _MOMENT.match(value) else None
+    return datetime.fromisoformat(text) if text else None
 
 
 def day(value: date | datetime | None) -> str:
@@ -292,6 +299,7 @@ GLOBALS: Final = {
     "plugin_asset": plugin_asset,
     "icon": icon,
     "when": when,
+    "moment_in": moment_in,
     "day": day,
     "num": num,
     "percent": percent,

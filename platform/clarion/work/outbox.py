@@ -11,7 +11,7 @@ from clarion.base.telemetry import counter, logger
 from clarion.tenancy.scope import current_actor
 from clarion.work import stops
 from clarion.work.events import Event, subscribers
-from clarion.work.models import Outbox
+from clarion.work.models import LaneStop, Outbox
 
 log = logger(__name__)
 SYSTEM = db.Entry("clarion_system", None, "job:relay")
@@ -85,6 +85,17 @@ def waiting() -> tuple[int, dt.datetime | None]:
         )
         count, oldest = orm.execute(query).one()
         return count, oldest
+
+
+def overdue() -> dt.datetime | None:
+    """Say since when the oldest job is due that may be rung: in no lane that staff stopped."""
+    with db.apart(SYSTEM) as orm:
+        stopped = orm.scalars(select(LaneStop.lane))
+        held = [queue for lane in stopped for queue in stops.LANES.get(lane, ())]
+        due = Outbox.not_before <= func.clarion_now()
+        return orm.scalar(
+            select(func.min(Outbox.not_before)).where(due, Outbox.queue.not_in(held))
+        )
 
 
 def wake() -> None:

@@ -517,7 +517,7 @@ def test_senders_are_shown_masked_and_with_their_way(desk, tenant):
 
     assert "+5511955500147" not in html
     assert "+55••••0147" in html
-    assert "whatsapp_cloud" in html
+    assert "WhatsApp (Meta Cloud API)" in html
 
 
 def test_a_broken_channel_shows_on_its_senders(desk, tenant):

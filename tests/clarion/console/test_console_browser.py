@@ -1,6 +1,7 @@
 """The console in a real browser: policy, accessibility, phone width, and a day's work."""
 
 import datetime as dt
+import re
 import threading
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -39,6 +40,16 @@ addEventListener('securitypolicyviolation', (e) =>
   window.clarionReport(`${e.violatedDirective} refused ${e.blockedURI}`))
 """
 
+
+UNNAMED = """[...document.querySelectorAll('table.stacked tbody tr')]
+  .flatMap((row) => [...row.cells].slice(1))
+  .filter((cell) => cell.textContent.trim() && cell.colSpan === 1)
+  .filter((cell) => !cell.querySelector('.cell-name, .d-md-none, form, button, dl, .row-main'))
+  .map((cell) => cell.outerHTML.slice(0, 90))"""
+"""Cells that say nothing of what they are where a table's heading is not shown."""
+RAW = re.compile(r"`|\d{4}-\d\d-\d\dT\d\d|\b0:00:\d\d|\d,\d{3} µs|\bwhatsapp_cloud\b(?=\n)")
+"""What a program writes and no person."""
+KEYS = ("/console/plugins", "/console/log/")  # there keys are what is shown
 
 LEADS_ON = {"/console/", "/console/security/app"}
 ELSEWHERE = {"ticket", "word", "announcement_id", "job_id", "key", "webhook_id"}
@@ -208,6 +219,9 @@ def test_every_page_is_accessible_and_fits_a_phone(
             staff.set_viewport_size({"width": 390, "height": 844})
             wider = staff.evaluate("document.documentElement.scrollWidth - innerWidth")
             wrong += [(path, f"{wider} px too wide")] if wider > 0 else []
+            wrong += [(path, cell) for cell in staff.evaluate(UNNAMED)]
+            raw = RAW.search(staff.locator("main").inner_text())
+            wrong += [(path, raw[0])] if raw and not path.startswith(KEYS) else []
             staff.set_viewport_size({"width": 1360, "height": 860})
     assert wrong == []
 
@@ -275,6 +289,12 @@ def test_a_colleague_comes_in_by_a_link(staff, base, browser):
 
 
 def test_the_keyboard_leads_anywhere(staff, base):
+    keys = staff.locator("#side [data-keys]").evaluate_all(
+        "all => all.map(e => e.dataset.keys)"
+    )
+    assert "g a" in keys
+    assert {len(one) for one in keys} == {3}
+
     staff.keyboard.press("g")
     staff.keyboard.press("a")
     expect(staff.get_by_role("heading", name="Accounts")).to_be_visible()
@@ -283,6 +303,19 @@ def test_the_keyboard_leads_anywhere(staff, base):
     staff.get_by_role("combobox", name="Search or jump to").fill("Roles")
     staff.keyboard.press("Enter")
     expect(staff.get_by_role("heading", name="Roles")).to_be_visible()
+
+
+def test_the_menu_says_where_one_is_and_shows_it(staff, base, tenant):
+    for path, title in (
+        ("/console/log/", "Log"),
+        (f"/console/standing/{tenant.id}", "Accounts"),
+        ("/console/matrix/", "Roles"),
+        (f"/console/contacts/{tenant.id}/", "Access"),
+    ):
+        staff.goto(base + path)
+        here = staff.locator("#side [aria-current=page]")
+        expect(here).to_have_text(title)
+        expect(here).to_be_in_viewport(ratio=1)
 
 
 def test_signing_out_from_the_menu(staff, base):

@@ -5,7 +5,7 @@ import time
 from importlib.metadata import version
 
 import pytest
-from sqlalchemy import create_engine, text
+from sqlalchemy import create_engine, delete, insert, text
 
 from clarion import backup
 from clarion.base import broker, db, vitals
@@ -14,7 +14,9 @@ from clarion.console import console_operations, health
 from clarion.tenancy.actor import Actor
 from clarion.tenancy.scope import staff_scope
 from clarion.testing.console import statements
+from clarion.web.health import findings
 from clarion.work import presence, schedule
+from clarion.work.models import LaneStop, Outbox
 
 ADA = Actor("staff", "9001", "Ada", permissions=frozenset({"console.health"}))
 
@@ -83,6 +85,37 @@ def test_late_jobs_are_named(clean, monkeypatch, root):
 
     assert line.state == "broken"
     assert "never.rung" in line.fact
+
+
+def test_what_waits_for_a_stopped_lane_is_no_fault_of_the_relay(clean, root):
+    late = {
+        "queue": "bulk",
+        "job": "none:no",
+        "payload": {},
+        "not_before": text("now() - interval '1 hour'"),
+    }
+    stop = {
+        "lane": "bulk",
+        "state": "paused",
+        "reason": "The disk.",
+        "stopped_by": "staff:1",
+    }
+    with root.begin() as connection:
+        connection.execute(delete(Outbox))
+        connection.execute(insert(Outbox).values(**late))
+    assert looked()["Outbox"].state == "broken"
+    assert "relay" in findings()
+
+    with root.begin() as connection:
+        connection.execute(insert(LaneStop).values(**stop))
+    try:
+        line = looked()["Outbox"]
+        assert (line.state, "staff have stopped" in line.todo) == ("look", True)
+        assert "relay" not in findings()
+    finally:
+        with root.begin() as connection:
+            connection.execute(delete(LaneStop))
+            connection.execute(delete(Outbox))
 
 
 def test_a_long_transaction_is_seen(clean, monkeypatch):

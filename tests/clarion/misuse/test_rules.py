@@ -2,7 +2,8 @@
 
 import pytest
 
-from clarion.misuse import facts, rules
+from clarion.base import words
+from clarion.misuse import facts, rules, wording
 from clarion.misuse.rules import Facts, ListFacts, Norms
 
 USUAL = Norms(opt_outs=0.005, blocks=0.002, failures=0.05)
@@ -82,3 +83,20 @@ def test_the_likeness_of_a_list_gives_no_number_away(database):
     assert one == facts.likeness(list(numbers), 200)
     assert one != facts.likeness(numbers[1:], 199)
     assert len(one) == 32
+
+
+@pytest.mark.parametrize(
+    ("language", "ramp", "opt_outs"),
+    [
+        ("en", ("90,000", "1,000"), ("2.14%", "48,210", "0.50%")),
+        ("de", ("90.000", "1.000"), ("2,14\N{NO-BREAK SPACE}%", "48.210", "0,50\N{NO-BREAK SPACE}%")),
+    ],
+)  # fmt: skip
+def test_figures_are_written_as_the_reader_writes_them(language, ramp, opt_outs):
+    people = {"rule": "ramp", "points": 50, "found": 90_000, "norm": 1_000, "of": 90_000}
+    stops = {"rule": "opt_outs", "points": 30, "found": 0.0214, "norm": 0.005, "of": 48_210}
+    with words.speaking(language):
+        said = wording.of(people).found, wording.of(stops).found
+
+    assert all(one in said[0] for one in ramp), said
+    assert all(one in said[1] for one in opt_outs), said

@@ -7,6 +7,13 @@ function setSide(open) {
   document.querySelectorAll('[data-toggle-side]').forEach((b) => b.setAttribute('aria-expanded', open))
 }
 
+// On a small screen the menu is longer than the window: begin where one is.
+function showWhereOneIs() {
+  const here = side()?.querySelector('[aria-current=page]')
+  if (here && here.offsetTop + here.offsetHeight > side().clientHeight) side().scrollTop = here.offsetTop - side().clientHeight / 2
+}
+showWhereOneIs()
+
 document.addEventListener('click', (e) => {
   const open = side()?.classList.contains('open')
   if (e.target.closest('[data-toggle-side]')) setSide(!open)
