@@ -24,6 +24,8 @@ from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped
 
 from clarion.base.db import Base, Wall, column
+from clarion.base.trails import NoTrail, Trail
+from clarion.base.words import lazy
 from clarion.messaging.shared import (  # noqa: F401 -- whoever asks for our tables finds all
     Portfolio,
     PortfolioRecipient,
@@ -59,6 +61,7 @@ class Channel(AccountBase):
         ),
         system=("SELECT",),
     )
+    trail = Trail(lazy("Connection to a provider"), skip=("slow_until", "slow_reason"))
 
     transport: Mapped[str] = column(String(40), pd=None)
     name: Mapped[str] = column(String(120), pd=None)
@@ -95,6 +98,7 @@ class Sender(AccountBase):
         system=("SELECT",),
         watch=("SELECT (id, account_id, quality)",),
     )
+    trail = Trail(lazy("Sender"), skip=("rate_at", "slow_until", "slow_reason"))
 
     channel_id: Mapped[UUID] = column(Uuid, pd=None, to="channel")
     provider_id: Mapped[str] = column(String(60), pd=None)
@@ -127,6 +131,7 @@ class SenderBucket(AccountBase):
     __tablename__ = "sender_bucket"
     __table_args__ = (UniqueConstraint("account_id", "sender_id"),)
     wall = Wall(kind="operational", staff=("SELECT",))
+    trail = NoTrail("pace: how much of a second is used")
 
     sender_id: Mapped[UUID] = column(Uuid, pd=None, to="sender")
     slice_at: Mapped[dt.datetime] = column(Time, pd=None, server_default=NOW)
@@ -157,6 +162,7 @@ class PairNext(AccountBase):
         Index("ix_pair_next_due", "account_id", "sender_id", "next_at"),
     )
     wall = Wall(kind="operational", staff=("SELECT (id, account_id, sender_id, next_at)",))
+    trail = NoTrail("pace: when a person may be written to again")
 
     sender_id: Mapped[UUID] = column(Uuid, pd=None, to="sender")
     address_idx: Mapped[bytes] = column(LargeBinary, pd="contact.index", export=False)
@@ -185,6 +191,7 @@ class Breaker(AccountBase):
         system=("SELECT",),
         watch=("SELECT (id, account_id, kind, reason, opened_at)",),
     )
+    trail = NoTrail("worked by the engine; each stop and each way out is a deed")
 
     kind: Mapped[str] = column(String(12), pd=None)
     subject: Mapped[str] = column(String(600), pd=None)
@@ -207,6 +214,7 @@ class ProviderCode(Base):
         system=("SELECT", "INSERT", "UPDATE"),
         why="about the provider, not about an account: what to add to the table of answers",
     )
+    trail = NoTrail("counted by the engine; that somebody settled one is a deed")
 
     transport: Mapped[str] = column(String(40), pd=None, primary_key=True)
     code: Mapped[str] = column(String(20), pd=None, primary_key=True)
@@ -240,6 +248,19 @@ class Campaign(AccountBase):
             "UPDATE (state, state_reason)",  # to hold one: see holds.py
         ),
         system=("SELECT",),
+    )
+    trail = Trail(
+        lazy("Send order"),
+        skip=(
+            "waits_until",
+            "waits_for",
+            "started_at",
+            "finished_at",
+            "drained_at",
+            "closed_at",
+            "wave",
+            "wave_at",
+        ),
     )
 
     name: Mapped[str] = column(String(120), pd=None)
@@ -330,6 +351,7 @@ class Message(AccountBase):
             "SELECT (id, account_id, campaign_id, sender_id, lane, purpose, state, reason, attempt, not_before, lease_until, state_since)",
         ),
     )
+    trail = NoTrail("the ledger, which keeps a history of its own")
     owner_unique = False
     account_key = False
 
@@ -380,6 +402,7 @@ class Attempt(AccountBase):
         ),
     )
     wall = Wall(kind="content", app=("SELECT", "INSERT", "UPDATE"), system=(OF_ATTEMPT,))
+    trail = NoTrail("the ledger, which keeps a history of its own")
     owner_unique = False
     account_key = False
 
@@ -401,6 +424,7 @@ class MessageEvent(AccountBase):
     __tablename__ = "message_event"
     __table_args__ = (Index("ix_message_event_message", "account_id", "message_id", "seq"),)
     wall = Wall(kind="content", app=("SELECT", "INSERT"))
+    trail = NoTrail("a log itself: the history of the ledger")
     owner_unique = False
     account_key = False
 
@@ -425,6 +449,7 @@ class Decision(AccountBase):
         _one_of("choice", ("resend", "leave")),
     )
     wall = Wall(kind="content", app=("SELECT", "INSERT"))
+    trail = NoTrail("a log itself: each decision adds a row, once")
 
     campaign_id: Mapped[UUID] = column(Uuid, pd=None, to="campaign")
     message_id: Mapped[UUID] = column(Uuid, pd=None)
@@ -448,6 +473,7 @@ class Identifier(AccountBase):
         ),
     )
     wall = Wall(kind="content")
+    trail = Trail(lazy("Address of a contact"))
     owner_unique = False
     account_key = False
 
@@ -471,6 +497,7 @@ class Suppression(AccountBase):
     wall = Wall(
         kind="content", app=("SELECT", "INSERT", "UPDATE (contact_id, until, reason)")
     )
+    trail = NoTrail("added and ended, never changed; each of both is a deed")
 
     contact_id: Mapped[UUID | None] = column(Uuid, pd="contact.id")
     kind: Mapped[str] = column(String(12), pd=None)
@@ -498,6 +525,7 @@ class InboundMessage(AccountBase):
         ),
     )
     wall = Wall(kind="content", app=("SELECT", "INSERT", "UPDATE", "DELETE"))
+    trail = NoTrail("what people wrote; nobody here did anything")
 
     provider_id: Mapped[str] = column(String(160), pd=None)
     sender_id: Mapped[UUID | None] = column(Uuid, pd=None, to="sender")
@@ -526,6 +554,7 @@ class Orphan(AccountBase):
         staff=("SELECT",),
         system=("SELECT (id, account_id, created_at)",),
     )
+    trail = NoTrail("statuses that nobody could match, until they are matched")
 
     provider_id: Mapped[str] = column(String(160), pd=None)
     status: Mapped[str] = column(String(12), pd=None)

@@ -16,6 +16,8 @@ from sqlalchemy import (
 from sqlalchemy.orm import Mapped
 
 from clarion.base.db import Base, Wall, column, new_id
+from clarion.base.trails import NoTrail, Trail
+from clarion.base.words import lazy
 from clarion.tenancy.models import NOW, Time
 
 _SHARED = "one business may be written from by several accounts, which share its limit"
@@ -36,6 +38,7 @@ class Portfolio(Base):
         system=("SELECT", "INSERT", "UPDATE"),
         why=_SHARED,
     )
+    trail = Trail(lazy("Business at a provider"), skip=("used", "limit_at"))
 
     id: Mapped[UUID] = column(Uuid, pd=None, primary_key=True, default=new_id)
     transport: Mapped[str] = column(String(40), pd=None)
@@ -61,6 +64,7 @@ class PortfolioRecipient(Base):
         system=("SELECT", "INSERT", "UPDATE", "DELETE"),
         why=_SHARED,
     )
+    trail = NoTrail("a count of 24 hours, by hashes")
 
     portfolio_id: Mapped[UUID] = column(
         Uuid, ForeignKey("portfolio.id"), pd=None, primary_key=True
@@ -79,6 +83,7 @@ class PortfolioWait(Base):
         system=("SELECT", "INSERT", "UPDATE", "DELETE"),
         why=_SHARED,
     )
+    trail = NoTrail("a queue of the engine")
 
     portfolio_id: Mapped[UUID] = column(
         Uuid, ForeignKey("portfolio.id"), pd=None, primary_key=True

@@ -21,6 +21,8 @@ from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped
 
 from clarion.base.db import Base, Wall, column, new_id
+from clarion.base.trails import NoTrail, Trail
+from clarion.base.words import lazy
 
 Time = DateTime(timezone=True)
 NOW = text("clarion_now()")
@@ -109,6 +111,7 @@ class Account(Base):
         watch=("SELECT (id, state, created_at)",),
         why="the tenant itself; its members see their own row by policy",
     )
+    trail = Trail(lazy("Account"), skip=("updated_at",), many="refused")
 
     id: Mapped[UUID] = column(Uuid, pd=None, primary_key=True, default=new_id)
     name: Mapped[str] = column(String(120), pd="account.name", log="ok")
@@ -152,6 +155,7 @@ class Person(Base):
         why="a person may belong to several accounts, so no account owns the row;"
         " clarion_app never sees password hashes",
     )
+    trail = Trail(lazy("Person"), skip=("last_seen_at",), many="refused")
 
     id: Mapped[UUID] = column(Uuid, pd=None, primary_key=True, default=new_id)
     email: Mapped[str] = column(String(254), pd="person.email", unique=True, log="mask")
@@ -185,6 +189,7 @@ class Membership(AccountBase):
         staff=("SELECT", "INSERT", "UPDATE"),
         system=("SELECT", "INSERT"),
     )
+    trail = Trail(lazy("Membership"), many="refused")
 
     person_id: Mapped[UUID] = column(Uuid, ForeignKey("person.id"), pd=None, index=True)
     role: Mapped[str] = column(
@@ -199,6 +204,7 @@ class Invitation(AccountBase):
 
     __tablename__ = "invitation"
     wall = Wall(kind="operational", staff=("SELECT",), system=("SELECT", "UPDATE"))
+    trail = Trail(lazy("Invitation"), many="refused")
 
     email: Mapped[str] = column(String(254), pd="person.email", log="mask")
     role: Mapped[str] = column(
@@ -221,6 +227,7 @@ class OneTimeToken(Base):
         system=("SELECT", "INSERT", "UPDATE"),
         why="used before anybody is signed in",
     )
+    trail = NoTrail("a link that works once; that it was used is a deed")
 
     id: Mapped[UUID] = column(Uuid, pd=None, primary_key=True, default=new_id)
     purpose: Mapped[str] = column(String(20), pd=None)
@@ -235,6 +242,7 @@ class _StoredSession(Base):
     """A server-side session: the cookie holds a random key, the row everything else."""
 
     __abstract__ = True
+    trail = NoTrail("a session: coming in, going out and ending one are deeds")
 
     id: Mapped[UUID] = column(Uuid, pd=None, primary_key=True, default=new_id)
     id_hash: Mapped[bytes] = column(LargeBinary, pd=None, unique=True)
@@ -288,6 +296,7 @@ class StaffProfile(Base):
         system=("SELECT", "INSERT", "UPDATE"),
         why="staff belong to no account",
     )
+    trail = Trail(lazy("Staff profile"), many="refused")
 
     user_id: Mapped[int] = column(ForeignKey("ab_user.id"), pd=None, primary_key=True)
     session_epoch: Mapped[int] = column(pd=None, server_default="0")
@@ -298,6 +307,7 @@ class _Factor(Base):
     """Something a person can show besides a password: a passkey, codes of an app, codes on paper."""
 
     __abstract__ = True
+    trail = Trail(lazy("Second factor"), skip=("counter", "used_at"))
 
     id: Mapped[UUID] = column(Uuid, pd=None, primary_key=True, default=new_id)
     subject: Mapped[str] = column(String(60), pd="person.credential", index=True)
@@ -343,6 +353,7 @@ class _Device(Base):
     """A browser from which somebody has come in before; its cookie holds a random key."""
 
     __abstract__ = True
+    trail = NoTrail("browsers that were seen; forgetting one is a deed")
 
     id: Mapped[UUID] = column(Uuid, pd=None, primary_key=True, default=new_id)
     subject: Mapped[str] = column(String(60), pd="person.device", retention="session")
@@ -393,6 +404,7 @@ class ConsoleNetwork(Base):
         system=("SELECT",),
         why="about the deployment, not about an account",
     )
+    trail = Trail(lazy("Network"), many="refused")
 
     id: Mapped[UUID] = column(Uuid, pd=None, primary_key=True, default=new_id)
     network: Mapped[str] = column(String(45), pd=None, unique=True)
@@ -415,6 +427,7 @@ class Preference(AccountBase):
         staff=("SELECT",),
         system=("SELECT (account_id, plugin, name, value)",),
     )
+    trail = Trail(lazy("Setting"), many="refused")
 
     plugin: Mapped[str] = column(String(40), pd=None)
     name: Mapped[str] = column(String(60), pd=None)
@@ -451,6 +464,7 @@ class AuditEntry(Base):
         staff=("SELECT", "INSERT"),
         system=("SELECT", "INSERT"),
     )
+    trail = NoTrail("the log itself")
 
     id: Mapped[UUID] = column(Uuid, pd=None, primary_key=True, default=new_id)
     account_id: Mapped[UUID | None] = column(Uuid, ForeignKey("account.id"), pd=None)
@@ -477,6 +491,7 @@ class AuditLink(Base):
         system=("SELECT", "INSERT"),
         why="hashes only; the platform's own chain belongs to no account",
     )
+    trail = NoTrail("the log itself: its chain")
 
     chain: Mapped[UUID] = column(Uuid, pd=None, primary_key=True)
     seq: Mapped[int] = column(BigInteger, pd=None, primary_key=True)
@@ -497,6 +512,7 @@ class AuditHead(Base):
         system=("SELECT", "INSERT"),
         why="digests only; the platform's own chain belongs to no account",
     )
+    trail = NoTrail("the log itself: its heads")
 
     chain: Mapped[UUID] = column(Uuid, pd=None, primary_key=True)
     seq: Mapped[int] = column(BigInteger, pd=None, primary_key=True)

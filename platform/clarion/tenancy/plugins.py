@@ -8,6 +8,8 @@ from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped
 
 from clarion.base.db import Base, Wall, column
+from clarion.base.trails import NoTrail, Trail
+from clarion.base.words import lazy
 from clarion.tenancy.models import NOW, Time
 
 
@@ -22,6 +24,7 @@ class PluginGuard(Base):
         system=("SELECT", "INSERT", "UPDATE", "DELETE"),
         why="about the deployment, not about an account",
     )
+    trail = NoTrail("written at the start from what plugins bring")
 
     plugin: Mapped[str] = column(String(40), pd=None, primary_key=True)
     hooks: Mapped[list[str]] = column(JSONB, pd=None)
@@ -43,6 +46,7 @@ class PluginSwitch(Base):
         system=("SELECT",),
         why="about the deployment, not about an account",
     )
+    trail = Trail(lazy("Switch of a plugin"))
 
     plugin: Mapped[str] = column(String(40), pd=None, primary_key=True)
     state: Mapped[str] = column(
@@ -67,6 +71,7 @@ class PluginSetting(Base):
         system=("SELECT",),
         why="about the deployment, not about an account",
     )
+    trail = Trail(lazy("Setting of a plugin"))
 
     plugin: Mapped[str] = column(String(40), pd=None, primary_key=True)
     name: Mapped[str] = column(String(60), pd=None, primary_key=True)
@@ -85,6 +90,7 @@ class HookTime(Base):
         system=("SELECT", "INSERT", "UPDATE", "DELETE"),
         why="about the deployment, not about an account",
     )
+    trail = NoTrail("measured by the machine")
 
     plugin: Mapped[str] = column(String(40), pd=None, primary_key=True)
     hook: Mapped[str] = column(String(60), pd=None, primary_key=True)

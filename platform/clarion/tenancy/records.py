@@ -7,6 +7,8 @@ from sqlalchemy import CheckConstraint, Date, Index, String, UniqueConstraint, U
 from sqlalchemy.orm import Mapped
 
 from clarion.base.db import Wall, column
+from clarion.base.trails import Trail
+from clarion.base.words import lazy
 from clarion.tenancy.models import AccountBase, Time
 
 QUOTAS = ("people", "messages", "senders")
@@ -19,6 +21,7 @@ class AccountNote(AccountBase):
     __tablename__ = "account_note"
     __table_args__ = (Index("ix_account_note_of", "account_id", "created_at"),)
     wall = Wall(kind="operational", app=(), staff=("SELECT", "INSERT"))
+    trail = Trail(lazy("Note about an account"))
 
     text: Mapped[str] = column(String(2_000), pd="account.note", export=False)
     by: Mapped[str] = column(String(120), pd="person.name", retention="account", log="mask")
@@ -41,6 +44,7 @@ class AccountQuota(AccountBase):
         app=("SELECT", "UPDATE (used, used_on)"),
         staff=("SELECT", "INSERT", "UPDATE (at_most, reason, by, set_at)", "DELETE"),
     )
+    trail = Trail(lazy("Quota"), skip=("used", "used_on"))
 
     kind: Mapped[str] = column(String(12), pd=None)
     at_most: Mapped[int] = column(CheckConstraint("at_most >= 0", name="most"), pd=None)
@@ -81,6 +85,7 @@ class AccountMeasure(AccountBase):
             "UPDATE (state, decided_by, decided_name, decided_at)",
         ),
     )
+    trail = Trail(lazy("Measure against an account"))
 
     kind: Mapped[str] = column(String(8), pd=None)
     reason: Mapped[str] = column(String(300), pd="account.note", export=False)
