@@ -159,6 +159,9 @@ def _each(state: ORMExecuteState) -> Result[Any] | None:
     found = _trail_of(name)
     if found is None:
         return None
+    entry = _entered(state.session)
+    if entry and entry.role == "clarion_watch":
+        return None  # it measures, and may not write the log; who acts on it does
     model, trail = found
     given = _given(state)
     if state.is_update and given and set(given) <= {*trail.skip, *ALWAYS}:
@@ -166,6 +169,11 @@ def _each(state: ORMExecuteState) -> Result[Any] | None:
     if state.is_insert or isinstance(state.parameters, list):
         return _unread(state, model, trail, given)
     return _many(state, model, trail, given)
+
+
+def _entered(orm: Session) -> db.Entry | None:
+    """Say what a session's transaction entered with; one that is `apart` has its own."""
+    return orm.info.get("entry") or db.current_entry()
 
 
 def _trail(model: type) -> Trail | None:
@@ -225,14 +233,16 @@ def _many(
     connection, statement = state.session.connection(), state.statement
     table: Table = inspect(model).local_table
     keys = [column.name for column in table.primary_key]
-    columns = _readable(model, table, given if state.is_update else {})
+    columns = _readable(state.session, model, given if state.is_update else {})
     where: Any = getattr(statement, "_where_criteria", ())
     known = {column.name for column in columns}
     if _writes(where) or {*keys} - known:  # reading it would do it, or may not be done
         return _by_number(state, model, trail, given)
     unread = {name for name in given if name in table.c} - {*known, *trail.skip, *ALWAYS}
     query = select(*columns).select_from(table).where(*where).limit(BULK + 1)
-    if "UPDATE" in _rights(model):  # with the lock that the statement is about to take
+    if "UPDATE" in _rights(
+        state.session, model
+    ):  # with the lock that the statement is about to take
         query = query.with_for_update(of=table, key_share=state.is_update)
     named = state.parameters if isinstance(state.parameters, dict) else {}
     before = connection.execute(query, named).mappings().all()
@@ -274,11 +284,11 @@ def _unread(
 ) -> Result[Any]:
     """Run an INSERT that is no object, or one statement with a list of rows by key."""
     table: Table = inspect(model).local_table
-    entry = db.current_entry()
+    entry = _entered(state.session)
     if entry and entry.account_id and "account_id" in table.c:  # which is its default
         given = {"account_id": entry.account_id, **given}
     keys = _known_by(state, table, given) if state.is_insert else []
-    columns = _readable(model, table, {})
+    columns = _readable(state.session, model, {})
     if trail.many == "refused" or not keys or {*keys} - {c.name for c in columns}:
         return _by_number(state, model, trail, given)
     connection = state.session.connection()
@@ -398,9 +408,9 @@ def _differing(
     return out
 
 
-def _rights(model: type) -> str:
+def _rights(orm: Session, model: type) -> str:
     """Say what the present role may do with a table, as its wall has it."""
-    wall, entry = getattr(model, "wall", None), db.current_entry()
+    wall, entry = getattr(model, "wall", None), _entered(orm)
     if wall is None or entry is None:
         return "SELECT, UPDATE"  # FAB's tables are wholly open to staff
     if entry.role == "clarion_staff" and wall.kind == "content":
@@ -408,9 +418,10 @@ def _rights(model: type) -> str:
     return ", ".join(getattr(wall, entry.role.removeprefix("clarion_")))
 
 
-def _readable(model: type, table: Table, given: Mapping[str, Any]) -> list[Any]:
+def _readable(orm: Session, model: type, given: Mapping[str, Any]) -> list[Any]:
     """Choose the columns an entry needs, of those that the present role may read."""
-    may = re.search(r"SELECT(?: \(([^)]*)\))?", _rights(model))
+    table: Table = inspect(model).local_table
+    may = re.search(r"SELECT(?: \(([^)]*)\))?", _rights(orm, model))
     names = set(re.split(r"[\s,]+", may[1])) if may and may[1] else None
     always = {"account_id", *(c.name for c in table.primary_key)}
     return [
