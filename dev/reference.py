@@ -16,7 +16,11 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, get_args
 
+from sqlalchemy import LargeBinary
+
 from clarion.base import walls
+from clarion.base.db import Base
+from clarion.base.trails import NoTrail
 from clarion.plugging import hookspecs
 
 TOP = Path(__file__).resolve().parents[1]
@@ -24,8 +28,9 @@ MODELS = (
     "clarion.tenancy.models", "clarion.base.limits", "clarion.work.models",
     "clarion.messaging.models", "clarion.messaging.countries", "clarion.messaging.hours",
     "clarion.messaging.instance", "clarion.messaging.prices", "clarion.messaging.twins",
-    "clarion.messaging.parts", "clarion.messaging.wishes",
-    "clarion.support.models", "clarion.announcing.models",
+    "clarion.messaging.parts", "clarion.messaging.wishes", "clarion.messaging.holds",
+    "clarion.support.models", "clarion.announcing.models", "clarion.misuse.models",
+    "clarion.tenancy.plugins",
 )  # fmt: skip
 STRANGE = ("reminders_",)  # the example plugin, where it happens to be installed
 HEADINGS = ("When", "For", "Return", "Must", "Used by")
@@ -182,19 +187,25 @@ TERMS = {
 
 def personal_data() -> dict[str, list[tuple[str, dict[str, Any]]]]:
     """Read what every table of core and plugins holds about people, column by column."""
+    found: dict[str, list[tuple[str, dict[str, Any]]]] = {}
+    for name, model in tables().items():
+        columns = [
+            (c.name, dict(c.info)) for c in model.__table__.columns if c.info.get("pd")
+        ]
+        if columns:
+            found[name] = columns
+    return found
+
+
+def tables() -> dict[str, type[Base]]:
+    """Load every table of core and plugins, by name."""
     for module in MODELS:
         importlib.import_module(module)
     for point in metadata.entry_points(group="clarion.plugins"):
         with contextlib.suppress(ModuleNotFoundError):  # a plugin without tables
             importlib.import_module(f"{point.value.rpartition('.')[0]}.models")
-    found: dict[str, list[tuple[str, dict[str, Any]]]] = {}
-    for name, model in sorted(walls.models().items()):
-        columns = [
-            (c.name, dict(c.info)) for c in model.__table__.columns if c.info.get("pd")
-        ]
-        if columns and not name.startswith(STRANGE):
-            found[name] = columns
-    return found
+    found = sorted(walls.models().items())
+    return {name: model for name, model in found if not name.startswith(STRANGE)}
 
 
 def personal_data_page() -> str:
@@ -221,10 +232,56 @@ def personal_data_page() -> str:
     return "\n".join(out) + "\n"
 
 
+def log_page() -> str:
+    """Write `docs/reference/log.md`."""
+    kept, left = [], []
+    for name, model in tables().items():
+        trail = model.trail
+        if isinstance(trail, NoTrail):
+            left.append(f"| `{name}` | {trail.why} |")
+            continue
+        columns = {c.key: c for c in model.__table__.columns}
+        hidden = [
+            key
+            for key, c in columns.items()
+            if (c.info.get("log") != "ok" or isinstance(c.type, LargeBinary))
+            and key not in trail.skip
+        ]
+        masked = ", ".join(f"`{key}`" for key in (*hidden, *trail.mask)) or "—"
+        skipped = ", ".join(f"`{key}`" for key in trail.skip) or "—"
+        kept.append(f"| `{name}` | {trail.noun} | {trail.many} | {masked} | {skipped} |")
+    return "\n".join(
+        [
+            "# What changes leave in the log of deeds",
+            "",
+            "Written by `python dev/reference.py` from the tables themselves: each has a",
+            "trail, or a reason why it has none. A changed row leaves an entry with what was",
+            "before and after. Of some columns it says only *that* they changed; columns that",
+            "change by themselves leave nothing. Many rows at once, and rows that are added",
+            "without being read, leave one entry with their number (*counted*), or are",
+            "*refused*.",
+            "",
+            "## With a trail",
+            "",
+            "| table | is called | many at once | shows only that it changed | leaves nothing |",
+            "|---|---|---|---|---|",
+            *kept,
+            "",
+            "## Without",
+            "",
+            "| table | why |",
+            "|---|---|",
+            *left,
+            "",
+        ]
+    )
+
+
 PAGES = {
     "docs/reference/hooks.md": hooks_page,
     "docs/reference/contacts.md": contract_page,
     "docs/reference/personal-data.md": personal_data_page,
+    "docs/reference/log.md": log_page,
 }
 
 

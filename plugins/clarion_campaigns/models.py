@@ -21,6 +21,8 @@ from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped
 
 from clarion.base.db import Wall, column
+from clarion.base.trails import NoTrail, Trail
+from clarion.base.words import lazy
 from clarion.tenancy.models import NOW, AccountBase, Time
 
 STATES = ("draft", "submitted", "scheduled", "starting", "launched", "cancelled")
@@ -58,6 +60,18 @@ class Draft(AccountBase):
                 "SELECT (id, account_id, state, purpose, starts_at, launched_at, follow_up,"
                 " updated_at)"
             ),
+        ),
+    )
+    trail = Trail(
+        lazy("Campaign"),
+        skip=(
+            "people",
+            "follow_up_people",
+            "follow_up_at",
+            "check_id",
+            "vouched_at",
+            "revision",
+            "updated_at",
         ),
     )
 
@@ -138,6 +152,7 @@ class Approval(AccountBase):
         _of_draft(),
     )
     wall = Wall(kind="content")
+    trail = Trail(lazy("Approval of a campaign"))
     owner_unique = False
 
     draft_id: Mapped[UUID] = column(Uuid, pd=None)
@@ -168,6 +183,7 @@ class Occurrence(AccountBase):
         _of_draft(),
     )
     wall = Wall(kind="content", app=("SELECT", "INSERT", "UPDATE (outcome)"))
+    trail = Trail(lazy("Planned beginning of a campaign"))
     owner_unique = False
 
     draft_id: Mapped[UUID] = column(Uuid, pd=None)
@@ -189,6 +205,7 @@ class Check(AccountBase):
         _of_draft(),
     )
     wall = Wall(kind="content", system=("SELECT (id, account_id, state, created_at)",))
+    trail = NoTrail("a dry run, which is made anew")
     owner_unique = False
 
     draft_id: Mapped[UUID] = column(Uuid, pd=None)
@@ -222,6 +239,7 @@ class Listed(AccountBase):
         ),
     )
     wall = Wall(kind="content", app=("SELECT", "INSERT", "DELETE"))
+    trail = NoTrail("the people of a dry run; who was taken off is a deed")
     owner_unique = False
     account_key = False
 

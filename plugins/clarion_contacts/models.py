@@ -24,6 +24,8 @@ from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 from sqlalchemy.orm import Mapped, ORMExecuteState, Session, with_loader_criteria
 
 from clarion.base.db import Wall, column
+from clarion.base.trails import NoTrail, Trail
+from clarion.base.words import lazy
 from clarion.tenancy.models import AccountBase, Time
 from clarion_contacts.records import (  # noqa: F401 -- whoever asks for our tables finds all
     Bulk,
@@ -115,6 +117,10 @@ class Contact(AccountBase):
         ),
     )
     wall = Wall(kind="content")
+    trail = Trail(
+        lazy("Contact"),
+        skip=("phone_idx", "consent", "consent_id", "consent_at", "updated_at"),
+    )
     account_key = False
 
     name: Mapped[str] = column(
@@ -191,6 +197,7 @@ class Merge(AccountBase):
         of_contact(),
     )
     wall = Wall(kind="content", system=("SELECT (id, account_id, created_at, kept)",))
+    trail = Trail(lazy("Merge of two contacts"), skip=("before", "kept", "events"))
 
     contact_id: Mapped[UUID] = column(Uuid, pd="contact.id")
     merged_id: Mapped[UUID] = column(Uuid, pd="contact.id")
@@ -220,6 +227,7 @@ class Field(AccountBase):
         one_of("kind", FIELD_KINDS),
     )
     wall = Wall(kind="content")
+    trail = Trail(lazy("Field"))
 
     key: Mapped[str] = column(String(64), pd="account.content", log="ok")
     title: Mapped[str] = column(String(80), pd="account.content", log="ok")
@@ -237,6 +245,7 @@ class List(AccountBase):
     __tablename__ = "contacts_list"
     __table_args__ = (UniqueConstraint("account_id", "key"), one_of("purpose", PURPOSES))
     wall = Wall(kind="content")
+    trail = Trail(lazy("List"))
 
     name: Mapped[str] = column(String(80), pd="account.content", log="ok")
     key: Mapped[str] = column(String(100), pd=None)
@@ -260,6 +269,7 @@ class Listing(AccountBase):
         ),
     )
     wall = Wall(kind="content", app=("SELECT", "INSERT", "DELETE"))
+    trail = NoTrail("in the contact's own history: `contacts_deed`")
     owner_unique = False
     account_key = False
 
@@ -274,6 +284,7 @@ class Tag(AccountBase):
     __tablename__ = "contacts_tag"
     __table_args__ = (UniqueConstraint("account_id", "key"),)
     wall = Wall(kind="content")
+    trail = Trail(lazy("Tag"))
 
     name: Mapped[str] = column(String(60), pd="account.content", log="ok")
     key: Mapped[str] = column(String(80), pd=None)
@@ -295,6 +306,7 @@ class Tagging(AccountBase):
         ),
     )
     wall = Wall(kind="content", app=("SELECT", "INSERT", "DELETE"))
+    trail = NoTrail("in the contact's own history: `contacts_deed`")
     owner_unique = False
     account_key = False
 
@@ -309,6 +321,7 @@ class Wording(AccountBase):
     __tablename__ = "contacts_wording"
     __table_args__ = (UniqueConstraint("account_id", "digest"),)
     wall = Wall(kind="content", app=("SELECT", "INSERT"))
+    trail = Trail(lazy("Wording of a consent"))
 
     text: Mapped[str] = column(Text, pd="account.content")
     version: Mapped[str] = column(String(20), pd=None)
@@ -347,6 +360,7 @@ class Consent(AccountBase):
         app=("SELECT", "INSERT"),
         system=("SELECT (id, account_id, created_at)",),
     )
+    trail = NoTrail("a log itself, with a chain of its own")
     owner_unique = False
     account_key = False
 
@@ -397,6 +411,10 @@ class Import(AccountBase):
             "SELECT (read_to, searchable_to)",
         ),
     )
+    trail = Trail(lazy("Imported list"), skip=(
+        "read_to", "progress", "searchable_to", "counts", "result", "guessed", "beat_at",
+        "started_at", "finished_at",
+    ))  # fmt: skip
 
     file_name: Mapped[str] = column(String(200), pd="account.content", log="never")
     file_digest: Mapped[bytes] = column(LargeBinary, pd=None)
@@ -483,6 +501,7 @@ class ImportPart(AccountBase):
         ),
     )
     wall = Wall(kind="content")
+    trail = NoTrail("an uploaded file until it is read")
 
     import_id: Mapped[UUID] = column(Uuid, pd=None)
     number: Mapped[int] = column(Integer, pd=None)
@@ -526,6 +545,7 @@ class ImportRow(AccountBase):
         one_of("state", ROW_STATES),
     )
     wall = Wall(kind="content")
+    trail = NoTrail("rows on their way in; the import says what came of them")
     owner_unique = False
     account_key = False
 

@@ -22,6 +22,8 @@ from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 from sqlalchemy.orm import Mapped
 
 from clarion.base.db import Base, Wall, column
+from clarion.base.trails import NoTrail, Trail
+from clarion.base.words import lazy
 from clarion.tenancy.models import NOW, AccountBase, Time
 
 LIKENESSES = ("email", "spelling", "name_phone", "name")
@@ -62,6 +64,7 @@ class ConsentLink(AccountBase):
     wall = Wall(
         kind="content", app=("SELECT", "INSERT"), system=("SELECT (id, account_id)",)
     )
+    trail = NoTrail("a log itself: the chain of consent")
     owner_unique = False
 
     seq: Mapped[int] = column(BigInteger, pd=None)
@@ -79,6 +82,7 @@ class ConsentCheck(AccountBase):
     __tablename__ = "contacts_consent_check"
     __table_args__ = (Index("ix_contacts_consent_check_at", "account_id", "created_at"),)
     wall = Wall(kind="content", app=("SELECT", "INSERT"))
+    trail = NoTrail("what a job found when it walked along the chain")
     owner_unique = False
 
     events: Mapped[int] = column(BigInteger, pd=None)
@@ -100,6 +104,7 @@ class Topic(AccountBase):
     __tablename__ = "contacts_topic"
     __table_args__ = (UniqueConstraint("account_id", "key"),)
     wall = Wall(kind="content", app=("SELECT", "INSERT", "UPDATE"))
+    trail = Trail(lazy("Topic"))
 
     name: Mapped[str] = column(String(80), pd="account.content", log="ok")
     key: Mapped[str] = column(String(100), pd=None)
@@ -128,6 +133,7 @@ class Signup(AccountBase):
         ),
     )
     wall = Wall(kind="content", app=("SELECT", "INSERT", "UPDATE"))
+    trail = Trail(lazy("Sign-up form"))
 
     name: Mapped[str] = column(String(80), pd="account.content", log="ok")
     wording_id: Mapped[UUID] = column(Uuid, pd=None, to="contacts_wording")
@@ -164,6 +170,7 @@ class Joining(AccountBase):
         app=("SELECT", "INSERT", "UPDATE", "DELETE"),
         system=("SELECT (id, account_id, state, expires_at)",),
     )
+    trail = NoTrail("somebody on the way through a sign-up, who proves it themselves")
 
     signup_id: Mapped[UUID] = column(Uuid, pd=None, to="contacts_signup")
     wording_id: Mapped[UUID] = column(Uuid, pd=None, to="contacts_wording")
@@ -196,6 +203,7 @@ class Request(AccountBase):
         CheckConstraint("kind IN ('copy', 'correction', 'erasure')", name="kind"),
     )
     wall = Wall(kind="content", app=("SELECT", "INSERT", "UPDATE"))
+    trail = Trail(lazy("Request of a contact"))
 
     contact_id: Mapped[UUID] = column(Uuid, pd="contact.id")
     kind: Mapped[str] = column(String(12), pd=None)
@@ -216,6 +224,7 @@ class View(AccountBase):
     __tablename__ = "contacts_view"
     __table_args__ = (UniqueConstraint("account_id", "owner", "key"),)
     wall = Wall(kind="content")
+    trail = Trail(lazy("View of contacts"))
 
     name: Mapped[str] = column(String(60), pd="account.content", log="ok")
     key: Mapped[str] = column(String(80), pd=None)
@@ -239,6 +248,7 @@ class FirstView(AccountBase):
         ),
     )
     wall = Wall(kind="content")
+    trail = Trail(lazy("First view of contacts"))
     owner_unique = False
 
     owner: Mapped[str] = column(String(80), pd=None)
@@ -263,6 +273,9 @@ class Bulk(AccountBase):
         system=(
             "SELECT (id, account_id, state, beat_at, created_at, expires_at, forgotten_at)",
         ),
+    )
+    trail = Trail(
+        lazy("Bulk act"), skip=("total", "progress", "changed", "beat_at", "finished_at")
     )
 
     action: Mapped[str] = column(String(8), pd=None)
@@ -299,6 +312,7 @@ class BulkPart(AccountBase):
         ),
     )
     wall = Wall(kind="content")
+    trail = NoTrail("the people of a bulk act, until it is done")
     owner_unique = False
 
     bulk_id: Mapped[UUID] = column(Uuid, pd=None)
@@ -333,6 +347,7 @@ class Deed(AccountBase):
         of_contact(),
     )
     wall = Wall(kind="content", app=("SELECT", "INSERT", "DELETE"))
+    trail = NoTrail("a log itself: what happened to a contact")
     owner_unique = False
     account_key = False
 
@@ -360,6 +375,7 @@ class Likeness(AccountBase):
         ),
     )
     wall = Wall(kind="content")
+    trail = NoTrail("found by a search; what people say about it is a deed")
     owner_unique = False
 
     contact_id: Mapped[UUID] = column(Uuid, pd="contact.id")
@@ -374,6 +390,7 @@ class Segment(AccountBase):
     __tablename__ = "contacts_segment"
     __table_args__ = (UniqueConstraint("account_id", "key"),)
     wall = Wall(kind="content")
+    trail = Trail(lazy("Segment"), skip=("revision", "updated_at"))
 
     name: Mapped[str] = column(String(80), pd="account.content", log="ok")
     key: Mapped[str] = column(String(100), pd=None)
@@ -396,6 +413,7 @@ class Snapshot(AccountBase):
         CheckConstraint("(people IS NULL) = (frozen_at IS NULL)", name="frozen_at"),
     )
     wall = Wall(kind="content", system=("SELECT (id, account_id, created_at, frozen_at)",))
+    trail = Trail(lazy("Frozen list"))
 
     segment_id: Mapped[UUID] = column(Uuid, pd=None, to="contacts_segment")
     name: Mapped[str] = column(String(80), pd="account.content", log="ok")
@@ -423,6 +441,7 @@ class Member(AccountBase):
         ),
     )
     wall = Wall(kind="content", app=("SELECT", "INSERT", "DELETE"))
+    trail = NoTrail("who was in a frozen list")
     owner_unique = False
     account_key = False
 
@@ -457,6 +476,7 @@ class SearchText(Base):
         app=("INSERT",),
         why="nobody may read it; contacts_found() shows an account its own, by an index",
     )
+    trail = NoTrail("a copy of contacts, to find them by")
 
     id: Mapped[UUID] = column(Uuid, pd="contact.id", export=False, primary_key=True)
     account_id: Mapped[UUID] = column(Uuid, pd=None)

@@ -9,6 +9,8 @@ from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped
 
 from clarion.base.db import Wall, column
+from clarion.base.trails import Trail
+from clarion.base.words import lazy
 from clarion.tenancy.models import NOW, AccountBase, Time
 
 STATES = ("draft", "in_review", "approved", "rejected", "paused", "disabled")
@@ -30,6 +32,7 @@ class Template(AccountBase):
         kind="content",
         system=("SELECT (id, account_id, state, updated_at)",),
     )
+    trail = Trail(lazy("Template"), skip=("revision", "updated_at"))
 
     name: Mapped[str] = column(String(512), pd=None)
     language: Mapped[str] = column(String(10), pd=None)

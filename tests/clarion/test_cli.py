@@ -14,7 +14,8 @@ from sqlalchemy import select
 from clarion.base import db
 from clarion.base.settings import settings
 from clarion.cli import clarion
-from clarion.tenancy.models import Account, PluginGuard
+from clarion.tenancy.models import Account
+from clarion.tenancy.plugins import PluginGuard
 
 HEAVY = ("sqlalchemy", "flask", "pydantic", "redis", "rq", "alembic", "aiohttp", "psycopg")
 

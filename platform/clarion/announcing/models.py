@@ -7,6 +7,8 @@ from sqlalchemy import CheckConstraint, ForeignKey, Index, String, UniqueConstra
 from sqlalchemy.orm import Mapped
 
 from clarion.base.db import Base, Wall, column, new_id
+from clarion.base.trails import NoTrail, Trail
+from clarion.base.words import lazy
 from clarion.tenancy.models import NOW, AccountBase, Time
 
 KINDS = ("maintenance", "incident", "security", "terms", "service")
@@ -61,6 +63,7 @@ class Announcement(Base):
         system=("SELECT", "UPDATE (spread_at)"),
         why="written by staff for many accounts; each account gets a copy of its own",
     )
+    trail = Trail(lazy("Announcement"), skip=("accounts", "mails", "spread_at"))
 
     id: Mapped[UUID] = column(Uuid, pd=None, primary_key=True, default=new_id)
     purpose: Mapped[str] = column(String(8), pd=None, server_default="service")
@@ -111,6 +114,7 @@ class AnnouncementText(Base):
         system=("SELECT",),
         why="our own words; accounts read the copy that is theirs, never this",
     )
+    trail = Trail(lazy("Text of an announcement"))
 
     announcement_id: Mapped[UUID] = column(
         Uuid, ForeignKey("announcement.id"), pd=None, primary_key=True
@@ -131,6 +135,7 @@ class AnnouncementTarget(AccountBase):
         staff=("SELECT", "INSERT", "DELETE"),
         system=("SELECT",),
     )
+    trail = Trail(lazy("Account that an announcement names"))
 
     announcement_id: Mapped[UUID] = column(
         Uuid, ForeignKey("announcement.id"), pd=None, index=True
@@ -153,6 +158,7 @@ class AnnouncementNotice(AccountBase):
         staff=("SELECT", "UPDATE (withdrawn_at, withdrawn_reason)"),
         system=("SELECT", "INSERT"),
     )
+    trail = NoTrail("a copy of the announcement, put into each account by a job")
 
     announcement_id: Mapped[UUID] = column(
         Uuid, ForeignKey("announcement.id"), pd=None, index=True
@@ -180,6 +186,7 @@ class AnnouncementLetter(Base):
         system=("SELECT", "INSERT"),
         why="a person of several accounts gets one mail, so that no account owns the row",
     )
+    trail = NoTrail("who was written to; the announcement has the number")
 
     announcement_id: Mapped[UUID] = column(
         Uuid, ForeignKey("announcement.id"), pd=None, primary_key=True
@@ -196,6 +203,7 @@ class AnnouncementDismissal(AccountBase):
     __tablename__ = "announcement_dismissal"
     __table_args__ = (UniqueConstraint("account_id", "announcement_id", "person_id"),)
     wall = Wall(kind="operational", app=("SELECT", "INSERT"), staff=("SELECT",))
+    trail = NoTrail("that somebody has put a banner away")
 
     announcement_id: Mapped[UUID] = column(
         Uuid, ForeignKey("announcement.id"), pd=None, index=True

@@ -31,6 +31,7 @@ from sqlalchemy.orm import (
 
 from clarion.base import lean
 from clarion.base.settings import settings
+from clarion.base.trails import NoTrail, Trail
 
 with lean.fab():
     from flask_appbuilder.models.sqla import Model as FabModel
@@ -89,6 +90,7 @@ class Base(DeclarativeBase):
 
     metadata = FabModel.metadata
     wall: ClassVar[Wall]
+    trail: ClassVar[Trail | NoTrail]
 
 
 def column(

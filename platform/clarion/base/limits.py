@@ -11,6 +11,7 @@ from sqlalchemy.orm import Mapped
 from clarion.base import clock
 from clarion.base.db import Base, Entry, Wall, apart, column
 from clarion.base.errors import TooMany
+from clarion.base.trails import NoTrail
 from clarion.base.words import _
 
 
@@ -23,6 +24,7 @@ class LimitCounter(Base):
         system=("SELECT", "INSERT", "UPDATE", "DELETE"),
         why="counts attempts before anybody is known; keys are hashes",
     )
+    trail = NoTrail("a counter of minutes and hours")
 
     key: Mapped[bytes] = column(LargeBinary, pd=None, primary_key=True)
     slot: Mapped[dt.datetime] = column(DateTime(timezone=True), pd=None, primary_key=True)

@@ -17,7 +17,8 @@ from clarion.console.staffing import names_of
 from clarion.plugging.manager import Found, plugins
 from clarion.plugging.manifest import about
 from clarion.tenancy import access, hooktimes, preferences, resting
-from clarion.tenancy.models import Account, PluginSwitch, Preference
+from clarion.tenancy.models import Account, Preference
+from clarion.tenancy.plugins import PluginSwitch
 from clarion.tenancy.resting import Rest
 from clarion.tenancy.scope import current_actor
 from clarion.web.themes import Theme, chain, themes

@@ -7,7 +7,8 @@ from sqlalchemy import delete, func, insert, select
 
 from clarion.base import db
 from clarion.base.errors import Conflict, Forbidden, Invalid, NotFound
-from clarion.base.words import _
+from clarion.base.trails import Trail
+from clarion.base.words import _, lazy
 from clarion.plugging.manager import plugins
 from clarion.support import grants
 from clarion.tenancy import access, audit
@@ -28,7 +29,7 @@ FIXED = HIGHEST  # never edited by web: a way in must be left
 OPENS = "console.support_open"
 """By which staff get access to an account; without it what they have is over."""
 
-audit.watch(Role)
+audit.watch(Role, Trail(lazy("Role"), many="refused"))
 audit.label("console.role.created", "Created a role")
 audit.label("console.role.changed", "Changed what a role may do")
 

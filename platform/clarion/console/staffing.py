@@ -9,7 +9,8 @@ from sqlalchemy import and_, delete, func, insert, or_, select, union
 from clarion.base import db, limits
 from clarion.base.errors import Conflict, Invalid, NotFound
 from clarion.base.limits import Limit
-from clarion.base.words import _
+from clarion.base.trails import Trail
+from clarion.base.words import _, lazy
 from clarion.console.roles import (
     OPENS,
     leave_somebody,
@@ -47,8 +48,12 @@ OWN_PASSWORD = Limit("console own password", 10, 900)
 
 audit.watch(
     User,
-    skip=("last_login", "login_count", "fail_login_count", "created_on", "changed_on"),
-    mask=("password", "email", "username", "first_name", "last_name"),
+    Trail(
+        lazy("Staff member"),
+        skip=("last_login", "login_count", "fail_login_count", "created_on", "changed_on"),
+        mask=("password", "email", "username", "first_name", "last_name"),
+        many="refused",
+    ),
 )
 audit.label("console.staff.signed_in", "Signed in to the console")
 audit.label("console.staff.refused", "Was refused at the console's door")

@@ -17,7 +17,8 @@ from clarion.base.errors import Conflict, Invalid, NotFound
 from clarion.base.words import _
 from clarion.plugging.manager import Found, plugins
 from clarion.tenancy import access, audit, preferences, resting, switches
-from clarion.tenancy.models import Account, PluginSwitch
+from clarion.tenancy.models import Account
+from clarion.tenancy.plugins import PluginSwitch
 from clarion.tenancy.scope import account_scope, current_actor
 
 LONGEST = 300

@@ -32,7 +32,8 @@ from clarion.base import db
 from clarion.base.db import Wall, column
 from clarion.base.errors import NotFound
 from clarion.base.telemetry import logger
-from clarion.base.words import _, country
+from clarion.base.trails import Trail
+from clarion.base.words import _, country, lazy
 from clarion.messaging import address
 from clarion.messaging.models import Campaign, Channel, Message, Sender
 from clarion.tenancy import access, audit
@@ -62,6 +63,7 @@ class CountryStop(AccountBase):
     __tablename__ = "country_stop"
     __table_args__ = (UniqueConstraint("account_id", "channel_id", "country"),)
     wall = Wall(kind="operational", staff=("SELECT",), system=("SELECT",))
+    trail = Trail(lazy("Country that is stopped"))
 
     channel_id: Mapped[UUID] = column(Uuid, pd=None, to="channel")
     country: Mapped[str] = column(String(2), pd=None)

@@ -8,6 +8,7 @@ from sqlalchemy.orm import Mapped
 
 from clarion.base import db
 from clarion.base.db import Wall, column
+from clarion.base.trails import NoTrail
 from clarion.messaging.models import Sender
 from clarion.tenancy.models import AccountBase
 
@@ -20,6 +21,7 @@ class SenderGrade(AccountBase):
     __tablename__ = "sender_grade"
     __table_args__ = (Index("ix_sender_grade_of", "account_id", "sender_id", "created_at"),)
     wall = Wall(kind="operational", app=("SELECT", "INSERT"), staff=("SELECT",))
+    trail = NoTrail("a log itself: grades are added and never changed")
 
     sender_id: Mapped[UUID] = column(Uuid, pd=None, to="sender")
     grade: Mapped[str] = column(String(12), pd=None)

@@ -15,6 +15,8 @@ from sqlalchemy.orm import Mapped
 
 from clarion.base import db
 from clarion.base.db import Wall, column
+from clarion.base.trails import Trail
+from clarion.base.words import lazy
 from clarion.messaging import ledger
 from clarion.messaging.events import CampaignPaused
 from clarion.messaging.models import Campaign
@@ -53,6 +55,7 @@ class SendingHold(AccountBase):
         staff=("SELECT",),
         watch=("SELECT",),
     )
+    trail = Trail(lazy("Hold of an account's campaigns"))
 
     reason: Mapped[str] = column(String(60), pd=None)
     flag_id: Mapped[UUID] = column(Uuid, pd=None)
@@ -84,6 +87,7 @@ class CampaignHold(AccountBase):
             "UPDATE (lifted_at, lifted_by, lifted_words)",
         ),
     )
+    trail = Trail(lazy("Hold of a campaign"))
 
     campaign_id: Mapped[UUID] = column(Uuid, pd=None, to="campaign")
     words: Mapped[str] = column(String(300), pd="account.note", export=False)

@@ -23,7 +23,8 @@ from clarion.base import db
 from clarion.base.db import Wall, column
 from clarion.base.errors import Invalid, NotFound
 from clarion.base.settings import settings
-from clarion.base.words import _
+from clarion.base.trails import Trail
+from clarion.base.words import _, lazy
 from clarion.messaging.windows import Hours
 from clarion.tenancy import access, audit
 from clarion.tenancy.models import NOW, Account, AccountBase, Time
@@ -57,6 +58,7 @@ class SendingRules(AccountBase):
         CheckConstraint("approve_above_price >= 0", name="approve_above_price"),
     )
     wall = Wall(kind="operational", staff=("SELECT",))
+    trail = Trail(lazy("Sending rules"), skip=("updated_at",))
 
     opens: Mapped[int] = column(SmallInteger, pd=None, server_default="0")
     closes: Mapped[int] = column(SmallInteger, pd=None, server_default="1440")
@@ -74,6 +76,7 @@ class SilentDay(AccountBase):
     __tablename__ = "silent_day"
     __table_args__ = (UniqueConstraint("account_id", "day"),)
     wall = Wall(kind="operational", staff=("SELECT",))
+    trail = Trail(lazy("Silent day"))
 
     day: Mapped[dt.date] = column(Date, pd=None)
     name: Mapped[str] = column(String(80), pd=None, server_default="")

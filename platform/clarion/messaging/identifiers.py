@@ -12,6 +12,7 @@ from clarion.base.errors import Invalid
 from clarion.base.telemetry import logger
 from clarion.messaging import address, journal, ledger, parts, twins
 from clarion.messaging.models import Identifier
+from clarion.tenancy import audit
 from clarion.tenancy.scope import current_account
 
 log = logger(__name__)
@@ -72,7 +73,8 @@ def attach_many(rows: Sequence[tuple[UUID, str, str]], source: str) -> None:
     }
     theirs = {"contacts": values["contacts"], "account": values["account"]}
     orm = db.session()
-    orm.execute(_ATTACH, values)
+    done: Any = orm.execute(_ATTACH, values)
+    audit.counted("added", Identifier, done.rowcount)
     orm.execute(_CLAIM, theirs)
     silent: dict[tuple[str, str], list[tuple[str, bytes]]] = {}
     for row in orm.execute(_INHERIT, theirs):
@@ -176,7 +178,9 @@ def forget(contact_ids: Iterable[UUID] | Select[Any]) -> None:
     db.session().execute(
         delete(Identifier)
         .where(Identifier.account_id == current_account(), Identifier.contact_id.in_(ids))
-        .execution_options(synchronize_session=False)
+        .execution_options(
+            synchronize_session=False, audited=True
+        )  # whoever erases says whom
     )
     twins.forget(ids)
     parts.forget(ids)

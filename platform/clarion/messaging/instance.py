@@ -8,6 +8,8 @@ from sqlalchemy import column as plain
 from sqlalchemy.orm import Mapped
 
 from clarion.base.db import Base, Wall, column, new_id
+from clarion.base.trails import NoTrail, Trail
+from clarion.base.words import lazy
 from clarion.tenancy.models import NOW, AccountBase, Time
 
 
@@ -35,6 +37,7 @@ class InstanceEpoch(Base):
         system=("SELECT", "INSERT", "UPDATE"),
         why="about the whole database: all accounts were restored, or none",
     )
+    trail = NoTrail("counted at each start; what people decide about a restore is a deed")
 
     name: Mapped[str] = column(String(8), pd=None, primary_key=True, default="this")
     instance: Mapped[UUID] = column(Uuid, pd=None, server_default=func.gen_random_uuid())
@@ -68,6 +71,7 @@ class BackupRun(Base):
         system=("SELECT", "INSERT"),
         why="about the whole database: every account is in a backup",
     )
+    trail = NoTrail("a log itself: each backup adds its row")
 
     id: Mapped[UUID] = column(Uuid, pd=None, primary_key=True, default=new_id)
     at: Mapped[dt.datetime] = column(Time, pd=None, server_default=NOW)
@@ -93,6 +97,7 @@ class RestoreRelease(AccountBase):
         ),
     )
     wall = Wall(kind="operational", app=("SELECT", "INSERT", "UPDATE"), staff=("SELECT",))
+    trail = Trail(lazy("Release after a restore"))
 
     campaign_id: Mapped[UUID] = column(Uuid, pd=None, to="campaign")
     choice: Mapped[str] = column(String(8), pd=None)

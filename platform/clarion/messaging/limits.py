@@ -11,7 +11,8 @@ from clarion.base.errors import Invalid, NotFound
 from clarion.base.telemetry import logger
 from clarion.base.words import _
 from clarion.messaging import budget, contract, portfolio
-from clarion.messaging.models import Campaign, Channel, Message, Portfolio, Sender
+from clarion.messaging.models import Campaign, Channel, Message, Sender
+from clarion.messaging.shared import Portfolio
 from clarion.tenancy import access, audit
 from clarion.tenancy.actor import SYSTEM_JOB
 from clarion.tenancy.scope import account_scope, current_account

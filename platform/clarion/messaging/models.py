@@ -23,7 +23,14 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped
 
-from clarion.base.db import Base, Wall, column, new_id
+from clarion.base.db import Base, Wall, column
+from clarion.base.trails import NoTrail, Trail
+from clarion.base.words import lazy
+from clarion.messaging.shared import (  # noqa: F401 -- whoever asks for our tables finds all
+    Portfolio,
+    PortfolioRecipient,
+    PortfolioWait,
+)
 from clarion.tenancy.models import NOW, AccountBase, Time, words
 
 STATES = (
@@ -54,6 +61,7 @@ class Channel(AccountBase):
         ),
         system=("SELECT",),
     )
+    trail = Trail(lazy("Connection to a provider"), skip=("slow_until", "slow_reason"))
 
     transport: Mapped[str] = column(String(40), pd=None)
     name: Mapped[str] = column(String(120), pd=None)
@@ -90,6 +98,7 @@ class Sender(AccountBase):
         system=("SELECT",),
         watch=("SELECT (id, account_id, quality)",),
     )
+    trail = Trail(lazy("Sender"), skip=("rate_at", "slow_until", "slow_reason"))
 
     channel_id: Mapped[UUID] = column(Uuid, pd=None, to="channel")
     provider_id: Mapped[str] = column(String(60), pd=None)
@@ -122,6 +131,7 @@ class SenderBucket(AccountBase):
     __tablename__ = "sender_bucket"
     __table_args__ = (UniqueConstraint("account_id", "sender_id"),)
     wall = Wall(kind="operational", staff=("SELECT",))
+    trail = NoTrail("pace: how much of a second is used")
 
     sender_id: Mapped[UUID] = column(Uuid, pd=None, to="sender")
     slice_at: Mapped[dt.datetime] = column(Time, pd=None, server_default=NOW)
@@ -152,83 +162,13 @@ class PairNext(AccountBase):
         Index("ix_pair_next_due", "account_id", "sender_id", "next_at"),
     )
     wall = Wall(kind="operational", staff=("SELECT (id, account_id, sender_id, next_at)",))
+    trail = NoTrail("pace: when a person may be written to again")
 
     sender_id: Mapped[UUID] = column(Uuid, pd=None, to="sender")
     address_idx: Mapped[bytes] = column(LargeBinary, pd="contact.index", export=False)
     written_to: Mapped[dt.datetime] = column(Time, pd=None, server_default=NOW)
     next_at: Mapped[dt.datetime] = column(Time, pd=None, server_default=NOW)
     strikes: Mapped[int] = column(SmallInteger, pd=None, server_default="0")
-
-
-_SHARED = "one business may be written from by several accounts, which share its limit"
-
-
-class Portfolio(Base):
-    """A business at the provider: its numbers share one limit of people in 24 hours.
-
-    `people_per_day` is what the provider says (None: unlimited, or it has not said yet);
-    `own_people_per_day` is the operator's lower one.
-    """
-
-    __tablename__ = "portfolio"
-    __table_args__ = (UniqueConstraint("transport", "provider_id"),)
-    wall = Wall(
-        kind="platform",
-        staff=("SELECT", "UPDATE (own_people_per_day, name)"),
-        system=("SELECT", "INSERT", "UPDATE"),
-        why=_SHARED,
-    )
-
-    id: Mapped[UUID] = column(Uuid, pd=None, primary_key=True, default=new_id)
-    transport: Mapped[str] = column(String(40), pd=None)
-    provider_id: Mapped[str] = column(String(80), pd=None)
-    name: Mapped[str] = column(String(120), pd=None, server_default="")
-    people_per_day: Mapped[int | None] = column(
-        CheckConstraint("people_per_day >= 0", name="people"), pd=None
-    )
-    limit_at: Mapped[dt.datetime] = column(Time, pd=None, server_default=NOW)
-    used: Mapped[int] = column(pd=None, server_default="0")  # of its recipients, counted
-    own_people_per_day: Mapped[int | None] = column(
-        CheckConstraint("own_people_per_day >= 0", name="own_people"), pd=None
-    )
-
-
-class PortfolioRecipient(Base):
-    """Somebody a portfolio wrote to in the last 24 hours, by a hash nobody can reverse."""
-
-    __tablename__ = "portfolio_recipient"
-    __table_args__ = (Index("ix_portfolio_recipient_until", "portfolio_id", "until"),)
-    wall = Wall(
-        kind="platform",
-        system=("SELECT", "INSERT", "UPDATE", "DELETE"),
-        why=_SHARED,
-    )
-
-    portfolio_id: Mapped[UUID] = column(
-        Uuid, ForeignKey("portfolio.id"), pd=None, primary_key=True
-    )
-    idx: Mapped[bytes] = column(LargeBinary, pd=None, primary_key=True)
-    until: Mapped[dt.datetime] = column(Time, pd=None)
-
-
-class PortfolioWait(Base):
-    """A send order that waits for a portfolio's slots: how many people, how important."""
-
-    __tablename__ = "portfolio_wait"
-    wall = Wall(
-        kind="platform",
-        staff=("SELECT",),
-        system=("SELECT", "INSERT", "UPDATE", "DELETE"),
-        why=_SHARED,
-    )
-
-    portfolio_id: Mapped[UUID] = column(
-        Uuid, ForeignKey("portfolio.id"), pd=None, primary_key=True
-    )
-    campaign_id: Mapped[UUID] = column(Uuid, pd=None, primary_key=True)
-    priority: Mapped[int] = column(SmallInteger, pd=None)
-    people: Mapped[int] = column(pd=None)
-    seen_at: Mapped[dt.datetime] = column(Time, pd=None, server_default=NOW)
 
 
 class Breaker(AccountBase):
@@ -251,6 +191,7 @@ class Breaker(AccountBase):
         system=("SELECT",),
         watch=("SELECT (id, account_id, kind, reason, opened_at)",),
     )
+    trail = NoTrail("worked by the engine; each stop and each way out is a deed")
 
     kind: Mapped[str] = column(String(12), pd=None)
     subject: Mapped[str] = column(String(600), pd=None)
@@ -273,6 +214,7 @@ class ProviderCode(Base):
         system=("SELECT", "INSERT", "UPDATE"),
         why="about the provider, not about an account: what to add to the table of answers",
     )
+    trail = NoTrail("counted by the engine; that somebody settled one is a deed")
 
     transport: Mapped[str] = column(String(40), pd=None, primary_key=True)
     code: Mapped[str] = column(String(20), pd=None, primary_key=True)
@@ -306,6 +248,19 @@ class Campaign(AccountBase):
             "UPDATE (state, state_reason)",  # to hold one: see holds.py
         ),
         system=("SELECT",),
+    )
+    trail = Trail(
+        lazy("Send order"),
+        skip=(
+            "waits_until",
+            "waits_for",
+            "started_at",
+            "finished_at",
+            "drained_at",
+            "closed_at",
+            "wave",
+            "wave_at",
+        ),
     )
 
     name: Mapped[str] = column(String(120), pd=None)
@@ -396,6 +351,7 @@ class Message(AccountBase):
             "SELECT (id, account_id, campaign_id, sender_id, lane, purpose, state, reason, attempt, not_before, lease_until, state_since)",
         ),
     )
+    trail = NoTrail("the ledger, which keeps a history of its own")
     owner_unique = False
     account_key = False
 
@@ -446,6 +402,7 @@ class Attempt(AccountBase):
         ),
     )
     wall = Wall(kind="content", app=("SELECT", "INSERT", "UPDATE"), system=(OF_ATTEMPT,))
+    trail = NoTrail("the ledger, which keeps a history of its own")
     owner_unique = False
     account_key = False
 
@@ -467,6 +424,7 @@ class MessageEvent(AccountBase):
     __tablename__ = "message_event"
     __table_args__ = (Index("ix_message_event_message", "account_id", "message_id", "seq"),)
     wall = Wall(kind="content", app=("SELECT", "INSERT"))
+    trail = NoTrail("a log itself: the history of the ledger")
     owner_unique = False
     account_key = False
 
@@ -491,6 +449,7 @@ class Decision(AccountBase):
         _one_of("choice", ("resend", "leave")),
     )
     wall = Wall(kind="content", app=("SELECT", "INSERT"))
+    trail = NoTrail("a log itself: each decision adds a row, once")
 
     campaign_id: Mapped[UUID] = column(Uuid, pd=None, to="campaign")
     message_id: Mapped[UUID] = column(Uuid, pd=None)
@@ -514,6 +473,7 @@ class Identifier(AccountBase):
         ),
     )
     wall = Wall(kind="content")
+    trail = Trail(lazy("Address of a contact"))
     owner_unique = False
     account_key = False
 
@@ -537,6 +497,7 @@ class Suppression(AccountBase):
     wall = Wall(
         kind="content", app=("SELECT", "INSERT", "UPDATE (contact_id, until, reason)")
     )
+    trail = NoTrail("added and ended, never changed; each of both is a deed")
 
     contact_id: Mapped[UUID | None] = column(Uuid, pd="contact.id")
     kind: Mapped[str] = column(String(12), pd=None)
@@ -564,6 +525,7 @@ class InboundMessage(AccountBase):
         ),
     )
     wall = Wall(kind="content", app=("SELECT", "INSERT", "UPDATE", "DELETE"))
+    trail = NoTrail("what people wrote; nobody here did anything")
 
     provider_id: Mapped[str] = column(String(160), pd=None)
     sender_id: Mapped[UUID | None] = column(Uuid, pd=None, to="sender")
@@ -592,6 +554,7 @@ class Orphan(AccountBase):
         staff=("SELECT",),
         system=("SELECT (id, account_id, created_at)",),
     )
+    trail = NoTrail("statuses that nobody could match, until they are matched")
 
     provider_id: Mapped[str] = column(String(160), pd=None)
     status: Mapped[str] = column(String(12), pd=None)

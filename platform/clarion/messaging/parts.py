@@ -26,6 +26,7 @@ from sqlalchemy.orm import Mapped
 
 from clarion.base import db
 from clarion.base.db import Wall, column
+from clarion.base.trails import NoTrail
 from clarion.tenancy.models import AccountBase
 from clarion.tenancy.scope import current_account
 
@@ -39,6 +40,7 @@ class ContactPart(AccountBase):
         Index("ix_contact_part_into", "account_id", "into_id"),
     )
     wall = Wall(kind="content")
+    trail = NoTrail("follows the merges of contacts, which have a trail")
     owner_unique = False
 
     contact_id: Mapped[UUID] = column(Uuid, pd="contact.id")

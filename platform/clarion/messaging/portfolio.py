@@ -21,10 +21,8 @@ from clarion.messaging.models import (
     Channel,
     InboundMessage,
     Message,
-    Portfolio,
-    PortfolioRecipient,
-    PortfolioWait,
 )
+from clarion.messaging.shared import Portfolio, PortfolioRecipient, PortfolioWait
 from clarion.tenancy.scope import current_account
 
 DAY = dt.timedelta(hours=24)

@@ -32,7 +32,8 @@ from sqlalchemy.orm import Mapped
 from clarion.base import db
 from clarion.base.db import Base, Wall, column, new_id
 from clarion.base.errors import Invalid, NotFound
-from clarion.base.words import _
+from clarion.base.trails import Trail
+from clarion.base.words import _, lazy
 from clarion.messaging import address, channels
 from clarion.messaging.models import Channel, Sender
 from clarion.tenancy import access, audit
@@ -68,6 +69,7 @@ class Price(Base):
         staff=("SELECT", "INSERT", "UPDATE", "DELETE"),
         why="the provider's price list is the same for every account",
     )
+    trail = Trail(lazy("Price"))
 
     id: Mapped[UUID] = column(Uuid, pd=None, primary_key=True, default=new_id)
     transport: Mapped[str] = column(String(40), pd=None)
@@ -221,7 +223,8 @@ def enter(transport: str, valid_from: dt.date, given_currency: str, text: str) -
     if (there := db.session().scalar(other.limit(1))) is not None:
         said = _("The other lists of this provider are in %(code)s.", code=there)
         raise Invalid("currency_other", said, field="currency")
-    db.session().execute(delete(Price).where(_one_list(transport, valid_from)))
+    old = delete(Price).where(_one_list(transport, valid_from))
+    db.session().execute(old.execution_options(audited=True))  # said below
     rows = [
         {
             "id": db.new_id(),
@@ -235,7 +238,7 @@ def enter(transport: str, valid_from: dt.date, given_currency: str, text: str) -
         }
         for line in lines
     ]
-    db.session().execute(insert(Price).values(rows))
+    db.session().execute(insert(Price).values(rows).execution_options(audited=True))
     audit.record(
         "messaging.prices.set",
         None,
@@ -250,6 +253,7 @@ def remove(transport: str, valid_from: dt.date) -> None:
     """Remove a price list; the one before it holds again."""
     access.require("console.prices_edit")
     gone = delete(Price).where(_one_list(transport, valid_from)).returning(Price.id)
+    gone = gone.execution_options(audited=True)  # said below
     if not db.session().execute(gone).all():
         raise NotFound("prices_unknown", _("There is no such price list."))
     audit.record(

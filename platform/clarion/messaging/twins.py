@@ -23,6 +23,8 @@ from sqlalchemy.orm import Mapped
 
 from clarion.base import db
 from clarion.base.db import Wall, column
+from clarion.base.trails import Trail
+from clarion.base.words import lazy
 from clarion.messaging.events import IdentityDoubted
 from clarion.tenancy import audit
 from clarion.tenancy.models import NOW, AccountBase, Time
@@ -47,6 +49,7 @@ class IdentityDoubt(AccountBase):
         CheckConstraint("decision IN ('', 'merged', 'different')", name="decision"),
     )
     wall = Wall(kind="content")
+    trail = Trail(lazy("Doubt whether two contacts are one person"))
 
     contact_id: Mapped[UUID] = column(Uuid, pd="contact.id")
     other_id: Mapped[UUID] = column(Uuid, pd="contact.id")

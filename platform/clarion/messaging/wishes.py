@@ -14,6 +14,7 @@ from sqlalchemy.orm import Mapped
 
 from clarion.base import db
 from clarion.base.db import Wall, column
+from clarion.base.trails import NoTrail
 from clarion.messaging import identifiers, ledger, suppression, timing
 from clarion.tenancy.models import AccountBase, Time
 from clarion.tenancy.scope import current_account
@@ -28,6 +29,7 @@ class ProviderWish(AccountBase):
     __tablename__ = "provider_wish"
     __table_args__ = (UniqueConstraint("account_id", "idx"),)
     wall = Wall(kind="content", app=("SELECT", "INSERT", "UPDATE (stopped_at, resumed_at)"))
+    trail = NoTrail("what people told the provider, with its moments")
     owner_unique = False
 
     idx: Mapped[bytes] = column(

@@ -18,6 +18,8 @@ from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped
 
 from clarion.base.db import Wall, column
+from clarion.base.trails import NoTrail, Trail
+from clarion.base.words import lazy
 from clarion.tenancy.models import NOW, AccountBase, Time
 
 OPEN, DECISIONS = "open", ("allowed", "limited", "suspended")
@@ -37,6 +39,7 @@ class MisuseCount(AccountBase):
         staff=("SELECT",),
         watch=("SELECT",),
     )
+    trail = NoTrail("counted anew from the ledger")
 
     campaign_id: Mapped[UUID] = column(Uuid, pd=None)
     purpose: Mapped[str] = column(String(12), pd=None)
@@ -73,6 +76,7 @@ class MisuseList(AccountBase):
         staff=("SELECT (id, account_id, import_id, rows, invalid, created_at)",),
         watch=("SELECT",),
     )
+    trail = NoTrail("measured when a list is uploaded")
 
     import_id: Mapped[UUID] = column(Uuid, pd=None)
     rows: Mapped[int] = column(pd=None)
@@ -94,6 +98,7 @@ class MisuseLink(AccountBase):
         staff=("SELECT",),
         watch=("SELECT",),
     )
+    trail = NoTrail("measured when a template is saved")
 
     template_id: Mapped[UUID] = column(Uuid, pd=None)
     links: Mapped[int] = column(SmallInteger, pd=None)
@@ -116,6 +121,7 @@ class MisuseStanding(AccountBase):
         staff=("SELECT",),
         watch=("SELECT", "INSERT", "UPDATE (score, parts, rules, judged_at)"),
     )
+    trail = NoTrail("counted and judged anew by a job")
 
     people: Mapped[int] = column(pd=None, server_default="0")
     messages: Mapped[int] = column(pd=None, server_default="0")  # of the last 30 days
@@ -169,6 +175,7 @@ class MisuseFlag(AccountBase):
             "UPDATE (score, parts, rules, held_at, shown_at)",
         ),
     )
+    trail = Trail(lazy("Case of misuse"), skip=("score", "parts", "rules"))
 
     score: Mapped[int] = column(SmallInteger, pd=None)
     parts: Mapped[list[Any]] = column(JSONB, pd=None)
@@ -211,6 +218,7 @@ class MisuseAppeal(AccountBase):
         app=("SELECT", "INSERT (id, account_id, flag_id, against, against_too)"),
         staff=("SELECT", "UPDATE (state, decided_by, decided_name, decided_at)"),
     )
+    trail = Trail(lazy("Appeal"))
 
     flag_id: Mapped[UUID] = column(Uuid, pd=None, to="misuse_flag")
     against: Mapped[str] = column(String(80), pd=None)
@@ -232,6 +240,7 @@ class MisuseWord(AccountBase):
         Index("ix_misuse_flag_word_of", "account_id", "flag_id", "created_at"),
     )
     wall = Wall(kind="operational", app=("SELECT", "INSERT"), staff=("SELECT", "INSERT"))
+    trail = Trail(lazy("Words about a case"))
 
     flag_id: Mapped[UUID] = column(Uuid, pd=None, to="misuse_flag")
     side: Mapped[str] = column(String(8), pd=None)

@@ -120,7 +120,7 @@ def show_due() -> int:
         )
         .values(shown_at=func.clarion_now())
         .returning(MisuseFlag.account_id, MisuseFlag.id)
-        .execution_options(synchronize_session=False)
+        .execution_options(synchronize_session=False, audited=True)  # each says it below
     )
     with db.apart(WATCH) as orm:
         shown = orm.execute(due).tuples().all()
@@ -313,6 +313,7 @@ def _open(orm: Session, found: dict[UUID, list[Part]]) -> None:
     ]
     if rows:
         statement = insert(MisuseFlag).values(rows).on_conflict_do_nothing()
+        statement = statement.execution_options(audited=True)  # told when it is shown
         new = orm.execute(statement.returning(MisuseFlag.score)).scalars().all()
         for score in new:
             flagged.labels(str(score >= settings().misuse_hold_score).lower()).inc()
@@ -347,7 +348,7 @@ def _renew(orm: Session, found: dict[UUID, list[Part]]) -> list[tuple[UUID, UUID
                 held_at=func.coalesce(MisuseFlag.held_at, now),
                 shown_at=func.coalesce(MisuseFlag.shown_at, now),
             )
-            .execution_options(synchronize_session=False)
+            .execution_options(synchronize_session=False, audited=True)  # by `holds`
         )
     return hold
 

@@ -18,7 +18,7 @@ from clarion.base.words import _
 from clarion.support import settling
 from clarion.support.events import QuestionAsked
 from clarion.support.models import AccessEntry, AccessGrant, AccessQuestion
-from clarion.tenancy import access, audit
+from clarion.tenancy import access, audit, deeds
 from clarion.tenancy.models import Account, AuditEntry
 from clarion.tenancy.scope import current_account, current_actor
 from clarion.work import outbox
@@ -286,9 +286,10 @@ def _changed(
             (name, _short(before), _short(now))
             for name, (before, now) in sorted(deed.changes.items())
         ]
-        thing = (deed.row or "").partition(":")[0]
+        of_row = deed.name.startswith("row.")  # whose words name it already
+        thing = "" if of_row else audit.noun((deed.row or "").partition(":")[0])
         found.setdefault(deed.request_id, []).append(
-            (audit.words(deed.name), thing, values)
+            (deeds.said(deed.name, deed.row or ""), thing, values)
         )
     return found
 

@@ -15,6 +15,8 @@ from sqlalchemy import (
 from sqlalchemy.orm import Mapped
 
 from clarion.base.db import Wall, column
+from clarion.base.trails import NoTrail, Trail
+from clarion.base.words import lazy
 from clarion.tenancy.models import NOW, AccountBase, Time
 
 PURPOSES = ("support", "troubleshooting", "stability", "updates", "misuse_investigation")
@@ -48,6 +50,7 @@ class SupportWindow(AccountBase):
         app=("SELECT", "INSERT", "UPDATE (revoked_at, revoked_by)"),
         staff=("SELECT",),
     )
+    trail = Trail(lazy("Time for support"))
 
     scope: Mapped[str] = column(String(4), pd=None)
     hours: Mapped[int] = column(pd=None, server_default="1")
@@ -127,6 +130,7 @@ class AccessGrant(AccountBase):
         ),
         told="told_at",
     )
+    trail = NoTrail("the access log; each step is a deed, told when the account may know")
 
     staff_id: Mapped[int] = column(ForeignKey("ab_user.id"), pd=None)
     staff_name: Mapped[str] = column(String(120), pd="person.name", retention="audit")
@@ -178,6 +182,7 @@ class AccessEntry(AccountBase):
         system=(f"INSERT ({_WRITTEN})",),
         told="told_at",
     )
+    trail = NoTrail("a log itself, whose digests stand in the log of deeds")
 
     grant_id: Mapped[UUID] = column(Uuid, pd=None, to="access_grant")
     staff_id: Mapped[int] = column(pd=None)
@@ -204,6 +209,7 @@ class AccessQuestion(AccountBase):
         app=("SELECT", "INSERT"),
         staff=("SELECT", "UPDATE (answer, answered_by, answered_at)"),
     )
+    trail = Trail(lazy("Question about an access"))
 
     grant_id: Mapped[UUID] = column(Uuid, pd=None, to="access_grant")
     text: Mapped[str] = column(String(1000), pd="person.activity", retention="audit")

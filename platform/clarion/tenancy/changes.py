@@ -10,6 +10,8 @@ from sqlalchemy import CheckConstraint, Index, SmallInteger, String, Uuid, text
 from sqlalchemy.orm import Mapped
 
 from clarion.base.db import Base, Wall, column, new_id
+from clarion.base.trails import Trail
+from clarion.base.words import lazy
 from clarion.tenancy.models import NOW, Time
 
 DECIDED = (
@@ -60,6 +62,9 @@ class Recovery(Base):
         staff=("SELECT", f"UPDATE ({DECIDED})"),
         system=("SELECT", "INSERT", "UPDATE", "DELETE"),
         why="about a log-in, which no account owns; asked before anybody is signed in",
+    )
+    trail = Trail(
+        lazy("Plea of somebody who lost the second factor"), skip=("told", "warned_at")
     )
 
     id: Mapped[UUID] = column(Uuid, pd=None, primary_key=True, default=new_id)
@@ -125,6 +130,7 @@ class MailChange(Base):
         system=("SELECT", "INSERT", "UPDATE", "DELETE"),
         why="about a log-in, which no account owns",
     )
+    trail = Trail(lazy("Change of an e-mail address"))
 
     id: Mapped[UUID] = column(Uuid, pd=None, primary_key=True, default=new_id)
     subject: Mapped[str] = column(String(60), pd="person.credential", retention="session")

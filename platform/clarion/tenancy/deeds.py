@@ -29,17 +29,9 @@ VERBS = {
     "row.added": lazy("%(thing)s added"),
     "row.changed": lazy("%(thing)s changed"),
     "row.removed": lazy("%(thing)s removed"),
-}
-THINGS = {
-    "account": lazy("Account"),
-    "ab_role": lazy("Role"),
-    "ab_user": lazy("Staff member"),
-    "console_network": lazy("Network"),
-    "invitation": lazy("Invitation"),
-    "membership": lazy("Membership"),
-    "person": lazy("Person"),
-    "preference": lazy("Setting"),
-    "staff_profile": lazy("Staff profile"),
+    "row.added_many": lazy("%(thing)s: many added at once"),
+    "row.changed_many": lazy("%(thing)s: many changed at once"),
+    "row.removed_many": lazy("%(thing)s: many removed at once"),
 }
 
 
@@ -155,6 +147,16 @@ def ident(text: str | None) -> UUID | None:
         return UUID(text)
     except ValueError as e:
         raise Invalid("id_invalid", _("This is not an id."), field="account") from e
+
+
+def said(name: str, row: str) -> str:
+    """Say what was done, in words; of a row, what sort of thing it is."""
+    verb = VERBS.get(name)
+    if verb is None:
+        return audit.words(name)
+    table = row.partition(":")[0]
+    thing = audit.noun(table) or table.replace("_", " ").capitalize()
+    return verb % {"thing": thing}
 
 
 # --- as a file
@@ -283,7 +285,7 @@ def _deed(entry: AuditEntry, account_name: str | None) -> Deed:
         entry.id,
         entry.at,
         entry.name,
-        _words(entry.name, entry.row or ""),
+        said(entry.name, entry.row or ""),
         entry.actor,
         entry.actor_name,
         entry.behind,
@@ -295,16 +297,6 @@ def _deed(entry: AuditEntry, account_name: str | None) -> Deed:
         account_name or "",
         changes,
     )
-
-
-def _words(name: str, row: str) -> str:
-    """Say what was done; of a row, what sort of thing it is."""
-    verb = VERBS.get(name)
-    if verb is None:
-        return audit.words(name)
-    table = row.partition(":")[0]
-    thing = THINGS.get(table) or table.replace("_", " ").capitalize()
-    return verb % {"thing": str(thing)}
 
 
 def _kind(actor: str) -> str:

@@ -5,7 +5,7 @@ from sqlalchemy.dialects.postgresql import insert
 
 from clarion.base import db
 from clarion.plugging.manager import plugins
-from clarion.tenancy.models import PluginGuard
+from clarion.tenancy.plugins import PluginGuard
 
 SYSTEM = db.Entry("clarion_system", None, "guards")
 

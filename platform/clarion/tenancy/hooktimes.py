@@ -17,7 +17,7 @@ from clarion.base import clock, db
 from clarion.base.telemetry import logger
 from clarion.plugging.manager import plugins
 from clarion.tenancy import resting
-from clarion.tenancy.models import HookTime
+from clarion.tenancy.plugins import HookTime
 
 log = logger(__name__)
 SYSTEM = db.Entry("clarion_system", None, "hooktimes")

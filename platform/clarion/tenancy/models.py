@@ -10,7 +10,6 @@ from sqlalchemy import (
     DateTime,
     ForeignKey,
     ForeignKeyConstraint,
-    Identity,
     Index,
     LargeBinary,
     String,
@@ -24,6 +23,8 @@ from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped
 
 from clarion.base.db import Base, Wall, column, new_id
+from clarion.base.trails import NoTrail, Trail
+from clarion.base.words import lazy
 
 Time = DateTime(timezone=True)
 NOW = text("clarion_now()")
@@ -112,6 +113,7 @@ class Account(Base):
         watch=("SELECT (id, state, created_at)",),
         why="the tenant itself; its members see their own row by policy",
     )
+    trail = Trail(lazy("Account"), skip=("updated_at",), many="refused")
 
     id: Mapped[UUID] = column(Uuid, pd=None, primary_key=True, default=new_id)
     name: Mapped[str] = column(String(120), pd="account.name", log="ok")
@@ -155,6 +157,7 @@ class Person(Base):
         why="a person may belong to several accounts, so no account owns the row;"
         " clarion_app never sees password hashes",
     )
+    trail = Trail(lazy("Person"), skip=("last_seen_at",), many="refused")
 
     id: Mapped[UUID] = column(Uuid, pd=None, primary_key=True, default=new_id)
     email: Mapped[str] = column(String(254), pd="person.email", unique=True, log="mask")
@@ -188,6 +191,7 @@ class Membership(AccountBase):
         staff=("SELECT", "INSERT", "UPDATE"),
         system=("SELECT", "INSERT"),
     )
+    trail = Trail(lazy("Membership"), many="refused")
 
     person_id: Mapped[UUID] = column(Uuid, ForeignKey("person.id"), pd=None, index=True)
     role: Mapped[str] = column(
@@ -202,6 +206,7 @@ class Invitation(AccountBase):
 
     __tablename__ = "invitation"
     wall = Wall(kind="operational", staff=("SELECT",), system=("SELECT", "UPDATE"))
+    trail = Trail(lazy("Invitation"), many="refused")
 
     email: Mapped[str] = column(String(254), pd="person.email", log="mask")
     role: Mapped[str] = column(
@@ -224,6 +229,7 @@ class OneTimeToken(Base):
         system=("SELECT", "INSERT", "UPDATE"),
         why="used before anybody is signed in",
     )
+    trail = NoTrail("a link that works once; that it was used is a deed")
 
     id: Mapped[UUID] = column(Uuid, pd=None, primary_key=True, default=new_id)
     purpose: Mapped[str] = column(String(20), pd=None)
@@ -238,6 +244,7 @@ class _StoredSession(Base):
     """A server-side session: the cookie holds a random key, the row everything else."""
 
     __abstract__ = True
+    trail = NoTrail("a session: coming in, going out and ending one are deeds")
 
     id: Mapped[UUID] = column(Uuid, pd=None, primary_key=True, default=new_id)
     id_hash: Mapped[bytes] = column(LargeBinary, pd=None, unique=True)
@@ -291,6 +298,7 @@ class StaffProfile(Base):
         system=("SELECT", "INSERT", "UPDATE"),
         why="staff belong to no account",
     )
+    trail = Trail(lazy("Staff profile"), many="refused")
 
     user_id: Mapped[int] = column(ForeignKey("ab_user.id"), pd=None, primary_key=True)
     session_epoch: Mapped[int] = column(pd=None, server_default="0")
@@ -301,6 +309,7 @@ class _Factor(Base):
     """Something a person can show besides a password: a passkey, codes of an app, codes on paper."""
 
     __abstract__ = True
+    trail = Trail(lazy("Second factor"), skip=("counter", "used_at"))
 
     id: Mapped[UUID] = column(Uuid, pd=None, primary_key=True, default=new_id)
     subject: Mapped[str] = column(String(60), pd="person.credential", index=True)
@@ -346,6 +355,7 @@ class _Device(Base):
     """A browser from which somebody has come in before; its cookie holds a random key."""
 
     __abstract__ = True
+    trail = NoTrail("browsers that were seen; forgetting one is a deed")
 
     id: Mapped[UUID] = column(Uuid, pd=None, primary_key=True, default=new_id)
     subject: Mapped[str] = column(String(60), pd="person.device", retention="session")
@@ -396,6 +406,7 @@ class ConsoleNetwork(Base):
         system=("SELECT",),
         why="about the deployment, not about an account",
     )
+    trail = Trail(lazy("Network"), many="refused")
 
     id: Mapped[UUID] = column(Uuid, pd=None, primary_key=True, default=new_id)
     network: Mapped[str] = column(String(45), pd=None, unique=True)
@@ -418,6 +429,7 @@ class Preference(AccountBase):
         staff=("SELECT",),
         system=("SELECT (account_id, plugin, name, value)",),
     )
+    trail = Trail(lazy("Setting"), many="refused")
 
     plugin: Mapped[str] = column(String(40), pd=None)
     name: Mapped[str] = column(String(60), pd=None)
@@ -455,6 +467,7 @@ class AuditEntry(Base):
         staff=("SELECT", "INSERT"),
         system=("SELECT", "INSERT"),
     )
+    trail = NoTrail("the log itself")
 
     id: Mapped[UUID] = column(Uuid, pd=None, primary_key=True, default=new_id)
     account_id: Mapped[UUID | None] = column(Uuid, ForeignKey("account.id"), pd=None)
@@ -481,6 +494,7 @@ class AuditLink(Base):
         system=("SELECT", "INSERT"),
         why="hashes only; the platform's own chain belongs to no account",
     )
+    trail = NoTrail("the log itself: its chain")
 
     chain: Mapped[UUID] = column(Uuid, pd=None, primary_key=True)
     seq: Mapped[int] = column(BigInteger, pd=None, primary_key=True)
@@ -501,6 +515,7 @@ class AuditHead(Base):
         system=("SELECT", "INSERT"),
         why="digests only; the platform's own chain belongs to no account",
     )
+    trail = NoTrail("the log itself: its heads")
 
     chain: Mapped[UUID] = column(Uuid, pd=None, primary_key=True)
     seq: Mapped[int] = column(BigInteger, pd=None, primary_key=True)
@@ -508,87 +523,3 @@ class AuditHead(Base):
     at: Mapped[dt.datetime] = column(Time, pd=None)
     key: Mapped[bytes] = column(LargeBinary, pd=None)
     signature: Mapped[bytes] = column(LargeBinary, pd=None)
-
-
-class PluginGuard(Base):
-    """The `before_…` hooks a plugin had at its last good start; keeps its gate shut."""
-
-    __tablename__ = "plugin_guard"
-    wall = Wall(
-        kind="platform",
-        app=("SELECT",),
-        staff=("SELECT",),
-        system=("SELECT", "INSERT", "UPDATE", "DELETE"),
-        why="about the deployment, not about an account",
-    )
-
-    plugin: Mapped[str] = column(String(40), pd=None, primary_key=True)
-    hooks: Mapped[list[str]] = column(JSONB, pd=None)
-    seq: Mapped[int] = column(BigInteger, Identity(), pd=None)
-
-
-class PluginSwitch(Base):
-    """A plugin switched off for the whole installation, and who wanted it.
-
-    Whoever guards something is switched off by two: one asks, another decides.
-    """
-
-    __tablename__ = "plugin_switch"
-    __table_args__ = (CheckConstraint("asked_by <> decided_by", name="two"),)
-    wall = Wall(
-        kind="platform",
-        app=("SELECT",),
-        staff=("SELECT", "INSERT", "UPDATE"),
-        system=("SELECT",),
-        why="about the deployment, not about an account",
-    )
-
-    plugin: Mapped[str] = column(String(40), pd=None, primary_key=True)
-    state: Mapped[str] = column(
-        String(8),
-        CheckConstraint("state IN ('on', 'asked', 'off')", name="state"),
-        pd=None,
-    )
-    reason: Mapped[str] = column(String(300), pd=None, server_default="")
-    asked_by: Mapped[str | None] = column(String(80), pd=None)
-    decided_by: Mapped[str | None] = column(String(80), pd=None)
-    changed_at: Mapped[dt.datetime] = column(Time, pd=None, server_default=NOW)
-
-
-class PluginSetting(Base):
-    """A plugin's setting for the whole installation; a secret is sealed."""
-
-    __tablename__ = "plugin_setting"
-    wall = Wall(
-        kind="platform",
-        app=("SELECT",),
-        staff=("SELECT", "INSERT", "UPDATE"),
-        system=("SELECT",),
-        why="about the deployment, not about an account",
-    )
-
-    plugin: Mapped[str] = column(String(40), pd=None, primary_key=True)
-    name: Mapped[str] = column(String(60), pd=None, primary_key=True)
-    value: Mapped[Any] = column(JSONB, pd=None, nullable=True)
-    sealed: Mapped[bytes | None] = column(LargeBinary, pd=None)
-    changed_at: Mapped[dt.datetime] = column(Time, pd=None, server_default=NOW)
-
-
-class HookTime(Base):
-    """How often a plugin's hook was called in an hour, how long it took, how it failed."""
-
-    __tablename__ = "hook_time"
-    wall = Wall(
-        kind="platform",
-        staff=("SELECT",),
-        system=("SELECT", "INSERT", "UPDATE", "DELETE"),
-        why="about the deployment, not about an account",
-    )
-
-    plugin: Mapped[str] = column(String(40), pd=None, primary_key=True)
-    hook: Mapped[str] = column(String(60), pd=None, primary_key=True)
-    hour: Mapped[dt.datetime] = column(Time, pd=None, primary_key=True)
-    calls: Mapped[int] = column(BigInteger, pd=None)
-    failures: Mapped[int] = column(BigInteger, pd=None)
-    micros: Mapped[int] = column(BigInteger, pd=None)
-    slowest: Mapped[int] = column(BigInteger, pd=None)

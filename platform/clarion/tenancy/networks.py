@@ -14,7 +14,6 @@ from clarion.tenancy.models import ConsoleNetwork
 
 SYSTEM = db.Entry("clarion_system", None, "tenancy:networks")
 
-audit.watch(ConsoleNetwork)
 audit.label("console.network.added", "Let a network into the console")
 audit.label("console.network.removed", "Shut a network out of the console")
 

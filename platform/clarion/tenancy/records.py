@@ -16,6 +16,8 @@ from sqlalchemy import (
 from sqlalchemy.orm import Mapped
 
 from clarion.base.db import Base, Wall, column, new_id
+from clarion.base.trails import Trail
+from clarion.base.words import lazy
 from clarion.tenancy.models import NOW, AccountBase, Time
 
 QUOTAS = ("people", "messages", "senders")
@@ -28,6 +30,7 @@ class AccountNote(AccountBase):
     __tablename__ = "account_note"
     __table_args__ = (Index("ix_account_note_of", "account_id", "created_at"),)
     wall = Wall(kind="operational", app=(), staff=("SELECT", "INSERT"))
+    trail = Trail(lazy("Note about an account"))
 
     text: Mapped[str] = column(String(2_000), pd="account.note", export=False)
     by: Mapped[str] = column(String(120), pd="person.name", retention="account", log="mask")
@@ -52,6 +55,7 @@ class Plan(Base):
         system=("SELECT",),
         why="the same for every account that has it; it names no customer",
     )
+    trail = Trail(lazy("Plan"))
 
     id: Mapped[UUID] = column(Uuid, pd=None, primary_key=True, default=new_id)
     name: Mapped[str] = column(String(40), pd=None)
@@ -76,6 +80,7 @@ class PlanLimit(Base):
         system=("SELECT",),
         why="part of a plan, which is the same for every account that has it",
     )
+    trail = Trail(lazy("Limit of a plan"))
 
     plan_id: Mapped[UUID] = column(Uuid, ForeignKey("plan.id"), pd=None, primary_key=True)
     kind: Mapped[str] = column(String(12), pd=None, primary_key=True)
@@ -96,6 +101,7 @@ class AccountPlan(AccountBase):
         staff=("SELECT", "INSERT", "UPDATE (plan_id, since, by)", "DELETE"),
         system=("SELECT",),
     )
+    trail = Trail(lazy("Plan of an account"))
 
     plan_id: Mapped[UUID] = column(Uuid, ForeignKey("plan.id"), pd=None)
     since: Mapped[dt.datetime] = column(Time, pd=None, server_default=NOW)
@@ -126,6 +132,7 @@ class AccountQuota(AccountBase):
         ),
         system=("SELECT", "INSERT", "UPDATE (at_most, set_at)", "DELETE"),
     )
+    trail = Trail(lazy("Quota"), skip=("used", "used_on"))
 
     kind: Mapped[str] = column(String(12), pd=None)
     at_most: Mapped[int] = column(CheckConstraint("at_most >= 0", name="most"), pd=None)
@@ -167,6 +174,7 @@ class AccountMeasure(AccountBase):
             "UPDATE (state, decided_by, decided_name, decided_at)",
         ),
     )
+    trail = Trail(lazy("Measure against an account"))
 
     kind: Mapped[str] = column(String(8), pd=None)
     reason: Mapped[str] = column(String(300), pd="account.note", export=False)

@@ -17,6 +17,7 @@ from sqlalchemy.orm import Mapped
 from clarion.base import clock, db
 from clarion.base.db import Base, Wall, column
 from clarion.base.errors import Conflict
+from clarion.base.trails import NoTrail
 from clarion.base.words import _
 from clarion.plugging.manager import FAULTS, Strain, plugins
 from clarion.tenancy import audit
@@ -44,6 +45,7 @@ class HookRest(Base):
         system=("SELECT", "INSERT", "UPDATE", "DELETE"),
         why="about the deployment, not about an account",
     )
+    trail = NoTrail("counted by the machine")
 
     plugin: Mapped[str] = column(String(40), pd=None, primary_key=True)
     hook: Mapped[str] = column(String(120), pd=None, primary_key=True)

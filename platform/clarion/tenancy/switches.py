@@ -10,7 +10,7 @@ from clarion.base import clock, crypto, db
 from clarion.base.errors import Invalid, NotFound
 from clarion.base.words import _
 from clarion.plugging.manifest import Setting
-from clarion.tenancy.models import PluginSetting, PluginSwitch
+from clarion.tenancy.plugins import PluginSetting, PluginSwitch
 from clarion.tenancy.preferences import fits, manifest
 
 SYSTEM = db.Entry("clarion_system", None, "switches")

@@ -11,12 +11,15 @@ from typing import Any
 from sqlalchemy import Connection, Table, text
 
 from clarion.base.db import Base, Wall
+from clarion.base.trails import NoTrail, Trail
 from clarion.base.walls import statements
 
 ROLES = ("clarion_app", "clarion_staff", "clarion_system", "clarion_watch")
 ERASE = re.compile(r"delete|shred|keep:[a-z_]+")
 NULLABLE = {"audit_entry": "what staff and the machinery do belongs to no account"}
 """Tables whose account_id may be absent, with the reason."""
+
+SENTENCE = 12  # letters that a reason has at least
 
 UNIQUE = {
     ("invitation", "token_hash"): "the hash of 256 random bits, looked up before sign-in",
@@ -41,7 +44,28 @@ def declared(model: type[Base]) -> list[str]:
     wrong += [
         f"{table.name}.{c.name}: is the customer's, staff may not read it" for c in seen
     ]
-    return wrong
+    return wrong + trail(model)
+
+
+def trail(model: type[Base]) -> list[str]:
+    """Check that a model says what a change of its rows leaves in the log, or why nothing."""
+    return [f"{model.__table__.name}: {e}" for e in _trail(model)]  # type: ignore[attr-defined]
+
+
+def _trail(model: type[Base]) -> Iterator[str]:
+    said, table = getattr(model, "trail", None), model.__table__
+    if isinstance(said, NoTrail):
+        if len(said.why) < SENTENCE:
+            yield "leaves nothing in the log of deeds and gives no reason"
+        return
+    if not isinstance(said, Trail):
+        yield "does not say what its changes leave in the log: `trail = Trail(…)`"
+        return
+    if not said.noun:
+        yield "has no word for a row, for whoever reads the log"
+    for name in (*said.skip, *said.mask):
+        if name not in table.columns:
+            yield f"its trail names {name}, which is no column"
 
 
 def _readable(privileges: tuple[str, ...], column: str) -> bool:

@@ -20,6 +20,8 @@ from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped
 
 from clarion.base.db import Base, Wall, column, new_id
+from clarion.base.trails import NoTrail, Trail
+from clarion.base.words import lazy
 from clarion.tenancy.models import NOW, AccountBase, Time
 
 
@@ -36,6 +38,7 @@ class Outbox(Base):
         system=("SELECT", "INSERT", "DELETE", "UPDATE (not_before)"),
         why="ids only; written by every role, read by the relay alone",
     )
+    trail = NoTrail("a queue; what it rings says itself what it did")
 
     seq: Mapped[int] = column(BigInteger, Identity(), pd=None, primary_key=True)
     queue: Mapped[str] = column(String(20), pd=None)
@@ -62,6 +65,7 @@ class DeadJob(Base):
         system=("SELECT", "INSERT", "DELETE"),
         why="about the machinery; ids only",
     )
+    trail = NoTrail("what failed; that somebody tried it again is a deed")
 
     id: Mapped[UUID] = column(Uuid, pd=None, primary_key=True, default=new_id)
     job: Mapped[str] = column(String(120), pd=None)
@@ -97,6 +101,7 @@ class LaneStop(Base):
         system=("SELECT",),
         why="about the machinery",
     )
+    trail = Trail(lazy("Stop of a lane"))
 
     lane: Mapped[str] = column(String(20), pd=None, primary_key=True)
     state: Mapped[str] = column(String(8), pd=None)
@@ -114,6 +119,7 @@ class ScheduleSlot(Base):
         system=("SELECT", "INSERT", "DELETE"),
         why="about the machinery",
     )
+    trail = NoTrail("which run was whose, between schedulers")
 
     name: Mapped[str] = column(String(120), pd=None, primary_key=True)
     slot: Mapped[dt.datetime] = column(Time, pd=None, primary_key=True)
@@ -159,6 +165,7 @@ class WebhookInbox(AccountBase):
             "DELETE",
         ),
     )
+    trail = NoTrail("what providers sent, until it is applied")
 
     seq: Mapped[int] = column(BigInteger, Identity(), pd=None)
     endpoint_id: Mapped[UUID] = column(Uuid, pd=None)

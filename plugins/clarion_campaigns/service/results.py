@@ -258,6 +258,7 @@ def activity(draft: DraftView, limit: int = 20) -> list[Deed]:
     query = (
         select(AuditEntry)
         .where(AuditEntry.account_id == current_account(), AuditEntry.row.in_(keys))
+        .where(AuditEntry.name.not_like("row.%"))
         .order_by(AuditEntry.at.desc(), AuditEntry.id.desc())
         .limit(limit)
     )

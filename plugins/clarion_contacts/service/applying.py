@@ -145,7 +145,9 @@ def _create(row: Import, new: ColumnElement[bool]) -> int:
     statement = insert(Contact).from_select(
         list(values), rows.order_by(ImportRow.line), include_defaults=False
     )
-    result: Any = db.session().execute(statement.execution_options(preserve_rowcount=True))
+    result: Any = db.session().execute(
+        statement.execution_options(preserve_rowcount=True, audited=True)
+    )
     return int(result.rowcount)
 
 
@@ -245,7 +247,7 @@ def _update(row: Import, changed: ColumnElement[bool]) -> int:
         update(Contact)
         .where(changed, *_its_contact())
         .values(values)
-        .execution_options(synchronize_session=False)
+        .execution_options(synchronize_session=False, audited=True)
     )
     return int(result.rowcount)
 

@@ -209,7 +209,7 @@ def remove_field(field_id: UUID) -> int:
             attributes=Contact.attributes.op("-")(cast(field.key, Text)),
             updated_at=func.clarion_now(),
         )
-        .execution_options(synchronize_session=False)
+        .execution_options(synchronize_session=False, audited=True)
     )
     audit.record("contacts.field.removed", field, people=gone.rowcount)
     db.session().delete(field)
@@ -247,7 +247,7 @@ def give(contact_ids: Sequence[UUID], key: str, value: kinds.Value | None) -> li
         )
         .values(attributes=new, updated_at=func.clarion_now())
         .returning(Contact.id)
-        .execution_options(synchronize_session=False)
+        .execution_options(synchronize_session=False, audited=True)
     )
     changed = list(done.scalars())
     deeds.note("field", field.title, changed)
@@ -318,7 +318,7 @@ def _move_aside(field: Field, title: str, misfit: ColumnElement[bool], value: An
         update(Contact)
         .where(_having(field.key), misfit)
         .values(attributes=without.op("||")(beside), updated_at=func.clarion_now())
-        .execution_options(synchronize_session=False)
+        .execution_options(synchronize_session=False, audited=True)
     )
 
 
@@ -334,7 +334,7 @@ def _convert(key: str, kind: str, value: ColumnElement[str]) -> None:
         update(Contact)
         .where(_having(key))
         .values(attributes=Contact.attributes.op("||")(pair), updated_at=func.clarion_now())
-        .execution_options(synchronize_session=False)
+        .execution_options(synchronize_session=False, audited=True)
     )
 
 

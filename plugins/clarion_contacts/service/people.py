@@ -144,7 +144,7 @@ def erase(contact_ids: Iterable[UUID]) -> list[UUID]:
     db.session().execute(
         sql_delete(Contact)
         .where(Contact.account_id == current_account(), Contact.id.in_(found))
-        .execution_options(synchronize_session=False)
+        .execution_options(synchronize_session=False, audited=True)  # each is said below
     )
     audit.record_each("contacts.contact.erased", [{"contact": one} for one in everybody])
     for contact_id in everybody:

@@ -235,6 +235,7 @@ def _deeds(contact: Contact, place: Place, limit: int) -> list[Moment]:
         AuditEntry.account_id == current_account(),
         AuditEntry.row == f"{Contact.__tablename__}:{contact.id}",
         AuditEntry.name.not_in(TOLD),
+        AuditEntry.name.not_like("row.%"),  # the deed says it
     )
     return [
         Moment(at, own, "deed", audit.words(name), by=by)

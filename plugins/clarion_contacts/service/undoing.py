@@ -83,7 +83,7 @@ def _restore(row: Import) -> int:
             _untouched(row),
         )
         .values({**values, "attributes": ImportRow.before["attributes"]})
-        .execution_options(synchronize_session=False)
+        .execution_options(synchronize_session=False, audited=True)
     )
     return int(result.rowcount)
 
@@ -118,7 +118,7 @@ def _forget_addresses(row: Import) -> None:
             added,
             unused,
         )
-        .execution_options(synchronize_session=False)
+        .execution_options(synchronize_session=False, audited=True)
     )
 
 
@@ -135,7 +135,9 @@ def _erase(row: Import) -> int:
     )
     identifiers.forget(select(Contact.id).where(mine))
     result: Any = db.session().execute(
-        delete(Contact).where(mine).execution_options(synchronize_session=False)
+        delete(Contact)
+        .where(mine)
+        .execution_options(synchronize_session=False, audited=True)
     )
     return int(result.rowcount)
 

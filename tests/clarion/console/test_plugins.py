@@ -14,7 +14,8 @@ from clarion.plugging.manager import Spent, plugins
 from clarion.plugging.manifest import Setting
 from clarion.tenancy import hooktimes, preferences, switches
 from clarion.tenancy.actor import SYSTEM_JOB, Actor
-from clarion.tenancy.models import AuditEntry, HookTime, PluginSetting, PluginSwitch
+from clarion.tenancy.models import AuditEntry
+from clarion.tenancy.plugins import HookTime, PluginSetting, PluginSwitch
 from clarion.tenancy.scope import account_scope, staff_scope
 from clarion.testing.console import Browser, make_role, make_staff
 from clarion.testing.factories import make_account

@@ -16,6 +16,7 @@ from clarion.tenancy.scope import account_scope, staff_scope
 from clarion.testing import console
 from clarion.testing.console import Browser
 from clarion.web.tables import Role
+from clarion_contacts import service as contacts
 
 SYSTEM = db.Entry("clarion_system", None, "test")
 
@@ -164,6 +165,38 @@ def test_looking_only_changes_nothing(tenant, looking):
     assert answer.status_code in (403, 404)
     with account_scope(tenant.id, tenant.actor):
         assert db.session().scalar(text("SELECT count(*) FROM contacts_tag")) == 0
+
+
+def test_an_edited_contact_is_in_the_customers_log(web, tenant, looking):
+    """What support changed of a contact, before and after; of names only that they did."""
+    known = {"phone": "+5511920000001", "email": "zuleika@example.org"}
+    with account_scope(tenant.id, tenant.actor), db.transaction():
+        contact_id = contacts.add(contacts.Details(name="Zuleika Quintana", **known)).id
+    browser = looking(scope="act")
+
+    answer = browser.post(
+        f"/contacts/{contact_id}/edit", name="Somebody Else", language="pt", **known
+    )
+
+    assert answer.status_code in (302, 303), answer.text
+    with account_scope(tenant.id, tenant.actor):
+        (visit,), _after = history.visits()
+        seen, _after = history.seen(visit.grant.id)
+        row = f"contacts_contact:{contact_id}"
+        a = AuditEntry
+        query = select(a).where(a.name == "row.changed", a.row == row)
+        deed = db.session().scalars(query).one()
+    assert deed.behind.endswith("Ada Okafor")
+    assert deed.actor == f"person:{tenant.person_id}"
+    changed = next(one for one in seen if one.entry.deed == "change")
+    of_contact = next(v for w, _t, v in changed.changes if w == "Contact changed")
+    assert ("language", "", "pt") in of_contact
+    assert ("name", "•••", "•••") in of_contact
+    owner = Browser(web).knows_customer(tenant)
+    owner.post("/sign-in", email=tenant.email, password="correct horse battery staple")
+    page = owner.get(f"/support/log/{visit.grant.id}").text
+    assert "Contact changed" in page
+    assert "Somebody Else" not in page
 
 
 def test_what_is_changed_carries_both_names(tenant, looking):

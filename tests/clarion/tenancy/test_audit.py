@@ -166,7 +166,7 @@ def test_too_many_at_once_are_refused(account, monkeypatch):
     with db.transaction() as orm:
         orm.add_all(Preference(plugin="p", name=str(n), value=n) for n in range(3))
 
-    with pytest.raises(audit.Unaudited, match="More than 2"), db.transaction() as orm:
+    with pytest.raises(audit.Unaudited, match="more than 2"), db.transaction() as orm:
         orm.execute(delete(Preference))
 
 

@@ -7,7 +7,7 @@ from sqlalchemy.dialects.postgresql import insert
 from clarion.base import db
 from clarion.plugging.manager import Plugins, Shut
 from clarion.tenancy import guards
-from clarion.tenancy.models import PluginGuard
+from clarion.tenancy.plugins import PluginGuard
 
 
 @pytest.fixture

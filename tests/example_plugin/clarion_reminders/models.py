@@ -7,6 +7,8 @@ from sqlalchemy import Date, Index, String, Uuid, text
 from sqlalchemy.orm import Mapped
 
 from clarion.base.db import Wall, column
+from clarion.base.trails import Trail
+from clarion.base.words import lazy
 from clarion.tenancy.models import AccountBase, Time
 
 LONGEST = 200
@@ -34,6 +36,7 @@ class Reminder(AccountBase):
         kind="content",
         system=("SELECT (id, account_id, due_on, done_at, told_at)",),
     )
+    trail = Trail(lazy("Reminder"), skip=("told_at",))
 
     contact_id: Mapped[UUID] = column(Uuid, pd="contact.id")
     written_for: Mapped[UUID | None] = column(Uuid, pd="contact.id")
