@@ -240,9 +240,8 @@ def _many(
         return _by_number(state, model, trail, given)
     unread = {name for name in given if name in table.c} - {*known, *trail.skip, *ALWAYS}
     query = select(*columns).select_from(table).where(*where).limit(BULK + 1)
-    if "UPDATE" in _rights(
-        state.session, model
-    ):  # with the lock that the statement is about to take
+    if "UPDATE" in _rights(state.session, model):
+        # with the lock that the statement is about to take
         query = query.with_for_update(of=table, key_share=state.is_update)
     named = state.parameters if isinstance(state.parameters, dict) else {}
     before = connection.execute(query, named).mappings().all()
