@@ -2,12 +2,14 @@
 
 import datetime as dt
 import secrets
+from collections.abc import Callable
 from typing import Any, Final
 from urllib.parse import quote
 from uuid import UUID
 
 from flask import (
     Response,
+    current_app,
     flash,
     make_response,
     redirect,
@@ -23,6 +25,8 @@ from wtforms.validators import InputRequired, Length
 
 from clarion.base import clock
 from clarion.base.settings import settings
+from clarion.base.words import gettext
+from clarion.plugging.manager import plugins
 from clarion.support import acting, grants, history, windows
 from clarion.tenancy import people
 from clarion.web import behind, login
@@ -231,12 +235,45 @@ def _log(grant_id: UUID, form: QuestionForm) -> Response:
         "portal/support_log.html",
         visit=visit,
         rows=rows,
+        page=_page(),
+        record=_record,
         older=url_with(after=after) if after else "",
         questions=history.questions(grant_id),
         form=form,
         **_words(),
     )
     return make_response(page, 422 if form.errors else 200)
+
+
+def _page() -> Callable[[str], str]:
+    """Answer what names the page of an address: the entry of the menu it stands under."""
+    titles = {
+        url_for(item.to).rstrip("/"): gettext(item.title)
+        for _plugin, item in plugins().nav("portal")
+        if item.to in current_app.view_functions
+    }
+
+    def named(what: str) -> str:
+        place = what.removeprefix("/console").rstrip("/")
+        under = [one for one in titles if one and f"{place}/".startswith(f"{one}/")]
+        title = titles[max(under, key=len)] if under else ""
+        if what == "/":
+            title = titles.get("", "")
+        if title and place != what:
+            return _("%(page)s, in our console", page=title)
+        return title
+
+    return named
+
+
+def _record(row: str) -> str:
+    """Say of which thing a page was, shortly: `contact_id:0190…` is "Contact 0190…"."""
+    parts = (one.partition(":") for one in row.split())
+    found = (
+        f"{name.removesuffix('_id').replace('_', ' ')} {value[:8]}"
+        for name, _c, value in parts
+    )
+    return ", ".join(found)
 
 
 def _words() -> dict[str, Any]:

@@ -167,13 +167,15 @@ def test_refusals_of_the_form(tenant, ada):
             assert error.value.field == field
 
 
-def test_contacts_are_masked_and_revealed_one_at_a_time(tenant, ada, desk, people, let_in):
+def test_contacts_are_masked_and_revealed_one_at_a_time(
+    tenant, ada, desk, owner, people, let_in
+):
     """STAFF-07, ACC-05: the entry is there before the record is shown."""
     index = f"/console/contacts/{tenant.id}/"
     without = desk.get(index)
     assert without.status_code == 302
     assert without.headers["Location"].endswith(f"/console/access/accounts/{tenant.id}")
-    let_in(ada)
+    grant_id = let_in(ada)
 
     pages = [desk.get(index), desk.get(f"{index}{people[0]}")]
     revealed = desk.post(f"{index}{people[0]}/reveal", f"{index}{people[0]}")
@@ -190,6 +192,10 @@ def test_contacts_are_masked_and_revealed_one_at_a_time(tenant, ada, desk, peopl
         m = AccessEntry
         seen = db.session().execute(select(m.deed, m.row).where(m.deed == "reveal")).all()
     assert seen == [("reveal", f"contact_id:{people[0]}")]
+
+    told = owner.get(f"/support/log/{grant_id}").text
+    assert "Contacts, in our console" in told
+    assert f"contact {str(people[0])[:8]}" in told
 
 
 def test_many_reveals_alarm_and_then_end(tenant, ada, desk, people, let_in, monkeypatch):
