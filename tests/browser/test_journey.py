@@ -27,7 +27,7 @@ HIDE = """(hidden) => {
   Object.defineProperty(document, 'hidden', { configurable: true, get: () => hidden })
   document.dispatchEvent(new Event('visibilitychange'))
 }"""
-REST = ("/contacts/new", "/contacts/tags", "/team/", "/activity", "/settings/")
+REST = ("/contacts/new", "/contacts/tags", "/team/", "/usage/", "/activity", "/settings/")
 REST += ("/settings/plugins", "/settings/plugins/contacts", "/settings/sending/")
 REST += ("/security/", "/profile")
 
