@@ -61,13 +61,18 @@ def require(kind: str, *, have: int, more: int = 1) -> None:
     raise Conflict("quota_reached", words[kind] + " " + _("Ask us if you need more."))
 
 
+def alone(kind: str) -> None:
+    """Let nobody else add what a quota of this account limits until the transaction ends."""
+    account = current_account()  # for numbers, the key that the trigger locks
+    key = str(account) if kind == "senders" else f"{kind} {account}"
+    db.session().execute(select(func.pg_advisory_xact_lock(4, func.hashtext(key))))
+
+
 def require_senders(more: int) -> None:
     """Refuse numbers above the quota; a trigger in the database refuses them as well."""
     if of("senders") is None:
         return
-    db.session().execute(  # as the trigger does
-        select(func.pg_advisory_xact_lock(4, func.hashtext(str(current_account()))))
-    )
+    alone("senders")
     count = select(func.count()).where(Sender.account_id == current_account())
     require("senders", have=db.session().scalar(count) or 0, more=more)
 

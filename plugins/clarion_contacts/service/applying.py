@@ -53,7 +53,8 @@ def apply(import_id: UUID) -> None:
     if row.state != "importing":
         return
     verdicts.judge_rows(row)
-    if full := gauging.lacks_room(verdicts.counted(row)["states"].get("new", 0)):
+    new = verdicts.counted(row)["states"].get("new", 0)
+    if full := gauging.lacks_room(new, wait=False):  # a long list holds nobody up
         row.state, row.problem = "failed", full  # the quota was changed since it began
         return
     made = keep_tags(_tag_names(row), row.id)
@@ -71,6 +72,8 @@ def apply(import_id: UUID) -> None:
         for key, list_id in on.items():
             keep_listed(list_id, _to_be_listed(row, part, key), row.id)
         report(row, min(first + STEP, last) * row.row_count // max(last, 1))
+    # somebody may have added people meanwhile; tried again, the list says so above
+    gauging.require_room(done["created"], added=done["created"])
     _finish(row, {**done, "tags": len(made), "lists": len(on)})
 
 

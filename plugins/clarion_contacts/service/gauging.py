@@ -48,16 +48,24 @@ def gauge(import_id: UUID) -> None:
     )
 
 
-def require_room(more: int) -> None:
-    """Refuse people above the account's quota."""
+def require_room(more: int, *, added: int = 0, wait: bool = True) -> None:
+    """Refuse people above the account's quota.
+
+    Args:
+        more: how many.
+        added: how many of them this transaction has added already.
+        wait: whether others wait until this transaction ends; without, it is a look only.
+    """
     if more > 0 and quotas.of("people") is not None:
-        quotas.require("people", have=_people(), more=more)
+        if wait:
+            quotas.alone("people")
+        quotas.require("people", have=_people() - added, more=more)
 
 
-def lacks_room(more: int) -> str:
+def lacks_room(more: int, *, wait: bool = True) -> str:
     """Say in the team's words why so many more people may not be added; "" if they may."""
     try:
-        require_room(more)
+        require_room(more, wait=wait)
     except Conflict as refused:
         return refused.text
     return ""

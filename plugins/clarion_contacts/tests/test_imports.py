@@ -1,6 +1,7 @@
 """From an uploaded file to contacts: verdicts, apply, repeat, kill, undo."""
 
 import json
+import threading
 from pathlib import Path
 
 import pytest
@@ -524,6 +525,69 @@ def test_a_quota_that_shrinks_meanwhile_stops_the_import_in_words(
     assert row.state == "failed"
     assert "may have 0 people at most" in row.problem
     assert count(Contact) == 0
+
+
+def test_two_who_add_at_once_share_what_the_quota_leaves(account):
+    from clarion.misuse import quotas
+    from clarion.tenancy.actor import Actor
+    from clarion.tenancy.scope import staff_scope
+
+    may = frozenset({"console.accounts_limit"})
+    with staff_scope(Actor("staff", "1", "Ada", permissions=may)), db.transaction():
+        quotas.put(account.id, "people", 1, "Small plan.")
+    refused = []
+
+    def another():
+        with account_scope(account.id, account.actor):
+            try:
+                with db.transaction():
+                    service.add(service.Details(phone="+5511912340002"))
+            except Conflict as error:
+                refused.append(error.code)
+
+    second = threading.Thread(target=another)
+    with db.transaction():
+        service.add(service.Details(phone="+5511912340001"))
+        second.start()
+        second.join(1)  # it waits for us, where nothing keeps it off it is through
+    second.join(30)
+
+    assert refused == ["quota_reached"]
+    assert count(Contact) == 1
+
+
+def test_people_added_while_a_list_is_applied_count(take_in, account, monkeypatch):
+    from clarion.misuse import quotas
+    from clarion.tenancy.actor import Actor
+    from clarion.tenancy.scope import staff_scope
+    from clarion_contacts.service import applying
+
+    row_id = take_in(LIST, until="checked")
+    with db.transaction():
+        service.start(row_id)
+        new = service.describe(row_id).row.counts["states"]["new"]
+    may = frozenset({"console.accounts_limit"})
+    with staff_scope(Actor("staff", "1", "Ada", permissions=may)), db.transaction():
+        quotas.put(account.id, "people", new, "Small plan.")
+    step = applying._step
+
+    def meanwhile(row, part):
+        with db.apart(db.Entry("clarion_app", account.id, "test")) as orm:
+            orm.add(Contact(email="ana@example.org"))
+        return step(row, part)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(applying, "_step", meanwhile)
+        with pytest.raises(Conflict), db.transaction():
+            service.apply(row_id)
+    with db.transaction():
+        service.apply(row_id)
+
+    db.session().expire_all()
+    with db.transaction():
+        row = service.describe(row_id).row
+    assert row.state == "failed" and "people at most" in row.problem
+    assert count(Contact) == 1
 
 
 def test_a_quota_for_people_stops_hands_and_lists(take_in, state_of, account):
