@@ -47,17 +47,16 @@ def said(port, *pieces):
 
 
 def answer(one):
-    """Read one answer: its status and its body."""
-    data = b""
-    while b"\r\n\r\n" not in data:
-        more = one.recv(65536)
+    """Read one answer, and nothing of the next: its status and its body."""
+    head = b""
+    while not head.endswith(b"\r\n\r\n"):
+        more = one.recv(1)
         if not more:
-            return 0, data.decode()
-        data += more
-    head, _sep, text = data.partition(b"\r\n\r\n")
-    length = int(re.search(rb"(?i)content-length: (\d+)", head)[1])
+            return 0, head.decode()
+        head += more
+    length, text = int(re.search(rb"(?i)content-length: (\d+)", head)[1]), b""
     while len(text) < length:
-        text += one.recv(65536)
+        text += one.recv(length - len(text))
     return int(head.split()[1]), text.decode()
 
 
