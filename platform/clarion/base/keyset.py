@@ -25,7 +25,7 @@ from sqlalchemy.sql.visitors import iterate, replacement_traverse
 from clarion.base.patience import planned_anew
 
 CAP = 1_000  # shown as "more than 1,000"
-NEAR = 20_000  # rows that are looked at one by one, in 10 ms
+NEAR = 8_000  # rows that are looked at one by one, in 4 to 8 ms
 SHORT = 3  # letters; an index of three letters each finds nothing for fewer
 
 
