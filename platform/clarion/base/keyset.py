@@ -72,7 +72,7 @@ def read(
     size: int,
     options: Sequence[Any] = (),
 ) -> Leaf:
-    """Read one page in one statement, and count to the cap in another.
+    """Read one page in one statement, and count to the cap in another where that must be.
 
     Under row level security PostgreSQL looks at no statistics of a text: it cannot know
     whether a word is in every second row or in none, and a wrong guess reads a million
@@ -89,14 +89,17 @@ def read(
         place = select(order).where(key == anchor).correlate(None).scalar_subquery()
         here, there = tuple_(order, key), tuple_(place, anchor)
         beyond.append(here < there if falling else here > there)
-    found = chosen(key, order, filters, beyond=beyond, falling=falling, most=size + 1)
-    page = select(key.class_).where(key.in_(found)).options(*options)
-    rows = list(orm.scalars(page.order_by(*_ways(falling, order, key))))
-    more, rows = len(rows) > size, rows[:size]
+    found, far = _found(key, order, filters, (size + 1, beyond, falling))
+    page = select(key.class_, _capped(far)).where(key.in_(found)).options(*options)
+    read = orm.execute(page.order_by(*_ways(falling, order, key))).all()
+    rows, more = [row for row, _count in read[:size]], len(read) > size
     if back:
         rows.reverse()
-    counted = chosen(key, order, filters, falling=None, most=CAP + 1).subquery()
-    count = orm.scalar(select(func.count()).select_from(counted)) or 0
+    if far is None or beyond or (rows and not read[0][1]):
+        counted = chosen(key, order, filters, falling=None, most=CAP + 1)
+        count = orm.scalar(select(_capped(counted))) or 0
+    else:  # all that match have been looked up for this page
+        count = read[0][1] if rows else 0
     ends = (getattr(rows[0], key.key), getattr(rows[-1], key.key)) if rows else (None, None)
     return Leaf(
         rows,
@@ -129,10 +132,18 @@ def chosen(
         beyond: where the page begins.
         falling: the greatest first; None when the order does not matter.
     """
+    return _found(key, order, filters, (most, beyond, falling))[0]
+
+
+def _found(
+    key: Any, order: Any, filters: Any, page: tuple[int, Sequence[Any], bool | None]
+) -> tuple[Any, Any]:
+    """Answer the keys, and what is looked up where the near rows are not enough."""
+    most, beyond, falling = page
     wanted = select(key.expression, order.label("place")).where(*beyond)
     if filters is None:
         plain = wanted.with_only_columns(key.expression)
-        return plain.order_by(*_ways(falling, order, key)).limit(most)
+        return plain.order_by(*_ways(falling, order, key)).limit(most), None
     place = wanted.selected_columns.place
     parts = [one for part in (key.expression, place, filters) for one in iterate(part)]
     mine = {c.key: c for c in parts if isinstance(c, Column) and c.table is key.table}
@@ -154,7 +165,15 @@ def chosen(
     far = wanted.where(filters, ~enough).cte("far").prefix_with("MATERIALIZED")
     others = select(far).order_by(*_ways(falling, far.c.place, far.c[key.key]))
     both = union_all(select(near).where(enough), others.limit(most)).subquery()
-    return select(both.c[key.key])
+    return select(both.c[key.key]), select(far)
+
+
+def _capped(found: Any) -> Any:
+    """Count rows, up to one more than the cap."""
+    if found is None:
+        return literal(0)
+    some = found.limit(CAP + 1).subquery()
+    return select(func.count()).select_from(some).scalar_subquery()
 
 
 def _ways(falling: bool | None, *columns: Any) -> list[Any]:

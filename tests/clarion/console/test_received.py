@@ -201,9 +201,10 @@ def test_the_list_is_read_by_key_and_asks_as_often_for_many(desk, ada, tenant, m
             seen(desk, path)
         return len(run)
 
-    store(tenant, reply("1"))
+    for name in "abc":  # a page and more: fewer are counted with the page itself
+        store(tenant, reply(name))
     once = count()
-    ids = list(rows(tenant)) + [store(tenant, reply(str(n)))[0] for n in range(4)]
+    ids = list(rows(tenant)) + [store(tenant, reply(str(n)))[0] for n in range(2)]
 
     assert count() == once
     found, asked = list[UUID](), verbs.Asked(account_id=tenant.id)
