@@ -86,9 +86,17 @@ class Sender(AccountBase):
         UniqueConstraint("account_id", "channel_id", "provider_id"),
         # every order and search of the console's list
         Index("ix_sender_by_created_at", "created_at", "id"),
-        Index("ix_sender_by_name", "name", "id"),
-        Index("ix_sender_by_state", "state", "created_at", "id"),
-        Index("ix_sender_by_quality", "quality", "created_at", "id"),
+        Index("ix_sender_by_name", "name", "id", postgresql_include=["state", "quality"]),
+        Index(
+            "ix_sender_by_state", "state", "created_at", "id", postgresql_include=["name"]
+        ),
+        Index(
+            "ix_sender_by_quality",
+            "quality",
+            "created_at",
+            "id",
+            postgresql_include=["name"],
+        ),
         Index("ix_sender_by_rate_per_s", "rate_per_s", "id"),
         *words("sender", "name"),
     )

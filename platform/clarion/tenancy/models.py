@@ -97,9 +97,17 @@ class Account(Base):
     __tablename__ = "account"
     __table_args__ = (  # every order and search of the console's list
         Index("ix_account_by_created_at", "created_at", "id"),
-        Index("ix_account_by_name", "name", "id"),
-        Index("ix_account_by_state", "state", "created_at", "id"),
-        Index("ix_account_by_country", "country", "created_at", "id"),
+        Index("ix_account_by_name", "name", "id", postgresql_include=["state", "country"]),
+        Index(
+            "ix_account_by_state", "state", "created_at", "id", postgresql_include=["name"]
+        ),
+        Index(
+            "ix_account_by_country",
+            "country",
+            "created_at",
+            "id",
+            postgresql_include=["name"],
+        ),
         *words("account", "name"),
     )
     wall = Wall(
@@ -141,8 +149,10 @@ class Person(Base):
     __tablename__ = "person"
     __table_args__ = (  # every order and search of the console's list
         Index("ix_person_by_created_at", "created_at", "id"),
-        Index("ix_person_by_name", "name", "id"),
-        Index("ix_person_by_state", "state", "created_at", "id"),
+        Index("ix_person_by_name", "name", "id", postgresql_include=["state"]),
+        Index(
+            "ix_person_by_state", "state", "created_at", "id", postgresql_include=["name"]
+        ),
         *words("person", "name"),
         *words("person", "email"),
     )

@@ -60,7 +60,8 @@ def test_thirty_clicks_are_thirty_entries_with_purpose(web, tenant, looking):
     with account_scope(tenant.id, tenant.actor):
         (visit,), _after = history.visits()
     details = owner.get(f"/support/log/{visit.grant.id}").text
-    assert details.count(">opened <") == 30
+    assert details.count(">opened ") == 30
+    assert details.count(">opened Contacts<") == 5
     assert "Ada Okafor" in details
 
 
