@@ -259,7 +259,7 @@ def _page() -> Callable[[str], str]:
         title = titles[max(under, key=len)] if under else ""
         if what == "/":
             title = titles.get("", "")
-        if title and place != what:
+        if title and what.startswith("/console/"):
             return _("%(page)s, in our console", page=title)
         return title
 
