@@ -126,11 +126,14 @@ def launch(page: Page) -> None:
     page.locator("#side").get_by_role("link", name="Campaigns", exact=True).click()
     main_part.get_by_role("link", name=LARGE).click()
     main_part.get_by_role("link", name="Review").click()
+    main_part.get_by_role("button", name="Look at everybody").click()
+    send = main_part.get_by_role("button", name=re.compile("^Send to"))
+    send.wait_for()
     typed = page.locator("#typed")
     if typed.count():
         typed.fill(re.sub(r"\D", "", page.locator("#reached").inner_text()))
     time.sleep((CHART_SECOND - time.time()) % 60)
-    main_part.get_by_role("button", name=re.compile("^Send to")).click()
+    send.click()
     page.locator("#ui-confirm").get_by_role("button", name=re.compile("^Send to")).click()
     page.locator("live-region").wait_for()
     page.goto(page.url)  # without the words that it is on its way
