@@ -91,15 +91,15 @@ def read(
         beyond.append(here < there if falling else here > there)
     found, far = _found(key, order, filters, (size + 1, beyond, falling))
     page = select(key.class_, _capped(far)).where(key.in_(found)).options(*options)
-    read = orm.execute(page.order_by(*_ways(falling, order, key))).all()
-    rows, more = [row for row, _count in read[:size]], len(read) > size
+    got = orm.execute(page.order_by(*_ways(falling, order, key))).all()
+    rows, more = [row for row, _count in got[:size]], len(got) > size
     if back:
         rows.reverse()
-    if far is None or beyond or (rows and not read[0][1]):
+    if far is None or beyond or (rows and not got[0][1]):
         counted = chosen(key, order, filters, falling=None, most=CAP + 1)
         count = orm.scalar(select(_capped(counted))) or 0
     else:  # all that match have been looked up for this page
-        count = read[0][1] if rows else 0
+        count = got[0][1] if rows else 0
     ends = (getattr(rows[0], key.key), getattr(rows[-1], key.key)) if rows else (None, None)
     return Leaf(
         rows,
